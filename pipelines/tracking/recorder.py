@@ -1,0 +1,67 @@
+"""What is recorded of a trial, and the protocol of whoever records it."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+RunStatus = Literal["FINISHED", "FAILED"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One finished run, whole: it is written in one go, so no run is ever left half-written.
+
+    Attributes:
+        name: shown in the tracking UI.
+        status: FAILED for a member that diverged; the reason is the tag `failure`.
+        start_ms: milliseconds since 1970, UTC.
+        end_ms: likewise.
+        params: what was swept and a few fixed ones.
+        tags: sweep, stack, member, data fingerprint, code version, kind of run.
+        metrics: final values, e.g. `validation/roc_auc`.
+        curves: one value an epoch, counted from 0, e.g. `train/loss`.
+        texts: artifact path -> text (the resolved configuration, a report).
+        tables: artifact path (.json) -> column name -> values, shown as tables in the tracking UI.
+    """
+
+    name: str
+    status: RunStatus
+    start_ms: int
+    end_ms: int
+    params: Mapping[str, str | int | float]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, Mapping[str, Sequence[str | float | int]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A version in the model registry."""
+
+    name: str
+    version: int
+
+
+@runtime_checkable
+class Recorder(Protocol):
+    """Keeps runs. Calls return at once and are carried out in order; `close` waits for all of them."""
+
+    def record(self, runs: Sequence[RunRecord]) -> Future[list[str]]:
+        """Write runs; the future holds their ids, in order."""
+        ...
+
+    def annotate(self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Add metrics and tags to a run written before."""
+        ...
+
+    def register(self, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
+        """Log the bundle as a model of the run, register it and move the alias `champion` to it; waits."""
+        ...
+
+    def close(self) -> None:
+        """Wait until everything is written; raise what went wrong."""
+        ...

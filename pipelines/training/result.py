@@ -1,0 +1,30 @@
+"""What training leaves of a member: its best weights, its curves and its predictions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class MemberResult:
+    """A member when it has ended.
+
+    Attributes:
+        failure: None, or why the member ended without a model (epoch, learning rate, last finite loss, what to try).
+        epochs: how many it trained.
+        best_epoch: from 0; the epoch whose weights are kept.
+        weights: of the best epoch, on the CPU: state_dict name -> tensor without the members axis. Empty on failure.
+        curves: name -> one value an epoch (`train/loss`, `validation/loss`, `validation/<metric>`, `learning_rate`).
+        metrics: every metric of the task on the validation part, best weights, without the prefix `validation/`.
+        predictions: on the validation part, best weights, [N, P]. Empty on failure.
+    """
+
+    failure: str | None
+    epochs: int
+    best_epoch: int
+    weights: Mapping[str, Tensor]
+    curves: Mapping[str, Sequence[float]]
+    metrics: Mapping[str, float]
+    predictions: np.ndarray

@@ -1,0 +1,114 @@
+"""The bundle format: a folder with `model.onnx` and `contract.json`, and the one function that opens it.
+
+The reader owns the format, so the serving image needs nothing of training. No pickle, no external data.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FORMAT_VERSION: Literal[1] = 1
+MODEL_FILE = "model.onnx"
+CONTRACT_FILE = "contract.json"
+
+Json = str | int | float | bool | None
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NumericColumn(_Part):
+    """A number; ONNX input `name`: float64 [N, 1], NaN for missing."""
+
+    kind: Literal["numeric"] = "numeric"
+    name: str
+    nullable: bool  # missing values were seen in training, so null is accepted
+    minimum: float  # of the training part
+    maximum: float
+    integer: bool  # every training value was a whole number
+    example: float | None
+
+
+class BooleanColumn(_Part):
+    """True or false; ONNX input: float64 [N, 1] of 0 and 1, NaN for missing."""
+
+    kind: Literal["boolean"] = "boolean"
+    name: str
+    nullable: bool
+    example: bool | None
+
+
+class CategoricalColumn(_Part):
+    """One of some labels; ONNX input: string [N, 1], "" for missing. A label not in `categories` counts as unseen."""
+
+    kind: Literal["categorical"] = "categorical"
+    name: str
+    nullable: bool
+    categories: tuple[str, ...]
+    example: str | None
+
+
+class DateColumn(_Part):
+    """An ISO 8601 date or date-time, UTC when it has no offset.
+
+    ONNX input: float64 [N, 1] of days since 1970-01-01 with a fraction for the time of day, NaN for missing.
+    """
+
+    kind: Literal["date"] = "date"
+    name: str
+    nullable: bool
+    minimum: str
+    maximum: str
+    example: str | None
+
+
+Column = Annotated[NumericColumn | BooleanColumn | CategoricalColumn | DateColumn, Field(discriminator="kind")]
+
+
+class Target(_Part):
+    """What is predicted. The ONNX output `prediction` is float32 [N, P]: P = 1, or one probability a class."""
+
+    name: str
+    task: Literal["regression", "binary", "multiclass"]
+    classes: tuple[str, ...]  # empty for regression
+
+
+class Member(_Part):
+    """A trial that is part of the model, with its weight in the average."""
+
+    run_id: str
+    name: str
+    weight: float
+
+
+class Lineage(_Part):
+    """Where the model comes from."""
+
+    sweep: str
+    data_fingerprint: str
+    code_version: str
+    created: str  # ISO 8601, UTC
+    members: tuple[Member, ...]
+
+
+class Golden(_Part):
+    """A real row and the training side's answer for it: what a reader replays before it trusts a bundle."""
+
+    row: dict[str, Json]
+    prediction: tuple[float, ...]  # [P]
+
+
+class Contract(_Part):
+    """All that a reader must know about a model."""
+
+    format_version: Literal[1] = FORMAT_VERSION
+    name: str
+    columns: tuple[Column, ...]
+    target: Target
+    metrics: dict[str, dict[str, float]]  # part ("validation", "test") -> metric -> value
+    lineage: Lineage
+    golden: tuple[Golden, ...]
+    onnx_sha256: str
+    opset: int
+    notes: dict[str, Any] = {}
