@@ -6,9 +6,10 @@ entry points ever sees Hydra's objects.
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
+from pydantic import ConfigDict, Discriminator, Strict
 
 TaskKind = Literal["regression", "binary", "multiclass"]
 LossName = Literal["mse", "mae", "huber", "cross_entropy", "hinge", "one_versus_rest"]
@@ -18,11 +19,18 @@ MetricName = Literal[
 Activation = Literal["relu", "tanh", "sigmoid", "gelu", "silu", "none"]
 BuiltinName = Literal["diabetes", "breast_cancer", "wine", "iris", "digits", "ice_cream", "exam"]
 
-Positive = Annotated[float, Gt(0)]
-NotNegative = Annotated[float, Ge(0)]
-Fraction = Annotated[float, Gt(0), Lt(1)]
-Rate = Annotated[float, Ge(0), Lt(1)]  # zero switches it off
-Count = Annotated[int, Ge(1)]
+# Strict: a string or true is no number, whatever it could be read as.
+Number = Annotated[float, Strict()]
+WholeNumber = Annotated[int, Strict()]
+Positive = Annotated[Number, Gt(0)]
+NotNegative = Annotated[Number, Ge(0)]
+Fraction = Annotated[Number, Gt(0), Lt(1)]
+ClosedFraction = Annotated[Number, Ge(0), Le(1)]
+Factor = Annotated[Number, Gt(0), Le(1)]
+Divisor = Annotated[Number, Ge(1)]
+Rate = Annotated[Number, Ge(0), Lt(1)]  # zero switches it off
+Count = Annotated[WholeNumber, Ge(1)]
+Seed = Annotated[WholeNumber, Ge(0)]
 
 
 def per_member() -> Any:
@@ -35,8 +43,14 @@ def per_sweep() -> Any:
     return field(metadata={"scope": "sweep"})
 
 
+class Group:
+    """What every class of this file shares: a field that it does not name is refused."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
 @dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class DataConfig(Group):
     """Which table, which columns, and how its rows are divided."""
 
     source: BuiltinName | Literal["table"]
@@ -50,11 +64,11 @@ class DataConfig:
     time: str | None  # the newest rows are the test part
     validation_fraction: Fraction
     test_fraction: Fraction
-    split_seed: Annotated[int, Ge(0)]
+    split_seed: Seed
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskConfig:
+class TaskConfig(Group):
     """What is predicted, the loss that is minimised and the metric that ranks trials."""
 
     kind: TaskKind | Literal["auto"]
@@ -63,14 +77,14 @@ class TaskConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearConfig:
+class LinearConfig(Group):
     """One linear layer."""
 
     kind: Literal["linear"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLPConfig:
+class MLPConfig(Group):
     """Hidden layers, an activation after each, dropout after each activation."""
 
     kind: Literal["mlp"]
@@ -80,7 +94,7 @@ class MLPConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizerBase:
+class OptimizerBase(Group):
     """What every optimizer has. L1, L2 and decay act on weights, never on biases."""
 
     lr: Positive
@@ -162,49 +176,49 @@ class AdamWConfig(OptimizerBase):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConstantScheduleConfig:
+class ConstantScheduleConfig(Group):
     """The learning rate stays."""
 
     kind: Literal["constant"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepScheduleConfig:
+class StepScheduleConfig(Group):
     """The learning rate is multiplied by `gamma` every `every_epochs` epochs."""
 
     kind: Literal["step"]
     every_epochs: Count
-    gamma: Annotated[float, Gt(0), Le(1)]
+    gamma: Factor
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExponentialScheduleConfig:
+class ExponentialScheduleConfig(Group):
     """The learning rate is multiplied by `gamma` every epoch."""
 
     kind: Literal["exponential"]
-    gamma: Annotated[float, Gt(0), Le(1)]
+    gamma: Factor
 
 
 @dataclass(frozen=True, kw_only=True)
-class CosineScheduleConfig:
+class CosineScheduleConfig(Group):
     """Half a cosine over all steps, from the learning rate to `final_fraction` of it (Loshchilov and Hutter 2017)."""
 
     kind: Literal["cosine"]
-    final_fraction: Annotated[float, Ge(0), Le(1)]
+    final_fraction: ClosedFraction
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneCycleScheduleConfig:
+class OneCycleScheduleConfig(Group):
     """Up to the learning rate and down again over all steps (Smith and Topin 2018)."""
 
     kind: Literal["one_cycle"]
     warmup_fraction: Fraction
-    initial_divisor: Annotated[float, Ge(1)]
-    final_divisor: Annotated[float, Ge(1)]
+    initial_divisor: Divisor
+    final_divisor: Divisor
 
 
 @dataclass(frozen=True, kw_only=True)
-class EarlyStoppingConfig:
+class EarlyStoppingConfig(Group):
     """A member stops after `patience` epochs in which validation did not improve by more than `min_delta`."""
 
     kind: Literal["early"]
@@ -213,14 +227,14 @@ class EarlyStoppingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoStoppingConfig:
+class NoStoppingConfig(Group):
     """Every member trains for `trainer.max_epochs`."""
 
     kind: Literal["none"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnsembleConfig:
+class EnsembleConfig(Group):
     """How the members of a sweep become one model."""
 
     kind: Literal["greedy", "mean", "none"]
@@ -228,7 +242,7 @@ class EnsembleConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainerConfig:
+class TrainerConfig(Group):
     """How long, in what portions and on what a stack trains."""
 
     max_epochs: Count = per_member()
@@ -238,7 +252,7 @@ class TrainerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrackingConfig:
+class TrackingConfig(Group):
     """Where runs and bundles go."""
 
     kind: Literal["sqlite", "server"]
@@ -249,7 +263,7 @@ class TrackingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineConfig:
+class EngineConfig(Group):
     """Where stacks run and how large they may grow."""
 
     kind: Literal["local"]
@@ -278,17 +292,17 @@ StoppingConfig = EarlyStoppingConfig | NoStoppingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrialConfig:
+class TrialConfig(Group):
     """One trial, resolved: everything that its numbers depend on, and where they are recorded."""
 
     data: DataConfig
     task: TaskConfig
-    model: ModelConfig
-    optimizer: OptimizerConfig = per_member()
-    schedule: ScheduleConfig = per_member()
-    stopping: StoppingConfig = per_member()
+    model: Annotated[ModelConfig, Discriminator("kind")]
+    optimizer: Annotated[OptimizerConfig, Discriminator("kind")] = per_member()
+    schedule: Annotated[ScheduleConfig, Discriminator("kind")] = per_member()
+    stopping: Annotated[StoppingConfig, Discriminator("kind")] = per_member()
     trainer: TrainerConfig
-    seed: Annotated[int, Ge(0)] = per_member()
+    seed: Seed = per_member()
     ensemble: EnsembleConfig = per_sweep()
     tracking: TrackingConfig = per_sweep()
     engine: EngineConfig = per_sweep()

@@ -1,0 +1,5 @@
+"""Where stacks run."""
+
+from pipelines.engines.local import run_stacks
+
+__all__ = ["run_stacks"]

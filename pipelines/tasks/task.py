@@ -4,13 +4,29 @@ Outputs are what a net computes, [K, B, O]; predictions are what a user reads, [
 target's own unit, or one probability a class.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
+from torch.nn import functional
 
-from pipelines.config.schema import LossName, MetricName, TaskKind
+from pipelines.config.schema import LossName, MetricName, TaskConfig, TaskKind
+from pipelines.errors import UserError
+
+# The first of each is what `auto` means, save for the metric of hinge: `_default_metric`.
+LOSSES_OF: Mapping[TaskKind, tuple[LossName, ...]] = {
+    "regression": ("mse", "mae", "huber"),
+    "binary": ("cross_entropy", "hinge"),
+    "multiclass": ("cross_entropy", "one_versus_rest"),
+}
+METRICS_OF: Mapping[TaskKind, tuple[MetricName, ...]] = {
+    "regression": ("rmse", "mae", "r2"),
+    "binary": ("log_loss", "roc_auc", "average_precision", "accuracy", "f1", "brier"),
+    "multiclass": ("log_loss", "accuracy", "macro_f1", "roc_auc"),
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +59,10 @@ class Task:
         """P: 1 for regression, one a class otherwise."""
         return 1 if self.kind == "regression" else len(self.classes)
 
+    def standardise(self, target: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+        """Turn a regression target in its own unit into what the net learns; do it in float64, before any cast."""
+        return (target - self.center) / self.scale
+
     def link(self, outputs: Float[Tensor, "*axes outputs"]) -> Float[Tensor, "*axes predictions"]:
         """Turn a net's outputs into predictions.
 
@@ -54,6 +74,48 @@ class Task:
             positive = torch.sigmoid(outputs)
             return torch.cat([1 - positive, positive], dim=-1)
         if self.loss == "one_versus_rest":
-            scores = torch.sigmoid(outputs)
-            return scores / scores.sum(dim=-1, keepdim=True)
+            # sigmoid(x) = exp(-softplus(-x)); by its logarithm the quotient survives a row that every class refuses
+            return torch.softmax(-functional.softplus(-outputs), dim=-1)
         return torch.softmax(outputs, dim=-1)
+
+
+def make_task(
+    config: TaskConfig, *, kind: TaskKind, classes: tuple[str, ...], train_target: Num[np.ndarray, " rows"]
+) -> Task:
+    """Settle what `auto` means and take the scale of a regression target from the training part.
+
+    Args:
+        config: what the user asked for.
+        kind: inferred from the target column, or forced.
+        classes: labels in the order of their codes; empty for regression.
+        train_target: the training part's raw values or class codes.
+
+    Raises:
+        UserError: the loss or the metric does not belong to this kind of task.
+    """
+    _check_allowed("loss", config.loss, LOSSES_OF[kind], kind=kind, config=config)
+    _check_allowed("metric", config.metric, METRICS_OF[kind], kind=kind, config=config)
+    loss = LOSSES_OF[kind][0] if config.loss == "auto" else config.loss
+    metric = _default_metric(kind, loss) if config.metric == "auto" else config.metric
+    center, scale = _center_and_scale(train_target) if kind == "regression" else (0.0, 1.0)
+    return Task(kind=kind, loss=loss, metric=metric, classes=classes, center=center, scale=scale)
+
+
+def _check_allowed(field: str, asked: str, allowed: Sequence[str], *, kind: TaskKind, config: TaskConfig) -> None:
+    if asked in ("auto", *allowed):
+        return
+    inferred = " The task was inferred from the target; force another with `task=`." if config.kind == "auto" else ""
+    raise UserError(
+        f"task.{field}={asked} does not belong to a {kind} task. Allowed: auto, {', '.join(allowed)}.{inferred}"
+    )
+
+
+def _default_metric(kind: TaskKind, loss: LossName) -> MetricName:
+    """Hinge scores order the rows but are no probabilities, so log loss would punish what was never learned."""
+    return "roc_auc" if loss == "hinge" else METRICS_OF[kind][0]
+
+
+def _center_and_scale(values: Num[np.ndarray, " rows"]) -> tuple[float, float]:
+    # A rounding error in the deviation of equal values must not become the scale.
+    constant = values.min() == values.max()
+    return float(values.mean(dtype=np.float64)), 1.0 if constant else float(values.std(dtype=np.float64))

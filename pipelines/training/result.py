@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from pipelines.config.schema import MetricName
+
 
 @dataclass(frozen=True)
 class MemberResult:
@@ -26,5 +28,5 @@ class MemberResult:
     best_epoch: int
     weights: Mapping[str, Tensor]
     curves: Mapping[str, Sequence[float]]
-    metrics: Mapping[str, float]
+    metrics: Mapping[MetricName, float]
     predictions: np.ndarray

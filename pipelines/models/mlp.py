@@ -1,0 +1,73 @@
+"""The multi-layer perceptron: hidden layers, an activation after each, dropout after each activation."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from pipelines.axes import PerMember
+from pipelines.config.schema import Activation
+from pipelines.models.net import StackedNet
+from pipelines.models.stem import OneHotStem
+from pipelines.stack.layers import StackedDropout, StackedLinear
+from pipelines.stack.randomness import DropoutNoise
+
+ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "gelu": nn.functional.gelu,
+    "silu": nn.functional.silu,
+    "none": lambda x: x,
+}
+
+
+class StackedMLP(StackedNet):
+    """Perceptrons of one shape.
+
+    Args:
+        hidden: width of every hidden layer.
+        activation: after every hidden layer.
+        dropout_rates: one a member; the same after every hidden layer.
+        n_numbers: width of the number features.
+        cardinalities: categories of each categorical column.
+        n_outputs: outputs of every member.
+    """
+
+    def __init__(
+        self,
+        hidden: Sequence[int],
+        *,
+        activation: Activation,
+        dropout_rates: PerMember,
+        n_numbers: int,
+        cardinalities: tuple[int, ...],
+        n_outputs: int,
+    ) -> None:
+        super().__init__()
+        n_members = len(dropout_rates)
+        self.stem = OneHotStem(n_numbers, cardinalities)
+        widths = [self.stem.n_features, *hidden]
+        self.hidden = nn.ModuleList(
+            StackedLinear(inputs, outputs, n_members=n_members) for inputs, outputs in pairwise(widths)
+        )
+        self.output = StackedLinear(widths[-1], n_outputs, n_members=n_members)
+        self.dropout = StackedDropout(dropout_rates)
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(
+        self,
+        numbers: Float[Tensor, "streams rows numbers"],
+        codes: Int[Tensor, "streams rows columns"],
+        noise: DropoutNoise | None = None,
+    ) -> Float[Tensor, "members rows outputs"]:
+        """Compute every member's outputs; without noise no activation is dropped."""
+        x: Tensor = self.stem(numbers, codes)
+        for layer in self.hidden:
+            x = self.activation(layer(x))
+            if noise is not None:
+                x = self.dropout(x, noise)
+        outputs: Tensor = self.output(x)
+        return outputs

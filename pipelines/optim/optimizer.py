@@ -1,0 +1,114 @@
+"""The optimizer that Lightning sees: one chain a kind, each on its own members, one learning rate a member."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from pipelines.axes import PerMember, per_member, take_members
+from pipelines.config.schema import OptimizerConfig
+from pipelines.optim.recipes import build_chain, finest_float
+from pipelines.optim.schedule import MemberSchedule, schedule_factors
+from pipelines.optim.transform import Chain
+
+
+@dataclass(frozen=True)
+class KindSlice:
+    """Neighbouring members with one kind of optimizer."""
+
+    members: slice
+    chain: Chain
+    state: list[Any]
+
+
+class StackOptimizer(torch.optim.Optimizer):
+    """Steps every member with its own optimizer.
+
+    Args:
+        params: of the stack, each [members, ...].
+        members: one configuration a member; members of one kind are neighbours.
+        schedules: one a member.
+        decayed: one flag a parameter: do L1, L2 and weight decay act on it?
+
+    Raises:
+        ValueError: members of one kind are not neighbours.
+    """
+
+    def __init__(
+        self,
+        params: Sequence[nn.Parameter],
+        members: Sequence[OptimizerConfig],
+        *,
+        schedules: Sequence[MemberSchedule],
+        decayed: Sequence[bool],
+    ) -> None:
+        super().__init__(params, {})
+        device = params[0].device
+        kinds = [kind for kind, _ in groupby(member.kind for member in members)]
+        if len(kinds) != len(set(kinds)):
+            raise ValueError(f"Members of one optimizer must be neighbours, got {kinds}. Sort them by kind.")
+        self._slices: list[KindSlice] = []
+        start = 0
+        for _, group in groupby(members, key=lambda member: member.kind):
+            own = list(group)
+            place = slice(start, start + len(own))
+            chain = build_chain(own, decayed=decayed, device=device)
+            self._slices.append(KindSlice(place, chain, chain.init([param.data[place] for param in params])))
+            start = place.stop
+        rates = [member.lr for member in members]
+        self.learning_rates: PerMember = torch.tensor(rates, dtype=finest_float(device), device=device)
+        self._schedules = list(schedules)
+        self._step = 0
+        self._factors = torch.empty(0, len(members))
+        self._factors_start = 0
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update all members at once."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        params: list[nn.Parameter] = self.param_groups[0]["params"]
+        rates = self.current_learning_rates()
+        for own in self._slices:
+            values = [param.data[own.members] for param in params]
+            gradients = [param.grad[own.members] for param in params if param.grad is not None]
+            for value, update in zip(values, own.chain.update(gradients, own.state, values), strict=True):
+                value.addcmul_(update, per_member(-rates[own.members], value))
+        self._step += 1
+        return loss
+
+    def current_learning_rates(self) -> PerMember:
+        """The rate of every member at the step that comes next."""
+        offset = self._step - self._factors_start
+        if offset >= len(self._factors):
+            # A few hundred steps at a time: one copy to the device, and no scalar work in the step.
+            self._factors_start, offset = self._step, 0
+            factors = schedule_factors(self._schedules, first_step=self._step, n_steps=256)
+            self._factors = factors.to(self.learning_rates)
+        return self.learning_rates * self._factors[offset]
+
+    def take_(self, members: Int[Tensor, " kept"]) -> None:
+        """Keep these members, in their present order; the parameters themselves are taken by the net.
+
+        Args:
+            members: indices, ascending.
+        """
+        slices = []
+        start = 0
+        for own in self._slices:
+            inside = members[(members >= own.members.start) & (members < own.members.stop)] - own.members.start
+            if not len(inside):
+                continue
+            place = slice(start, start + len(inside))
+            slices.append(KindSlice(place, take_members(own.chain, inside), take_members(own.state, inside)))
+            start = place.stop
+        self._slices = slices
+        self.learning_rates = self.learning_rates[members]
+        self._schedules = [self._schedules[member] for member in members.tolist()]
+        self._factors = self._factors[:, members.to(self._factors.device)]

@@ -1,0 +1,58 @@
+"""From optimizer configurations to chains: the one place that knows every kind of optimizer."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from pipelines.axes import PerMember
+from pipelines.config.schema import OptimizerConfig
+from pipelines.optim.adam import ScaleByAdam
+from pipelines.optim.adaptive import ScaleByAdadelta, ScaleByAdagrad, ScaleByRMSprop
+from pipelines.optim.decay import AddDecayedWeights, AddL1Gradient, is_on
+from pipelines.optim.momentum import AddMomentum, AddNesterovMomentum
+from pipelines.optim.transform import Chain, Transform
+
+Constants = Callable[[str], PerMember]  # the name of a constant -> its value for every member
+
+CORES: Mapping[str, Callable[[Constants], tuple[Transform, ...]]] = {
+    "sgd": lambda _: (),
+    "momentum": lambda constant: (AddMomentum(constant("momentum")),),
+    "nesterov": lambda constant: (AddNesterovMomentum(constant("momentum")),),
+    "adagrad": lambda constant: (
+        ScaleByAdagrad(constant("lr_decay"), constant("initial_accumulator"), constant("eps")),
+    ),
+    "rmsprop": lambda constant: (ScaleByRMSprop(constant("alpha"), constant("momentum"), constant("eps")),),
+    "adadelta": lambda constant: (ScaleByAdadelta(constant("rho"), constant("eps")),),
+    "adam": lambda constant: (ScaleByAdam(constant("beta1"), constant("beta2"), constant("eps")),),
+    "adamw": lambda constant: (ScaleByAdam(constant("beta1"), constant("beta2"), constant("eps")),),
+}
+
+
+def finest_float(device: torch.device) -> torch.dtype:
+    """The dtype of constants: float64, whatever the parameters are, except where a device has none."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def build_chain(members: Sequence[OptimizerConfig], *, decayed: Sequence[bool], device: torch.device) -> Chain:
+    """L1 and L2, the optimizer's own transform, decoupled decay; the learning rate is left to `StackOptimizer`.
+
+    Args:
+        members: one configuration a member, all of one kind.
+        decayed: one flag a parameter: do the regularisers act on it?
+        device: of the constants.
+    """
+
+    def constant(name: str) -> PerMember:
+        values = [getattr(member, name) for member in members]
+        return torch.tensor(values, dtype=finest_float(device), device=device)
+
+    flags = tuple(decayed)
+    transforms: list[Transform] = []
+    if is_on(constant("l1")):
+        transforms.append(AddL1Gradient(constant("l1"), flags))
+    if is_on(constant("l2")):
+        transforms.append(AddDecayedWeights(constant("l2"), flags))
+    transforms.extend(CORES[members[0].kind](constant))
+    if is_on(constant("weight_decay")):
+        transforms.append(AddDecayedWeights(constant("weight_decay"), flags))
+    return Chain(tuple(transforms))

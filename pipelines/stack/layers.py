@@ -1,0 +1,114 @@
+"""Layers that hold one set of weights a member and compute all members at once.
+
+Every parameter and buffer of a `StackedLayer` has the members axis first; that is what lets a stack drop members.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from pipelines.axes import PerMember, per_member
+from pipelines.stack.randomness import DropoutNoise
+
+
+class StackedLayer(nn.Module, ABC):
+    """A layer whose tensors are all `[members, ...]`."""
+
+    @abstractmethod
+    def draw_member_(self, member: int, generator: torch.Generator) -> None:
+        """Draw one member's initial weights: the same numbers whatever else is in the stack."""
+
+    def take_(self, members: Int[Tensor, " kept"]) -> None:
+        """Keep these members, in this order, and drop the rest from memory."""
+        for parameter in self.parameters(recurse=False):
+            parameter.data = parameter.data[members].contiguous()
+            parameter.grad = None
+        for name, buffer in self.named_buffers(recurse=False):
+            setattr(self, name, buffer[members].contiguous())
+
+
+class StackedLinear(StackedLayer):
+    """One `nn.Linear` a member, computed as a single matrix product.
+
+    Args:
+        in_features: inputs of every member.
+        out_features: outputs of every member.
+        n_members: size of the stack.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, n_members: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_members, out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(n_members, out_features))
+
+    @torch.no_grad()
+    def draw_member_(self, member: int, generator: torch.Generator) -> None:
+        """As `nn.Linear`: uniform within 1/sqrt(fan in).
+
+        Never one draw for the stack: `torch.nn.init` would read the members axis as a layer's and get the fan wrong.
+        """
+        bound = 1 / math.sqrt(self.weight.shape[2])
+        for parameter in (self.weight, self.bias):
+            drawn = torch.empty(parameter.shape[1:], dtype=parameter.dtype)
+            parameter[member] = drawn.uniform_(-bound, bound, generator=generator).to(parameter.device)
+
+    def forward(self, x: Float[Tensor, "streams rows inputs"]) -> Float[Tensor, "members rows outputs"]:
+        """Multiply; `streams` is the number of members, or 1 for rows that all members share."""
+        n_members, n_outputs, n_inputs = self.weight.shape
+        if x.shape[0] == n_members:
+            return torch.baddbmm(self.bias[:, None, :], x, self.weight.transpose(1, 2))
+        # Shared rows: ONE product [K*O, I] x [I, B]. The result is [K, O, B] in memory, which batched products
+        # take as it is, while a broadcast [K, B, I] input would be copied K times.
+        shared = self.weight.reshape(n_members * n_outputs, n_inputs) @ x[0].T
+        return shared.view(n_members, n_outputs, -1).transpose(1, 2) + self.bias[:, None, :]
+
+
+class StackedDropout(StackedLayer):
+    """Dropout with one rate a member (Srivastava et al. 2014), from one uniform tensor a stream.
+
+    Args:
+        rates: share of activations that is zeroed, in [0, 1), one a member.
+    """
+
+    rates: Tensor
+
+    def __init__(self, rates: PerMember) -> None:
+        super().__init__()
+        self.register_buffer("rates", rates, persistent=False)
+        self._is_off = bool((rates == 0).all())
+
+    def draw_member_(self, member: int, generator: torch.Generator) -> None:
+        """Nothing to draw."""
+
+    def forward(
+        self, x: Float[Tensor, "members rows width"], noise: DropoutNoise
+    ) -> Float[Tensor, "members rows width"]:
+        """Zero each activation with its member's rate and scale the rest up."""
+        if self._is_off:
+            return x
+        rates = per_member(self.rates, x)
+        kept = noise.uniform(x.shape[1], x.shape[2]) >= rates
+        return x * (kept / (1 - rates)).to(x.dtype)
+
+
+def take_members_(net: nn.Module, members: Int[Tensor, " kept"]) -> None:
+    """Keep these members of every stacked layer below `net`, in this order."""
+    for layer in net.modules():
+        if isinstance(layer, StackedLayer):
+            layer.take_(members)
+
+
+def draw_weights_(net: nn.Module, generators: list[torch.Generator]) -> None:
+    """Draw every member's initial weights, layer after layer, from its own generator."""
+    for member, generator in enumerate(generators):
+        for layer in net.modules():
+            if isinstance(layer, StackedLayer):
+                layer.draw_member_(member, generator)
+
+
+def member_weights(stacked: dict[str, Tensor], member: int) -> dict[str, Tensor]:
+    """One member's tensors, without the members axis, on the CPU and independent of the stack's memory."""
+    return {name: tensor[member].detach().cpu().clone() for name, tensor in stacked.items()}

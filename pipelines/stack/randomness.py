@@ -1,0 +1,89 @@
+"""A seed's randomness: one independent generator for each purpose and epoch.
+
+Streams belong to seeds, not to members: whatever else is in the stack, and from whichever epoch training goes
+on, a seed draws the same initial weights, the same batch order and the same dropout noise.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+class Purpose(IntEnum):
+    """What a generator is for; part of its seed, so that no two purposes share numbers."""
+
+    WEIGHTS = 0
+    ORDER = 1
+    DROPOUT = 2
+
+
+def stream_generator(
+    seed: int, purpose: Purpose, *, epoch: int = 0, device: torch.device | None = None
+) -> torch.Generator:
+    """The generator of one seed for one purpose in one epoch.
+
+    `numpy.random.SeedSequence` mixes the three numbers, so neighbouring seeds and epochs are unrelated.
+    """
+    (state,) = np.random.SeedSequence([seed, purpose, epoch]).generate_state(1, np.uint64)
+    # torch wants a signed 64-bit seed on some devices: keep 63 bits.
+    return torch.Generator(device or "cpu").manual_seed(int(state) >> 1)
+
+
+class Streams:
+    """The distinct seeds of a stack, and which of them each member uses.
+
+    Attributes:
+        seeds: S distinct ones.
+        of_member: index into `seeds`, one a member.
+    """
+
+    def __init__(self, seed_of_member: Sequence[int], *, device: torch.device) -> None:
+        self.device = device
+        self._assign(seed_of_member)
+
+    def _assign(self, seed_of_member: Sequence[int]) -> None:
+        self.seeds = tuple(dict.fromkeys(seed_of_member))
+        places = [self.seeds.index(seed) for seed in seed_of_member]
+        self.of_member: Int[Tensor, " members"] = torch.tensor(places, device=self.device)
+
+    def take_(self, members: Int[Tensor, " kept"]) -> None:
+        """Keep these members; a seed that none of them uses is drawn no more."""
+        kept = self.of_member.cpu()[members].tolist()
+        self._assign([self.seeds[place] for place in kept])
+
+    def spread(self, of_streams: Tensor) -> Tensor:
+        """From one slice a stream, [S, ...], to one a member, [K, ...]; a single stream stays one shared slice."""
+        return of_streams if len(self.seeds) == 1 else of_streams[self.of_member]
+
+
+class DropoutNoise:
+    """Uniform numbers of the current epoch, one tensor a stream and layer, whatever the number of members.
+
+    Args:
+        streams: of the stack.
+        dtype: of the numbers.
+    """
+
+    def __init__(self, streams: Streams, *, dtype: torch.dtype) -> None:
+        self._streams = streams
+        self._dtype = dtype
+        self._generators: list[torch.Generator] = []
+
+    def start_epoch(self, epoch: int) -> None:
+        """Begin the numbers of an epoch; they do not depend on how many the last one used."""
+        self._generators = [
+            stream_generator(seed, Purpose.DROPOUT, epoch=epoch, device=self._streams.device)
+            for seed in self._streams.seeds
+        ]
+
+    def uniform(self, n_rows: int, width: int) -> Float[Tensor, "members_or_one rows width"]:
+        """Draw the next layer's numbers in [0, 1): one slice a member, or one for all when they share a stream."""
+        drawn = [
+            torch.rand(n_rows, width, generator=generator, dtype=self._dtype, device=self._streams.device)
+            for generator in self._generators
+        ]
+        return self._streams.spread(torch.stack(drawn))

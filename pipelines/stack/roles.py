@@ -1,0 +1,29 @@
+"""The role of a parameter decides whether it is regularised.
+
+Not its number of dimensions: a stacked bias has two and would look like a matrix.
+"""
+
+from enum import Enum
+
+from torch import nn
+
+
+class Role(Enum):
+    """What a parameter is for."""
+
+    WEIGHT = "weight"
+    BIAS = "bias"
+
+
+def role_of(name: str) -> Role:
+    """The role of a parameter by its own name, the last part of its path.
+
+    Raises:
+        ValueError: a layer named its parameter otherwise; give it a role here.
+    """
+    return Role(name.rpartition(".")[2])
+
+
+def is_decayed(net: nn.Module) -> list[bool]:
+    """For every parameter of a net, in order: do L1, L2 and weight decay act on it? True for weights alone."""
+    return [role_of(name) is Role.WEIGHT for name, _ in net.named_parameters()]

@@ -1,0 +1,133 @@
+"""The LightningModule of a stack: one step for all members, one look at validation an epoch.
+
+What an epoch means for each member is in `members`; putting a stack together is in `fit`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from pipelines.config.schema import TrialConfig
+from pipelines.models import StackedNet
+from pipelines.optim import MemberSchedule, StackOptimizer
+from pipelines.stack.layers import take_members_
+from pipelines.stack.randomness import DropoutNoise, Streams
+from pipelines.stack.roles import is_decayed
+from pipelines.tasks.losses import member_loss
+from pipelines.tasks.metrics import score_members
+from pipelines.tasks.task import Task
+from pipelines.training.batches import Batch, DeviceRows
+from pipelines.training.members import EpochReport, StackMembers
+
+
+class StackModule(pl.LightningModule):
+    """Trains a stack.
+
+    Args:
+        net: of all members.
+        trials: one a member, neighbours where the optimizer's kind is the same.
+        task: loss and link.
+        members: the bookkeeping; told of every epoch.
+        streams: the members' randomness.
+        validation: the rows that every epoch ends with.
+        raw_target: theirs, in raw units or class codes, where metrics are computed.
+        steps_per_epoch: batches in an epoch.
+        dtype: of parameters and of dropout's noise.
+    """
+
+    def __init__(
+        self,
+        net: StackedNet,
+        trials: Sequence[TrialConfig],
+        *,
+        task: Task,
+        members: StackMembers,
+        streams: Streams,
+        validation: DeviceRows,
+        raw_target: Tensor,
+        steps_per_epoch: int,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self._trials = trials
+        self._task = task
+        self._members = members
+        self._streams = streams
+        self._validation = validation
+        self._raw_target = raw_target
+        self._steps_per_epoch = steps_per_epoch
+        self._noise = DropoutNoise(streams, dtype=dtype)
+        self._loss_sum = torch.zeros(0)
+        self._n_rows = 0
+        self._outputs: list[Tensor] = []
+
+    def configure_optimizers(self) -> StackOptimizer:
+        """Build the optimizer, now that parameters are on their device and in their precision."""
+        schedules = [
+            MemberSchedule(trial.schedule, trial.trainer.max_epochs * self._steps_per_epoch, self._steps_per_epoch)
+            for trial in self._trials
+        ]
+        optimizers = [trial.optimizer for trial in self._trials]
+        parameters = list(self.net.parameters())
+        return StackOptimizer(parameters, optimizers, schedules=schedules, decayed=is_decayed(self.net))
+
+    def on_train_epoch_start(self) -> None:
+        """Begin the epoch's dropout noise and its mean loss."""
+        self._noise.start_epoch(self.current_epoch)
+        self._loss_sum = self._validation.numbers.new_zeros(len(self._members.training))
+        self._n_rows = 0
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """The sum over members, so that no member's gradient depends on how many others there are."""
+        losses = member_loss(self._task, self.net(batch.numbers, batch.codes, self._noise), batch.target)  # [K]
+        n_rows = batch.target.shape[1]
+        self._loss_sum += losses.detach() * n_rows
+        self._n_rows += n_rows
+        return losses.sum()
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Collect outputs; they are scored together, since ranking metrics need all rows."""
+        self._outputs.append(self.net(batch.numbers, batch.codes))
+
+    def on_train_epoch_end(self) -> None:
+        """Tell the bookkeeping; drop members from memory once half the stack has ended."""
+        self._members.observe(self._report(), dict(self.net.named_parameters()))
+        n_training = self._members.training.sum()
+        if n_training == 0:
+            self.trainer.should_stop = True
+        elif 2 * n_training <= len(self._members.training):
+            self._drop_ended()
+
+    def _report(self) -> EpochReport:
+        outputs = torch.cat(self._outputs, dim=1).to(self._validation.numbers.dtype)  # [K, N, O]
+        self._outputs.clear()
+        predictions = self._task.link(outputs)
+        metric = self._task.metric
+        values = {
+            "train/loss": self._loss_sum / self._n_rows,
+            "validation/loss": member_loss(self._task, outputs, self._validation.target[None]),
+            f"validation/{metric}": score_members(self._task, predictions, self._raw_target, [metric])[metric],
+            "learning_rate": self._optimizer.current_learning_rates(),
+        }
+        # The one moment of an epoch at which the device is waited for.
+        arrays = {name: tensor.cpu().numpy().astype(np.float64) for name, tensor in values.items()}
+        return EpochReport(self.current_epoch, arrays, predictions)
+
+    def _drop_ended(self) -> None:
+        places = np.flatnonzero(self._members.training)
+        kept = torch.from_numpy(places)
+        take_members_(self.net, kept)
+        self._optimizer.take_(kept)
+        self._streams.take_(kept)
+        self._members.take_(places)
+
+    @property
+    def _optimizer(self) -> StackOptimizer:
+        optimizer = self.trainer.optimizers[0]
+        if not isinstance(optimizer, StackOptimizer):
+            raise TypeError(f"A stack is trained by a StackOptimizer, got {type(optimizer).__name__}.")
+        return optimizer
