@@ -3,9 +3,12 @@
 The reader owns the format, so the serving image needs nothing of training. No pickle, no external data.
 """
 
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 FORMAT_VERSION: Literal[1] = 1
 MODEL_FILE = "model.onnx"
@@ -112,3 +115,47 @@ class Contract(_Part):
     onnx_sha256: str
     opset: int
     notes: dict[str, Any] = {}
+
+
+class BundleError(Exception):
+    """A bundle that must not be served; the message says which file and why."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle.
+
+    Attributes:
+        folder: where it lies.
+        contract: checked.
+        model: bytes of the ONNX file, whose hash the contract confirms.
+    """
+
+    folder: Path
+    contract: Contract
+    model: bytes
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Read and check a bundle; weights in files beside the ONNX file are never followed, since only bytes are kept.
+
+    Raises:
+        BundleError: a file is missing or unreadable, of another format version, or not the one the contract names.
+    """
+    path = folder / CONTRACT_FILE
+    try:
+        contract = Contract.model_validate_json(path.read_bytes())
+        model = (folder / MODEL_FILE).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{error.filename}: cannot be read: {error.strerror}.") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise BundleError(
+            f"{path}: {place}: {first['msg']}. It was written by another version, or is broken."
+        ) from error
+    if hashlib.sha256(model).hexdigest() != contract.onnx_sha256:
+        raise BundleError(
+            f"{folder / MODEL_FILE}: its sha256 is not the one in {CONTRACT_FILE}. It was changed or cut off."
+        )
+    return Bundle(folder, contract, model)

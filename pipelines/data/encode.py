@@ -3,9 +3,17 @@
 The same arithmetic is written as an ONNX graph by `pipelines.export`; a change here is a change there.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
+
+from pipelines.data.table import Table
+
+YEAR_DAYS = 365.2425  # the Gregorian mean
+WEEK_DAYS = 7.0
+NEGLIGIBLE = 1e-12  # a spread this small beside the mean is rounding, and the column a constant
 
 
 @dataclass(frozen=True)
@@ -70,3 +78,71 @@ class Features:
 
     numbers: np.ndarray
     codes: np.ndarray
+
+
+def fit_encoder(table: Table, train_rows: np.ndarray) -> Encoder:
+    """Learn the statistics of the training rows; no other row is looked at."""
+    numbers: list[NumberEncoding] = []
+    cycles: list[CycleEncoding] = []
+    categories: list[CategoryEncoding] = []
+    for column in table.columns:
+        values = table.features.get_column(column.name).gather(train_rows)
+        match column.kind:
+            case "categorical":
+                categories.append(CategoryEncoding(column.name, tuple(values.unique().sort().to_list())))
+            case "boolean":
+                has_missing = bool(values.is_nan().any())
+                numbers.append(NumberEncoding(column.name, fill=0.5, center=0.5, scale=0.5, indicator=has_missing))
+            case "numeric":
+                numbers.append(_standardised(values))
+            case "date":
+                numbers.append(_standardised(values))
+                cycles += [CycleEncoding(column.name, period) for period in _periods(values)]
+    return Encoder(tuple(numbers), tuple(cycles), tuple(categories))
+
+
+def encode(encoder: Encoder, features: pl.DataFrame) -> Features:
+    """Apply the statistics to rows in raw form, as `table.Table.features` holds them."""
+    numbers = np.empty((features.height, encoder.n_numbers), dtype=np.float32)
+    for place, feature in enumerate(_number_features(encoder, features)):
+        numbers[:, place] = feature
+    codes = np.empty((features.height, len(encoder.categories)), dtype=np.int32)
+    for place, category in enumerate(encoder.categories):
+        codes[:, place] = _codes(category, features.get_column(category.column))
+    return Features(numbers, codes)
+
+
+def _standardised(values: pl.Series) -> NumberEncoding:
+    """Mean and standard deviation of what is known; a column that training never saw filled becomes zeros."""
+    known = values.filter(values.is_not_nan())
+    has_missing = len(known) < len(values)
+    if not len(known):
+        return NumberEncoding(values.name, fill=0.0, center=0.0, scale=1.0, indicator=has_missing)
+    array = known.to_numpy()
+    mean, deviation = float(array.mean()), float(array.std())
+    scale = deviation if deviation > NEGLIGIBLE * abs(mean) else 1.0
+    return NumberEncoding(values.name, fill=mean, center=mean, scale=scale, indicator=has_missing)
+
+
+def _periods(days: pl.Series) -> list[float]:
+    has_time_of_day = bool((days.drop_nans() % 1 != 0).any())
+    return [YEAR_DAYS, WEEK_DAYS, *([1.0] if has_time_of_day else [])]
+
+
+def _number_features(encoder: Encoder, features: pl.DataFrame) -> Iterator[np.ndarray]:
+    for number in encoder.numbers:
+        values = features.get_column(number.column).to_numpy()
+        yield (np.where(np.isnan(values), number.fill, values) - number.center) / number.scale
+    for number in encoder.numbers:
+        if number.indicator:
+            yield np.isnan(features.get_column(number.column).to_numpy())
+    for cycle in encoder.cycles:
+        angle = 2 * np.pi * features.get_column(cycle.column).to_numpy() / cycle.period_days
+        yield np.nan_to_num(np.sin(angle))
+        yield np.nan_to_num(np.cos(angle))
+
+
+def _codes(category: CategoryEncoding, labels: pl.Series) -> np.ndarray:
+    # A label outside the Enum casts to null, which stands for unseen; the Enum's own codes start at 0.
+    known = labels.cast(pl.Enum(list(category.categories)), strict=False)
+    return (known.to_physical().cast(pl.Int32) + 1).fill_null(0).to_numpy()

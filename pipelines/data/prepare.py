@@ -1,11 +1,24 @@
 """From a `DataConfig` to encoded parts: read, divide, encode. The one door of this room for the rest."""
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import polars as pl
 
-from pipelines.data.encode import Encoder, Features
-from pipelines.data.table import Table
+from pipelines.config.schema import DataConfig, TaskKind
+from pipelines.data.builtin import load_builtin
+from pipelines.data.encode import Encoder, Features, encode, fit_encoder
+from pipelines.data.kinds import check_names, read_column
+from pipelines.data.profile import Raw, is_whole, raw_value
+from pipelines.data.sources import read_file
+from pipelines.data.splits import Split, check_classes, split_groups, split_rows, split_time
+from pipelines.data.table import Column, ColumnKind, Table
+from pipelines.data.target import read_target
+from pipelines.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -32,3 +45,120 @@ class PreparedTable:
     train: Part
     validation: Part
     test: Part
+
+
+def prepare_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> PreparedTable:
+    """Read a table, settle its columns and its task, divide its rows and encode them.
+
+    A column that divides rows (`data.group`, `data.time`) is no feature: it would tell the parts apart.
+
+    Raises:
+        UserError: something about the file, a column or the task that the user can put right.
+    """
+    name, place, frame, target_name = _read(config)
+    table, keys = _read_table(frame, config, kind, name=name, place=place, target_name=target_name)
+    split = _split(config, table, keys)
+    if table.target.classes:
+        check_classes(split, table.target_values, table.target)
+    encoder = fit_encoder(table, split.train)
+    train, validation, test = (
+        Part(rows, encode(encoder, table.features[rows]), table.target_values[rows])
+        for rows in (split.train, split.validation, split.test)
+    )
+    return PreparedTable(table, encoder, train, validation, test)
+
+
+def raw_rows(table: Table, rows: np.ndarray) -> list[dict[str, Raw]]:
+    """Rows as a client sends them in JSON: ISO dates, None for missing, whole numbers where the column is whole."""
+    whole = {column.name: is_whole(table.features.get_column(column.name)) for column in _with_numbers(table)}
+    return [
+        {
+            column.name: raw_value(column.kind, values[column.name], integer=whole.get(column.name, False))
+            for column in table.columns
+        }
+        for values in table.features[rows].iter_rows(named=True)
+    ]
+
+
+def _with_numbers(table: Table) -> list[Column]:
+    return [column for column in table.columns if column.kind == "numeric"]
+
+
+def _read(config: DataConfig) -> tuple[str, str, pl.DataFrame, str]:
+    """Name of the table, where it comes from for messages, its columns, and which one is predicted."""
+    if config.source != "table":
+        frame, target_name = load_builtin(config.source)
+        return config.name or config.source, f"data={config.source}", frame, target_name
+    if config.path is None or config.target is None:
+        raise UserError("data=table needs data.path and data.target: the file, and the column to predict.")
+    path = Path(config.path)
+    return config.name or path.name.split(".")[0], str(path), read_file(path), config.target
+
+
+def _read_table(
+    frame: pl.DataFrame,
+    config: DataConfig,
+    kind: TaskKind | Literal["auto"],
+    *,
+    name: str,
+    place: str,
+    target_name: str,
+) -> tuple[Table, Mapping[str, pl.Series]]:
+    """The table, and the columns that divide its rows."""
+    columns = frame.columns
+    for field in ("target", "drop", "categorical", "numeric", "group", "time"):
+        asked = {"target": target_name}.get(field) or getattr(config, field)
+        names = (asked,) if isinstance(asked, str) else asked or ()
+        check_names(f"data.{field}", names, columns=columns, place=place)
+    frame = frame.filter(pl.col(target_name).is_not_null())
+    if frame.height == 0:
+        raise UserError(f"{place}, column {target_name!r}: every value of the target is missing.")
+    target, target_values = read_target(frame.get_column(target_name), kind, place=place)
+    keys = {key: frame.get_column(key) for key in (config.group, config.time) if key is not None}
+    left_out = {target_name, *config.drop, *keys}
+    read = [
+        read_column(frame.get_column(column), place=place, forced=_forced(config, column))
+        for column in columns
+        if column not in left_out
+    ]
+    if not read:
+        raise UserError(f"{place}: no column is left to learn from.")
+    features = pl.DataFrame([values for _, values in read])
+    kinds = tuple(column for column, _ in read)
+    return Table(name, kinds, features, target, target_values, _fingerprint(kinds, features, target_values)), keys
+
+
+def _forced(config: DataConfig, column: str) -> ColumnKind | None:
+    if column in config.categorical:
+        return "categorical"
+    return "numeric" if column in config.numeric else None
+
+
+def _split(config: DataConfig, table: Table, keys: Mapping[str, pl.Series]) -> Split:
+    for name, key in keys.items():
+        if key.null_count():
+            raise UserError(
+                f"Column {name!r} divides the rows but has {key.null_count()} missing values. Fill or drop them."
+            )
+    fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
+    if config.group is not None:
+        return split_groups(keys[config.group].cast(pl.String).to_numpy(), seed=config.split_seed, **fractions)
+    if config.time is not None:
+        return split_time(keys[config.time].rank("ordinal").to_numpy(), **fractions)
+    strata = table.target_values if table.target.classes else None
+    return split_rows(len(table.target_values), strata=strata, seed=config.split_seed, **fractions)
+
+
+def _fingerprint(columns: tuple[Column, ...], features: pl.DataFrame, target_values: np.ndarray) -> str:
+    """Sha256 over names, kinds and values; the same in every process and on every machine."""
+    digest = hashlib.sha256(repr(columns).encode())
+    for column in features.iter_columns():
+        if column.dtype == pl.String:
+            labels = column.unique().sort()
+            digest.update(repr(labels.to_list()).encode())
+            codes = column.cast(pl.Enum(labels)).to_physical().cast(pl.UInt32)
+            digest.update(np.ascontiguousarray(codes.to_numpy()).data)
+        else:
+            digest.update(np.ascontiguousarray(column.to_numpy()).data)
+    digest.update(np.ascontiguousarray(target_values).data)
+    return digest.hexdigest()

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from pipelines.config.schema import MLPConfig, ModelConfig
 from pipelines.models.linear import StackedLinearNet
 from pipelines.models.mlp import StackedMLP
@@ -28,11 +26,10 @@ def build_net(
         raise ValueError("A stack needs at least one member, got members=[].")
     first = members[0]
     if isinstance(first, MLPConfig):
-        rates = [member.dropout for member in members if isinstance(member, MLPConfig)]
         return StackedMLP(
             first.hidden,
             activation=first.activation,
-            dropout_rates=torch.tensor(rates, dtype=torch.get_default_dtype()),
+            dropout_rates=[member.dropout for member in members if isinstance(member, MLPConfig)],
             n_numbers=n_numbers,
             cardinalities=cardinalities,
             n_outputs=n_outputs,

@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from pipelines.axes import PerMember
 from pipelines.config.schema import Activation
 from pipelines.models.net import StackedNet
 from pipelines.models.stem import OneHotStem
@@ -41,7 +40,7 @@ class StackedMLP(StackedNet):
         hidden: Sequence[int],
         *,
         activation: Activation,
-        dropout_rates: PerMember,
+        dropout_rates: Sequence[float],
         n_numbers: int,
         cardinalities: tuple[int, ...],
         n_outputs: int,

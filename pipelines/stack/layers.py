@@ -5,12 +5,13 @@ Every parameter and buffer of a `StackedLayer` has the members axis first; that 
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from pipelines.axes import PerMember, per_member
+from pipelines.axes import per_member
 from pipelines.stack.randomness import DropoutNoise
 
 
@@ -75,10 +76,10 @@ class StackedDropout(StackedLayer):
 
     rates: Tensor
 
-    def __init__(self, rates: PerMember) -> None:
+    def __init__(self, rates: Sequence[float]) -> None:
         super().__init__()
-        self.register_buffer("rates", rates, persistent=False)
-        self._is_off = bool((rates == 0).all())
+        self.register_buffer("rates", torch.tensor(rates), persistent=False)
+        self._is_off = not any(rates)
 
     def draw_member_(self, member: int, generator: torch.Generator) -> None:
         """Nothing to draw."""

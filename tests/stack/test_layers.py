@@ -50,7 +50,7 @@ def noise(seeds: list[int]) -> DropoutNoise:
 
 
 def test_dropout_zeroes_about_its_rate_and_keeps_the_mean() -> None:
-    layer = StackedDropout(torch.tensor([0.0, 0.25, 0.5]))
+    layer = StackedDropout([0.0, 0.25, 0.5])
     x = torch.ones(3, 200, 100, dtype=torch.float64)
     dropped = layer(x, noise([0, 0, 0]))
     shares = (dropped == 0).double().mean(dim=(1, 2))

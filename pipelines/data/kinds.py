@@ -1,0 +1,141 @@
+"""What each column is: numeric, boolean, categorical or a date; and its raw values in the form `table` describes.
+
+Not here: scaling and codes (`encode`), which may look at training rows alone; a kind is a property of the column.
+"""
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+
+import numpy as np
+import polars as pl
+
+from pipelines.data.table import Column, ColumnKind
+from pipelines.errors import UserError
+
+MAX_CATEGORIES = 1000
+MILLISECONDS_A_DAY = 86_400_000
+ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
+BOOLEAN_WORDS = ("true", "false")
+
+
+def check_names(field: str, names: Sequence[str], *, columns: Sequence[str], place: str) -> None:
+    """Raise a UserError that lists every name that is not a column, each with the nearest that is."""
+    wrong = [name for name in names if name not in columns]
+    if not wrong:
+        return
+    hints = []
+    for name in wrong:
+        near = get_close_matches(name, columns, n=3, cutoff=0.5)
+        hints.append(f"{name!r}" + (f" (did you mean {', '.join(map(repr, near))}?)" if near else ""))
+    shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")  # noqa: PLR2004  what fits a line or two
+    raise UserError(f"{field} names no column of {place}: {'; '.join(hints)}. Columns: {shown}.")
+
+
+def read_column(raw: pl.Series, *, place: str, forced: ColumnKind | None = None) -> tuple[Column, pl.Series]:
+    """Recognise a column and bring its values into their raw form: Float64 with NaN, or String with "".
+
+    Args:
+        raw: as read.
+        place: the file, for messages.
+        forced: the user's word, which goes before what the values look like.
+
+    Raises:
+        UserError: nothing but missing values, infinite values, too many categories, or not what is forced.
+    """
+    name = raw.name
+    if raw.null_count() == len(raw):
+        raise UserError(f"{place}, column {name!r}: every value is missing. Leave it out with data.drop=[{name}].")
+    if isinstance(raw.dtype, pl.Categorical | pl.Enum):
+        raw = raw.cast(pl.String)
+    kind = forced or _recognise(raw, place=place)
+    values = {"numeric": _numbers, "boolean": _booleans, "categorical": _labels, "date": _days}[kind](raw, place)
+    return Column(name, kind), values
+
+
+def _recognise(raw: pl.Series, *, place: str) -> ColumnKind:
+    dtype = raw.dtype
+    if dtype == pl.String:
+        return _recognise_words(raw.drop_nulls())
+    if dtype.is_numeric():
+        return "numeric"
+    if dtype == pl.Boolean:
+        return "boolean"
+    if dtype in (pl.Date, pl.Datetime):
+        return "date"
+    raise UserError(f"{place}, column {raw.name!r}: {dtype} values are not understood. Leave it out with data.drop.")
+
+
+def _recognise_words(known: pl.Series) -> ColumnKind:
+    """What all of these strings are. The first hundred are asked first: most columns fail there."""
+    tests: dict[ColumnKind, Callable[[pl.Series], pl.Series]] = {
+        "date": lambda words: words.str.contains(ISO_DATE),
+        "boolean": lambda words: words.str.to_lowercase().is_in(BOOLEAN_WORDS),
+        "numeric": lambda words: words.str.strip_chars().cast(pl.Float64, strict=False).is_not_null(),
+    }
+    for kind, is_one in tests.items():
+        if is_one(known.head(100)).all() and is_one(known).all():
+            return kind
+    return "categorical"
+
+
+def _numbers(raw: pl.Series, place: str) -> pl.Series:
+    if raw.dtype == pl.String:
+        raw = raw.str.strip_chars()
+    values = raw.cast(pl.Float64, strict=False)
+    wrong = values.is_null() & raw.is_not_null()
+    if wrong.any():
+        row = wrong.arg_max() or 0
+        raise UserError(
+            f"{place}, column {raw.name!r}: {wrong.sum()} values are not numbers, first {raw[row]!r} in row {row + 1}. "
+            f"Mend them, or use data.categorical=[{raw.name}]."
+        )
+    infinite = values.is_infinite()
+    if infinite.any():
+        row = infinite.arg_max() or 0
+        raise UserError(
+            f"{place}, column {raw.name!r}: {infinite.sum()} infinite values, first in row {row + 1}. "
+            "Replace them by a number or leave them empty."
+        )
+    filled = values.fill_null(np.nan)
+    if filled.is_nan().all():
+        raise UserError(
+            f"{place}, column {raw.name!r}: every value is missing. Leave it out with data.drop=[{raw.name}]."
+        )
+    return filled
+
+
+def _booleans(raw: pl.Series, place: str) -> pl.Series:  # noqa: ARG001  one signature for every kind
+    if raw.dtype == pl.String:
+        lowered = raw.str.to_lowercase()
+        raw = (lowered == "true").set(raw.is_null(), None)
+    return raw.cast(pl.Float64).fill_null(np.nan)
+
+
+def _days(raw: pl.Series, place: str) -> pl.Series:
+    """Days since 1970-01-01 UTC; a time without an offset is UTC."""
+    if raw.dtype == pl.String:
+        raw = raw.str.replace("T", " ").str.replace(r"Z$", "+00:00")
+        moments = raw.str.to_datetime(strict=False, time_unit="ms", time_zone="UTC")
+        wrong = moments.is_null() & raw.is_not_null()
+        if wrong.any():
+            row = wrong.arg_max() or 0
+            raise UserError(f"{place}, column {raw.name!r}, row {row + 1}: {raw[row]!r} is no date of the calendar.")
+    else:
+        moments = raw.cast(pl.Datetime("ms"))
+    return (moments.dt.epoch("ms") / MILLISECONDS_A_DAY).cast(pl.Float64).fill_null(np.nan)
+
+
+def _labels(raw: pl.Series, place: str) -> pl.Series:
+    if raw.dtype.is_float():  # 501.0 and 501 are one label, whatever the file's missing values made of the type
+        whole = raw.cast(pl.Int64, strict=False)
+        is_whole = bool((whole.cast(pl.Float64) == raw).all())
+        raw = whole if is_whole else raw
+    labels = raw.cast(pl.String).fill_null("")
+    n_labels = labels.n_unique()
+    if n_labels > MAX_CATEGORIES:
+        raise UserError(
+            f"{place}, column {raw.name!r}: {n_labels:,} different labels, more than {MAX_CATEGORIES:,}. "
+            f"Leave it out with data.drop=[{raw.name}]"
+            + (f", or use data.numeric=[{raw.name}]." if raw.dtype.is_numeric() else ".")
+        )
+    return labels

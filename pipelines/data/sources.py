@@ -1,0 +1,158 @@
+"""Reads a user's file into a polars frame, and says in plain words what is wrong with one that cannot be read.
+
+Not here: what the columns mean (`kinds`) and which of them is predicted (`target`).
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import IO
+
+import polars as pl
+import pyarrow as pa
+
+from pipelines.errors import UserError
+
+MISSING_WORDS = ("", "NA", "NaN", "nan", "N/A", "null", "NULL", "None", "?")
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+JSON_LINES = (".jsonl", ".ndjson")
+EXTENSIONS = (*SEPARATORS, ".parquet", *JSON_LINES)
+
+
+def read_file(path: Path) -> pl.DataFrame:
+    """Read CSV, TSV, Parquet or JSON lines, each plain or compressed with gzip or zstd, by the name's ending.
+
+    Raises:
+        UserError: the file is missing, empty, of an unknown sort, or broken; with the line where there is one.
+    """
+    extension = _check_name(path)
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty. Give a file with a header line and rows.")
+    if extension in SEPARATORS:
+        frame = _read_separated(path, separator=SEPARATORS[extension])
+    else:
+        frame = _read_binary(path, extension=extension)
+    if frame.height == 0:
+        raise UserError(f"{path} has a header but no rows.")
+    return frame
+
+
+def _check_name(path: Path) -> str:
+    """The extension that says how to read, without that of the compression."""
+    if not path.exists():
+        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = get_close_matches(path.name, names, n=3)
+        hint = f" Did you mean {', '.join(near)}?" if near else " Check data.path."
+        raise UserError(f"{path} does not exist.{hint}")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder. Give one file as data.path.")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in COMPRESSIONS:
+        suffixes.pop()
+    extension = suffixes[-1] if suffixes else ""
+    if extension not in EXTENSIONS:
+        known = ", ".join(EXTENSIONS)
+        raise UserError(f"{path} has an unknown ending. Known are {known}, each also with .gz or .zst behind it.")
+    return extension
+
+
+def _open(path: Path) -> IO[bytes]:
+    """The decompressed bytes, as a stream."""
+    compression = COMPRESSIONS.get(path.suffix.lower())
+    if compression is None:
+        return path.open("rb")
+    try:
+        return io.BytesIO(pa.input_stream(str(path), compression=compression).read())
+    except OSError as error:
+        raise UserError(f"{path} cannot be decompressed as {compression}: {error}. Is the file whole?") from error
+
+
+def _read_binary(path: Path, *, extension: str) -> pl.DataFrame:
+    source = path if path.suffix.lower() not in COMPRESSIONS else _open(path)
+    try:
+        if extension == ".parquet":
+            return pl.read_parquet(source)
+        return pl.read_ndjson(source, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        kind = "Parquet" if extension == ".parquet" else "JSON lines"
+        raise UserError(f"{path} cannot be read as {kind}: {_first_line(error)}") from error
+
+
+def _read_separated(path: Path, *, separator: str) -> pl.DataFrame:
+    _check_header(path, separator=separator)
+    try:
+        frame = _scan_separated(path, separator=separator)
+    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        _find_wrong_encoding(path)
+        _find_broken_row(path, separator=separator)
+        raise UserError(f"{path} cannot be read: {_first_line(error)}") from error
+    # A row that is too short reads as one whose last values are missing.
+    if frame.height and frame.get_column(frame.columns[-1]).null_count():
+        _find_broken_row(path, separator=separator)
+    return frame
+
+
+def _scan_separated(path: Path, *, separator: str) -> pl.DataFrame:
+    """Types are inferred from the first rows; where a later row contradicts them, from all rows."""
+    for n_rows in (10_000, None):
+        try:
+            return pl.read_csv(
+                _open(path) if path.suffix.lower() in COMPRESSIONS else path,
+                separator=separator,
+                null_values=list(MISSING_WORDS),
+                infer_schema_length=n_rows,
+                encoding="utf8",
+            )
+        except pl.exceptions.ComputeError:
+            if n_rows is None:
+                raise
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _rows(path: Path, *, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Line number, from 1, and fields of every row that is not blank."""
+    with io.TextIOWrapper(_open(path), encoding="utf-8-sig", errors="replace", newline="") as text:
+        reader = csv.reader(text, delimiter=separator)
+        for fields in reader:
+            if fields:
+                yield reader.line_num, fields
+
+
+def _check_header(path: Path, *, separator: str) -> None:
+    names = next((fields for _, fields in _rows(path, separator=separator)), [])
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"{path}, line 1: more than one column is called {', '.join(map(repr, twice))}. Rename them.")
+    nameless = [str(place + 1) for place, name in enumerate(names) if not name.strip()]
+    if len(nameless) > 1:
+        raise UserError(f"{path}, line 1: columns {', '.join(nameless)} have no name. Is the first line a header?")
+
+
+def _find_broken_row(path: Path, *, separator: str) -> None:
+    rows = _rows(path, separator=separator)
+    _, header = next(rows)
+    for line, fields in rows:
+        if len(fields) != len(header):
+            raise UserError(
+                f"{path}, line {line}: {len(fields)} fields where the header has {len(header)}. "
+                "Mend the line; a value that holds the separator must be in double quotes."
+            )
+
+
+def _find_wrong_encoding(path: Path) -> None:
+    with _open(path) as stream:
+        for line, content in enumerate(stream, start=1):
+            try:
+                content.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"{path}, line {line}, byte {error.start + 1}: not UTF-8 (0x{content[error.start]:02x}). "
+                    "Save the file as UTF-8, e.g. iconv -f latin1 -t utf-8."
+                ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,95 @@
+"""Which rows train, which choose between trials, and which are looked at once at the end."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.data.table import Target
+from pipelines.errors import UserError
+
+FEWEST_ROWS = 10
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row indices, ascending within a part; together all rows, each once."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def split_rows(
+    n_rows: int, *, strata: np.ndarray | None, validation_fraction: float, test_fraction: float, seed: int
+) -> Split:
+    """Divide at random; with strata (class codes, [N]) every part has its share of each class."""
+    generator = np.random.default_rng(seed)
+    key = generator.random(n_rows)
+    if strata is not None:
+        # Within a class the rows' ranks spread evenly over [0, 1), so every prefix of the order has its share.
+        shuffled = np.argsort(key, kind="stable")
+        by_class = shuffled[np.argsort(strata[shuffled], kind="stable")]
+        sizes = np.bincount(strata)
+        starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
+        rank = np.arange(n_rows) - starts
+        key[by_class] = (rank + key[by_class]) / np.repeat(sizes, sizes)
+    return _cut(np.argsort(key, kind="stable"), validation_fraction=validation_fraction, test_fraction=test_fraction)
+
+
+def split_groups(groups: np.ndarray, *, validation_fraction: float, test_fraction: float, seed: int) -> Split:
+    """Divide at random so that rows of one group stay together; parts are as large as whole groups allow.
+
+    Raises:
+        UserError: fewer than three groups.
+    """
+    names, group_of_row, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(names) < 3:  # noqa: PLR2004  one a part
+        raise UserError(f"data.group has {len(names)} different values; three parts need at least 3.")
+    order = np.random.default_rng(seed).permutation(len(names))
+    rows_before = np.cumsum(sizes[order]) - sizes[order]
+    n_test = max(1, int((rows_before < test_fraction * len(groups)).sum()))
+    n_held_out = int((rows_before < (test_fraction + validation_fraction) * len(groups)).sum())
+    # One large group must not leave another part empty.
+    n_test = min(n_test, len(names) - 2)
+    n_held_out = min(max(n_held_out, n_test + 1), len(names) - 1)
+    test, validation, train = (
+        np.flatnonzero(np.isin(group_of_row, part)) for part in np.split(order, [n_test, n_held_out])
+    )
+    return Split(train, validation, test)
+
+
+def split_time(times: np.ndarray, *, validation_fraction: float, test_fraction: float) -> Split:
+    """The newest rows are the test part, the next newest the validation part; equal times keep the rows' order."""
+    newest_first = np.argsort(times, kind="stable")[::-1]
+    return _cut(newest_first, validation_fraction=validation_fraction, test_fraction=test_fraction)
+
+
+def check_classes(split: Split, codes: np.ndarray, target: Target) -> None:
+    """Raise a UserError when a class has no row in the training part."""
+    n_classes = len(target.classes)
+    missing = np.flatnonzero(np.bincount(codes[split.train], minlength=n_classes) == 0)
+    if not len(missing):
+        return
+    found = []
+    for code in missing:
+        places = {"validation": split.validation, "test": split.test}
+        counts = {part: int((codes[rows] == code).sum()) for part, rows in places.items()}
+        where = " and ".join(f"{count} in the {part} part" for part, count in counts.items() if count)
+        found.append(f"{target.classes[code]!r} ({where})")
+    raise UserError(
+        f"Column {target.name!r}: no row of the training part has class {', '.join(found)}. "
+        "Add rows of it, leave it out, or change data.split_seed."
+    )
+
+
+def _cut(order: np.ndarray, *, validation_fraction: float, test_fraction: float) -> Split:
+    n_rows = len(order)
+    if n_rows < FEWEST_ROWS:
+        raise UserError(
+            f"{n_rows} rows are too few to divide into train, validation and test: give at least {FEWEST_ROWS}."
+        )
+    n_test = max(1, round(n_rows * test_fraction))
+    n_validation = max(1, round(n_rows * validation_fraction))
+    parts = np.split(order, [n_test, n_test + n_validation])
+    test, validation, train = (np.sort(part) for part in parts)
+    return Split(train, validation, test)

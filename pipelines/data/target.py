@@ -1,0 +1,85 @@
+"""The target column: which task it makes, and its values as numbers or class codes."""
+
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from pipelines.config.schema import TaskKind
+from pipelines.data.table import Target
+from pipelines.errors import UserError
+
+MOST_CLASSES = 20  # so many different whole numbers are still taken for classes
+BINARY_CLASSES = 2
+
+
+def read_target(raw: pl.Series, kind: TaskKind | Literal["auto"], *, place: str) -> tuple[Target, np.ndarray]:
+    """Infer or force the task and read the values; none may be missing.
+
+    Args:
+        raw: the column, without missing values.
+        kind: what the user asked for.
+        place: the file, for messages.
+
+    Returns:
+        The target and its values: float64 in raw units, or int64 codes in the order of the classes.
+
+    Raises:
+        UserError: one value alone, or the values do not suit the task asked for.
+    """
+    if raw.n_unique() == 1:
+        raise UserError(
+            f"{place}, column {raw.name!r}: the target has one value only, {raw[0]!r}. Nothing can be learned."
+        )
+    inferred, why = _infer(raw)
+    settled = inferred if kind == "auto" else kind
+    reason = f"{settled}: {why}" if kind == "auto" else f"{settled}, as asked for"
+    if settled == "regression":
+        return Target(raw.name, settled, (), reason), _numbers(raw, place)
+    classes, codes = _classes(raw)
+    if settled == "binary" and len(classes) != BINARY_CLASSES:
+        raise UserError(
+            f"{place}, column {raw.name!r}: task=binary needs 2 classes, found {len(classes)}. Try task=multiclass."
+        )
+    if len(classes) > len(raw) // 2:
+        raise UserError(
+            f"{place}, column {raw.name!r}: {len(classes)} classes in {len(raw)} rows are too many to learn. "
+            "Is it the right column? For a number use task=regression."
+        )
+    return Target(raw.name, settled, classes, reason), codes
+
+
+def _infer(raw: pl.Series) -> tuple[TaskKind, str]:
+    n_values = raw.n_unique()
+    if n_values == BINARY_CLASSES:
+        return "binary", f"{raw.name!r} has two values"
+    if not raw.dtype.is_numeric():
+        return "multiclass", f"{raw.name!r} holds {n_values} labels"
+    if raw.dtype.is_float() and not bool((raw == raw.round()).all()):
+        return "regression", f"{raw.name!r} holds numbers with fractions"
+    if n_values <= min(MOST_CLASSES, len(raw) // 10):
+        return "multiclass", f"{raw.name!r} holds {n_values} different whole numbers"
+    return "regression", f"{raw.name!r} holds {n_values} different numbers"
+
+
+def _numbers(raw: pl.Series, place: str) -> np.ndarray:
+    values = raw.cast(pl.Float64, strict=False)
+    wrong = values.is_null() | ~values.is_finite().fill_null(value=False)
+    if wrong.any():
+        row = wrong.arg_max() or 0
+        raise UserError(
+            f"{place}, column {raw.name!r}: regression needs finite numbers, found {raw[row]!r} in row {row + 1}. "
+            "Mend it, or use task=multiclass for labels."
+        )
+    return values.to_numpy()
+
+
+def _classes(raw: pl.Series) -> tuple[tuple[str, ...], np.ndarray]:
+    """Labels in ascending order, of numbers or of letters, and the code of every row."""
+    if raw.dtype.is_float() and bool((raw == raw.round()).all()):
+        raw = raw.cast(pl.Int64)
+    ordered = raw.unique().sort()
+    codes = raw.to_frame("value").join(
+        pl.DataFrame({"value": ordered, "code": np.arange(len(ordered))}), on="value", how="left", maintain_order="left"
+    )
+    return tuple(ordered.cast(pl.String).to_list()), codes.get_column("code").to_numpy().astype(np.int64)

@@ -1,0 +1,103 @@
+"""The whole way on three built-in tables: sweep, leaderboard, register, serve, ask. `make demo` runs it.
+
+It types the commands that a user would type, shows them, and leaves nothing running. What an earlier run has
+trained is served again without training.
+"""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from pipelines.errors import UserError
+
+TABLES = ("diabetes", "breast_cancer", "digits")
+BUNDLES = Path("var/bundles")
+START_SECONDS = 30.0
+SHOWN_COLUMNS = 4
+
+
+def main() -> int:
+    """Run the demo; the exit code is that of the first command that fails."""
+    untrained = [name for name in TABLES if not (BUNDLES / name / "champion").exists()]
+    if untrained:
+        command = ["-m", "pipelines.train", "-m", f"data={','.join(untrained)}", "sweep=quick"]
+        print(f"$ python {' '.join(command)}\n", flush=True)
+        trained = subprocess.run([sys.executable, *command], check=False)  # noqa: S603  our own command
+        if trained.returncode:
+            return trained.returncode
+    else:
+        print(f"Models are there already in {BUNDLES}; remove var/ to train anew.")
+    with _server() as address:
+        for name in TABLES:
+            _ask(address, name)
+    print("\nSee every trial:      make ui")
+    print("Serve the models:     make serve")
+    print(
+        "Train your own table: python -m pipelines.train -m data=table data.path=FILE data.target=COLUMN sweep=quick"
+    )
+    return 0
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    """A server on a free port, until the block ends."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["-m", "serving", "--bundles", str(BUNDLES), "--port", str(port)]
+    print(f"\n$ python {' '.join(command)}", flush=True)
+    with subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL) as server:  # noqa: S603  our own command
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _wait_until_ready(address, server)
+            yield address
+        finally:
+            server.terminate()
+
+
+def _wait_until_ready(address: str, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise UserError(f"The server ended with exit code {server.returncode}; its message is above.")
+        try:
+            with urlopen(f"{address}/ready"):  # noqa: S310  our own server
+                return
+        except (URLError, ConnectionError):
+            time.sleep(0.05)
+    raise UserError(f"The server was not ready after {START_SECONDS:.0f} s.")
+
+
+def _ask(address: str, name: str) -> None:
+    """Send one real row of the test part and print question and answer."""
+    (version,) = (BUNDLES / name / "champion").read_text(encoding="utf-8").split()
+    contract = json.loads((BUNDLES / name / version / "contract.json").read_text(encoding="utf-8"))
+    row = contract["golden"][0]["row"]
+    url = f"{address}/models/{name}/predict"
+    answer = _post(url, {"rows": [row]})
+    shown = dict(list(row.items())[:SHOWN_COLUMNS])
+    rest = f" and {len(row) - SHOWN_COLUMNS} more columns" if len(row) > SHOWN_COLUMNS else ""
+    print(f"\nPOST {url}\n  asked    {json.dumps(shown)}{rest}\n  answered {json.dumps(answer['predictions'][0])}")
+
+
+def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    request = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310  our own server
+    with urlopen(request) as response:  # noqa: S310  likewise
+        answer: dict[str, Any] = json.load(response)
+    return answer
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

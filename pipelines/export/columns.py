@@ -1,0 +1,152 @@
+"""The encoding of raw columns as an ONNX graph: the arithmetic of `pipelines.data.encode`, all columns at once.
+
+Not here: the nets behind it (`onnx_graph`), and fitting the encoder (`pipelines.data.encode`).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from pipelines.data.encode import CategoryEncoding, CycleEncoding, Encoder, NumberEncoding
+
+OPSET = 20
+IR_VERSION = 10  # what torch's exporter writes for opset 20; two graphs merge only when they agree
+ML_DOMAIN = "ai.onnx.ml"  # has LabelEncoder
+ML_OPSET = 3
+
+
+def input_columns(encoder: Encoder) -> tuple[str, ...]:
+    """Names of the columns that the encoder reads, each once: the inputs of the graph."""
+    return (*_number_columns(encoder), *(category.column for category in encoder.categories))
+
+
+def column_graph(encoder: Encoder, *, prefix: str) -> ModelProto:
+    """A model from raw columns to encoded rows.
+
+    Inputs, named as the columns, each [N, 1]: float64 with NaN for missing, or string with "" for missing.
+    Outputs: `<prefix>numbers` float32 [N, n_numbers] and `<prefix>codes` int64 [N, n_categorical].
+
+    Args:
+        encoder: what becomes of each column; a column that it does not name is no input.
+        prefix: of every name in the graph but the inputs'; no column's name may start with it.
+
+    Raises:
+        ValueError: the encoder reads no column.
+    """
+    if not input_columns(encoder):
+        raise ValueError("A column graph needs at least one column, got an encoder that reads none.")
+    graph = _Graph(prefix)
+    numbers = _number_features(graph, encoder)
+    codes = [_category_codes(graph, category) for category in encoder.categories]
+    graph.output("numbers", numbers, kind=TensorProto.FLOAT, width=encoder.n_numbers)
+    graph.output("codes", codes, kind=TensorProto.INT64, width=len(codes))
+    return graph.model()
+
+
+class _Graph:
+    """Nodes in the order of computation; every method that adds one returns the name of its result."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._inputs: list[ValueInfoProto] = []
+        self._outputs: list[ValueInfoProto] = []
+        self._nodes: list[NodeProto] = []
+        self._constants: list[TensorProto] = []
+
+    def input(self, column: str, *, kind: int) -> str:
+        self._inputs.append(helper.make_tensor_value_info(column, kind, ["batch", 1]))
+        return column
+
+    def constant(self, values: Sequence[float] | Sequence[int], *, dtype: type[np.generic]) -> str:
+        name = f"{self._prefix}constant_{len(self._constants)}"
+        self._constants.append(numpy_helper.from_array(np.array(values, dtype=dtype), name))
+        return name
+
+    def row(self, values: Sequence[float]) -> str:
+        return self.constant(values, dtype=np.float64)
+
+    def apply(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        result = f"{self._prefix}{operator}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operator, inputs, [result], name=result, **attributes))
+        return result
+
+    def columns(self, blocks: Sequence[str]) -> str:
+        return self.apply("Concat", *blocks, axis=1)
+
+    def take(self, matrix: str, places: Sequence[int]) -> str:
+        return self.apply("Gather", matrix, self.constant(places, dtype=np.int64), axis=1)
+
+    def output(self, name: str, blocks: Sequence[str], *, kind: int, width: int) -> None:
+        joined = self.columns(blocks) if blocks else self._no_columns(kind)
+        self._nodes.append(helper.make_node("Identity", [joined], [self._prefix + name], name=self._prefix + name))
+        self._outputs.append(helper.make_tensor_value_info(self._prefix + name, kind, ["batch", width]))
+
+    def _no_columns(self, kind: int) -> str:
+        """Shape [N, 0], with N from any input."""
+        n_rows = self.apply("Shape", self._inputs[0].name, start=0, end=1)
+        shape = self.apply("Concat", n_rows, self.constant([0], dtype=np.int64), axis=0)
+        return self.apply("ConstantOfShape", shape, value=helper.make_tensor("zero", kind, [1], [0]))
+
+    def model(self) -> ModelProto:
+        graph = helper.make_graph(self._nodes, "columns", self._inputs, self._outputs, self._constants)
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ML_DOMAIN, ML_OPSET)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+
+
+def _number_columns(encoder: Encoder) -> tuple[str, ...]:
+    names = [number.column for number in encoder.numbers] + [cycle.column for cycle in encoder.cycles]
+    return tuple(dict.fromkeys(names))  # a date column has a number and cycles
+
+
+def _number_features(graph: _Graph, encoder: Encoder) -> list[str]:
+    """Blocks of number features, float32, in the encoder's order; none when it has no numbers."""
+    columns = _number_columns(encoder)
+    if not columns:
+        return []
+    raw = graph.columns([graph.input(column, kind=TensorProto.DOUBLE) for column in columns])
+    missing = graph.apply("IsNaN", raw)
+    place = {column: index for index, column in enumerate(columns)}
+    blocks = []
+    if encoder.numbers:
+        blocks.append(_scaled(graph, encoder.numbers, raw=raw, missing=missing, place=place))
+    indicators = [place[number.column] for number in encoder.numbers if number.indicator]
+    if indicators:
+        blocks.append(graph.take(missing, indicators))
+    if encoder.cycles:
+        blocks.append(_waves(graph, encoder.cycles, raw=raw, missing=missing, place=place))
+    return [graph.apply("Cast", block, to=TensorProto.FLOAT) for block in blocks]
+
+
+def _scaled(graph: _Graph, numbers: Sequence[NumberEncoding], *, raw: str, missing: str, place: dict[str, int]) -> str:
+    places = [place[number.column] for number in numbers]
+    fill = graph.row([number.fill for number in numbers])
+    filled = graph.apply("Where", graph.take(missing, places), fill, graph.take(raw, places))
+    centered = graph.apply("Sub", filled, graph.row([number.center for number in numbers]))
+    return graph.apply("Div", centered, graph.row([number.scale for number in numbers]))
+
+
+def _waves(graph: _Graph, cycles: Sequence[CycleEncoding], *, raw: str, missing: str, place: dict[str, int]) -> str:
+    """Sine and cosine of each cycle beside each other, 0 where missing.
+
+    The cosine is the sine a quarter of a turn later: one operator for both, and they come out interleaved.
+    """
+    places = [place[cycle.column] for cycle in cycles for _ in range(2)]
+    turns = graph.apply("Mul", graph.take(raw, places), graph.row([2 * math.pi]))
+    angles = graph.apply("Div", turns, graph.row([cycle.period_days for cycle in cycles for _ in range(2)]))
+    phases = graph.row([0.0, math.pi / 2] * len(cycles))
+    waves = graph.apply("Sin", graph.apply("Add", angles, phases))
+    return graph.apply("Where", graph.take(missing, places), graph.row([0.0]), waves)
+
+
+def _category_codes(graph: _Graph, category: CategoryEncoding) -> str:
+    return graph.apply(
+        "LabelEncoder",
+        graph.input(category.column, kind=TensorProto.STRING),
+        domain=ML_DOMAIN,
+        keys_strings=list(category.categories),
+        values_int64s=list(range(1, len(category.categories) + 1)),
+        default_int64=0,
+    )

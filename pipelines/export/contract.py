@@ -1,0 +1,122 @@
+"""The contract of a bundle: what its reader must know of the columns, the target, the metrics and the members."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from pipelines.data.encode import encode
+from pipelines.data.prepare import PreparedTable, raw_rows
+from pipelines.data.profile import ColumnProfile, iso_date, profile_columns
+from pipelines.data.table import Table
+from pipelines.export.columns import OPSET
+from pipelines.export.rows import is_missing, spread
+from pipelines.export.served import ServedMember, ServedModel
+from serving.bundle import Column, Contract, Golden, Lineage, Member, Target
+
+GOLDEN_ROWS = 8
+GOLDEN_WITH_MISSING = 2  # of these, where the test part has such rows
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from, beyond its table and its members.
+
+    Attributes:
+        sweep: that it was chosen from.
+        code_version: of the code that trained it.
+        created: when, with its time zone.
+    """
+
+    sweep: str
+    code_version: str
+    created: datetime
+
+
+def build_contract(
+    prepared: PreparedTable,
+    *,
+    served: ServedModel,
+    members: Sequence[ServedMember],
+    metrics: Mapping[str, Mapping[str, float]],
+    origin: Origin,
+    onnx_sha256: str,
+) -> Contract:
+    """Describe a served model.
+
+    Args:
+        prepared: the table that the members were trained on.
+        served: answers the golden rows.
+        members: of the served model.
+        metrics: part ("validation", "test") -> metric -> value.
+        origin: for the lineage.
+        onnx_sha256: of the bytes of the ONNX file.
+    """
+    table = prepared.table
+    return Contract(
+        name=table.name,
+        columns=tuple(_column(profile) for profile in profile_columns(table, prepared.train.rows)),
+        target=Target(name=table.target.name, task=table.target.kind, classes=table.target.classes),
+        metrics={part: _defined(values) for part, values in metrics.items()},
+        lineage=Lineage(
+            sweep=origin.sweep,
+            data_fingerprint=table.fingerprint,
+            code_version=origin.code_version,
+            created=origin.created.astimezone(UTC).isoformat(timespec="seconds"),
+            members=tuple(Member(run_id=member.run_id, name=member.name, weight=member.weight) for member in members),
+        ),
+        golden=_golden(prepared, served),
+        onnx_sha256=onnx_sha256,
+        opset=OPSET,
+    )
+
+
+def _defined(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Without what a part leaves undefined, as ROC AUC where a class is absent: JSON has no NaN."""
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _column(profile: ColumnProfile) -> Column:
+    fields: dict[str, object] = {
+        "kind": profile.kind,
+        "name": profile.name,
+        "nullable": profile.nullable,
+        "example": profile.example,
+    }
+    if profile.kind == "categorical":
+        fields["categories"] = profile.categories
+    if profile.kind == "numeric":
+        fields["integer"] = profile.integer
+    if profile.kind in ("numeric", "date"):
+        # A column that training never saw filled has no range: the reader gets the value that the encoder fills in.
+        unknown = iso_date(0.0) if profile.kind == "date" else 0.0
+        fields["minimum"] = unknown if profile.minimum is None else profile.minimum
+        fields["maximum"] = unknown if profile.maximum is None else profile.maximum
+    return TypeAdapter(Column).validate_python(fields)
+
+
+def _golden(prepared: PreparedTable, served: ServedModel) -> tuple[Golden, ...]:
+    """Rows spread over the test part, some with missing values, and the training side's answers."""
+    table = prepared.table
+    rows = _golden_rows(table, train=prepared.train.rows, test=prepared.test.rows)
+    predictions = served.predict(encode(prepared.encoder, table.features[rows]))
+    return tuple(
+        Golden(row=row, prediction=tuple(prediction))
+        for row, prediction in zip(raw_rows(table, rows), predictions.tolist(), strict=True)
+    )
+
+
+def _golden_rows(table: Table, *, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """At most `GOLDEN_ROWS` rows of the test part, in order.
+
+    A row without a value that training always had is not chosen: a reader may refuse it.
+    """
+    missing = is_missing(table.features)
+    refused = (missing & ~missing[train].any(axis=0)).any(axis=1)
+    accepted = test[~refused[test]]
+    with_missing = accepted[missing[accepted].any(axis=1)][:GOLDEN_WITH_MISSING]
+    others = np.setdiff1d(accepted, with_missing)
+    return np.union1d(with_missing, spread(others, at_most=GOLDEN_ROWS - len(with_missing)))

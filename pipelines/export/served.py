@@ -1,0 +1,128 @@
+"""Members of a sweep as one model over encoded rows: what is exported, and the reference that parity is checked by.
+
+Not here: raw columns (`columns`) and the ONNX file (`onnx_graph`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from pipelines.axes import PerMember, per_member
+from pipelines.config.schema import ModelConfig
+from pipelines.config.scopes import without
+from pipelines.data.encode import Encoder, Features
+from pipelines.models import StackedNet, build_net
+from pipelines.tasks.task import Task
+
+ROWS_AT_ONCE = 8192  # bounds the activations of all members together
+
+
+@dataclass(frozen=True)
+class ServedMember:
+    """A trial that is part of the served model.
+
+    Attributes:
+        model: its configuration.
+        weights: state_dict name -> tensor without the members axis.
+        weight: its part in the average; those of all members sum to 1.
+        run_id: of its run.
+        name: shown in the contract.
+    """
+
+    model: ModelConfig
+    weights: Mapping[str, Tensor]
+    weight: float
+    run_id: str
+    name: str
+
+
+class WeightedStack(nn.Module):
+    """A stack whose members' predictions are added up, each times its weight in the average.
+
+    Args:
+        net: the members, with their weights loaded.
+        shares: each member's weight in the average.
+        task: turns outputs into predictions.
+    """
+
+    shares: Tensor
+
+    def __init__(self, net: StackedNet, shares: PerMember, *, task: Task) -> None:
+        super().__init__()
+        self.net = net
+        self.register_buffer("shares", shares)
+        self._task = task
+
+    def forward(
+        self, numbers: Float[Tensor, "rows numbers"], codes: Int[Tensor, "rows columns"]
+    ) -> Float[Tensor, "rows predictions"]:
+        """Predict with every member and add up: predictions are averaged, never outputs."""
+        predictions = self._task.link(self.net(numbers.unsqueeze(0), codes.unsqueeze(0)))  # [K, N, P]
+        return (predictions * per_member(self.shares, predictions)).sum(dim=0)
+
+
+class ServedModel(nn.Module):
+    """An ensemble, or one member, over encoded rows. Computes in float32.
+
+    Args:
+        stacks: one for every architecture; the shares of all of them sum to 1.
+    """
+
+    def __init__(self, stacks: Sequence[WeightedStack]) -> None:
+        super().__init__()
+        self.stacks = nn.ModuleList(stacks)
+
+    def forward(
+        self, numbers: Float[Tensor, "rows numbers"], codes: Int[Tensor, "rows columns"]
+    ) -> Float[Tensor, "rows predictions"]:
+        """Weighted mean of the members' predictions: probabilities, or values in the target's own unit."""
+        return torch.stack([stack(numbers, codes) for stack in self.stacks]).sum(dim=0)
+
+    @torch.no_grad()
+    def predict(self, features: Features) -> Float[np.ndarray, "rows predictions"]:
+        """As `forward`, for arrays of any length."""
+        numbers = torch.split(torch.from_numpy(features.numbers), ROWS_AT_ONCE)
+        codes = torch.split(torch.from_numpy(features.codes).long(), ROWS_AT_ONCE)
+        return torch.cat([self(*rows) for rows in zip(numbers, codes, strict=True)]).numpy()
+
+
+def build_served(members: Sequence[ServedMember], *, encoder: Encoder, task: Task) -> ServedModel:
+    """Stack the members by architecture.
+
+    Args:
+        members: at least one.
+        encoder: says how wide the encoded rows are.
+        task: of all members.
+
+    Raises:
+        ValueError: there are no members, or their weights in the average do not sum to 1.
+    """
+    total = sum(member.weight for member in members)
+    if abs(total - 1) > 1e-6:  # noqa: PLR2004  far above the rounding of float64, far below what shows in a prediction
+        raise ValueError(f"The members' weights must sum to 1, got {total} from {len(members)} members.")
+    stacks = [_weighted_stack(alike, encoder=encoder, task=task) for alike in _by_architecture(members)]
+    return ServedModel(stacks).eval().requires_grad_(requires_grad=False)
+
+
+def _by_architecture(members: Sequence[ServedMember]) -> list[list[ServedMember]]:
+    groups: dict[str, list[ServedMember]] = {}
+    for member in members:
+        groups.setdefault(repr(without(member.model, "member")), []).append(member)
+    return list(groups.values())
+
+
+def _weighted_stack(members: Sequence[ServedMember], *, encoder: Encoder, task: Task) -> WeightedStack:
+    net = build_net(
+        [member.model for member in members],
+        n_numbers=encoder.n_numbers,
+        cardinalities=encoder.cardinalities,
+        n_outputs=task.n_outputs,
+    ).float()
+    names = members[0].weights
+    net.load_state_dict({name: torch.stack([member.weights[name] for member in members]) for name in names})
+    shares = torch.tensor([member.weight for member in members], dtype=torch.float32)
+    return WeightedStack(net, shares, task=task)

@@ -1,0 +1,126 @@
+"""Writes a bundle once its answers are proven equal to training's, and hands it to the server's folder.
+
+Nothing half-written is ever seen: folders and files are written beside their place and renamed.
+"""
+
+import hashlib
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipelines.data.prepare import PreparedTable
+from pipelines.export.contract import Origin, build_contract
+from pipelines.export.onnx_graph import export_model
+from pipelines.export.parity import check_parity
+from pipelines.export.served import ServedMember, ServedModel, build_served
+from pipelines.tasks.task import Task
+from serving.bundle import CONTRACT_FILE, MODEL_FILE, Contract
+
+CHAMPION_FILE = "champion"  # beside the versions; holds the number of the one that answers
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    prepared: PreparedTable,
+    task: Task,
+    members: Sequence[ServedMember],
+    metrics: Mapping[str, Mapping[str, float]],
+    origin: Origin,
+) -> Path:
+    """Export the members as one model into `folder`, which is replaced if it is there.
+
+    Args:
+        folder: gets `model.onnx` and `contract.json`.
+        prepared: the table that the members were trained on.
+        task: of all members.
+        members: with their weights in the average.
+        metrics: part ("validation", "test") -> metric -> value, of the model that is written.
+        origin: for the contract's lineage.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        ParityError: the written model answers otherwise than the members do; no folder is left.
+    """
+    served = build_served(members, encoder=prepared.encoder, task=task)
+    model = export_model(served, prepared.encoder).SerializeToString(deterministic=True)
+    contract = build_contract(
+        prepared,
+        served=served,
+        members=members,
+        metrics=metrics,
+        origin=origin,
+        onnx_sha256=hashlib.sha256(model).hexdigest(),
+    )
+    return write_checked(folder, model=model, contract=contract, served=served, prepared=prepared, task=task)
+
+
+def write_checked(
+    folder: Path, *, model: bytes, contract: Contract, served: ServedModel, prepared: PreparedTable, task: Task
+) -> Path:
+    """Write a bundle's two files, then let the reader prove them; the last step of `write_bundle`.
+
+    Args:
+        folder: is replaced if it is there, and left as it is when the proof fails.
+        model: the ONNX file.
+        contract: that belongs to it.
+        served: what the model must answer like.
+        prepared: the table whose rows are tried.
+        task: of the model.
+
+    Raises:
+        ParityError: the model answers otherwise.
+    """
+    with _replaced(folder) as unfinished:
+        (unfinished / MODEL_FILE).write_bytes(model)
+        (unfinished / CONTRACT_FILE).write_text(contract.model_dump_json(indent=2), encoding="utf-8")
+        check_parity(unfinished, served=served, prepared=prepared, task=task)
+    return folder
+
+
+def publish_bundle(bundle: Path, *, root: Path, name: str, version: int) -> Path:
+    """Copy a bundle to where the server finds it, then make it the champion.
+
+    A server that looks meanwhile sees the old champion or the new one, whole.
+
+    Args:
+        bundle: folder as `write_bundle` left it.
+        root: the server's folder of models.
+        name: of the registered model.
+        version: of the registered model.
+
+    Returns:
+        `<root>/<name>/<version>`.
+    """
+    model = root / name
+    with _replaced(model / str(version)) as unfinished:
+        shutil.copytree(bundle, unfinished, dirs_exist_ok=True)
+    number = _beside(model / CHAMPION_FILE)
+    number.write_text(f"{version}\n", encoding="utf-8")
+    number.replace(model / CHAMPION_FILE)
+    return model / str(version)
+
+
+@contextmanager
+def _replaced(folder: Path) -> Iterator[Path]:
+    """An empty folder that takes the place of `folder` when the block ends well, and vanishes when it does not."""
+    unfinished = _beside(folder)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        outdated = _beside(folder)
+        if folder.exists():  # one rename cannot replace a folder that holds something
+            folder.replace(outdated)
+        unfinished.replace(folder)
+        shutil.rmtree(outdated, ignore_errors=True)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A hidden name on the same file system as `path` that nobody else uses."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}")

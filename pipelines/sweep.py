@@ -1,0 +1,227 @@
+"""The main job as a story: plan, fit, record, select, export, register.
+
+`run_sweep` is called with all trials of one command line; a single trial is a sweep of one.
+"""
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipelines.config.schema import MetricName, TrackingConfig, TrialConfig
+from pipelines.config.scopes import without
+from pipelines.data.prepare import PreparedTable
+from pipelines.export import Origin, publish_bundle, write_bundle
+from pipelines.selection.baselines import BaselineResult, run_baselines
+from pipelines.sweeps.finalists import Finalist, Finalists, choose_finalists, score_on_test, served_members
+from pipelines.sweeps.leaderboard import Row, render_leaderboard
+from pipelines.sweeps.plan import memory_budget_bytes, plan_stacks
+from pipelines.sweeps.prepare import prepare
+from pipelines.sweeps.records import Period, baseline_record, ensemble_record, prefixed, swept_names
+from pipelines.sweeps.run import TrialOutcome, train_trials
+from pipelines.tasks.metrics import HIGHER_IS_BETTER, score
+from pipelines.tasks.task import Task
+from pipelines.tracking.code_version import code_version
+from pipelines.tracking.recorder import Recorder, RegisteredVersion
+from pipelines.tracking.view import Comparison, save_comparison_view
+
+SHOWN_TRIALS = 5
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a command leaves.
+
+    Attributes:
+        scores: one a trial, in the order given, on the validation part; greater is better, None for a failed one.
+        registered: the champion of each table.
+    """
+
+    scores: list[float | None]
+    registered: list[RegisteredVersion]
+
+
+def run_sweep(trials: Sequence[TrialConfig], *, tell: Callable[[str], None] = print) -> SweepResult:
+    """Train trials, record each, and register the best model of every table.
+
+    Args:
+        trials: of one command; those on one table and task compete with each other.
+        tell: called with what a user should read.
+
+    Raises:
+        UserError: something the user can put right; nothing half-written is left.
+        ParityError: the exported model does not answer as the trained one; it is not registered.
+    """
+    scores: list[float | None] = [None] * len(trials)
+    registered = []
+    for places in _by_table(trials):
+        own = [trials[place] for place in places]
+        prepared, task = prepare(own[0].data, own[0].task)
+        tell(_describe(prepared, task))
+        with _recorder(own[0].tracking, experiment=prepared.table.name) as recorder:
+            outcomes, version = _sweep_table(own, prepared, task, recorder=recorder, tell=tell)
+        registered.append(version)
+        for place, outcome in zip(places, outcomes, strict=True):
+            if outcome.result.failure is None:
+                scores[place] = score(task.metric, outcome.result.metrics[task.metric])
+    return SweepResult(scores, registered)
+
+
+def _sweep_table(
+    trials: Sequence[TrialConfig],
+    prepared: PreparedTable,
+    task: Task,
+    *,
+    recorder: Recorder,
+    tell: Callable[[str], None],
+) -> tuple[list[TrialOutcome], RegisteredVersion]:
+    """Everything that happens on one table."""
+    created = datetime.now(UTC)
+    tags = _tags(trials, prepared, created=created)
+
+    plan = plan_stacks(trials, prepared, task, budget_bytes=memory_budget_bytes(trials[0]))
+    tell(str(plan))
+    outcomes = train_trials(trials, plan, prepared=prepared, task=task, recorder=recorder, tags=tags, tell=tell)
+
+    finalists = choose_finalists(outcomes, trials[0].ensemble, prepared=prepared, task=task)
+    champion_run = _record_champion(finalists, outcomes, recorder=recorder, tags=tags)
+    baselines = _baselines(prepared, task, recorder=recorder, tags=tags)
+
+    members = served_members(finalists.champion, outcomes)
+    test = score_on_test(members, prepared=prepared, task=task)
+    recorder.annotate(champion_run, prefixed("test", test), {"champion": "true"})
+    chosen = {"validation": finalists.champion.selection.metrics, "test": test}
+    metrics = {part: {str(name): value for name, value in own.items()} for part, own in chosen.items()}
+
+    name = prepared.table.name
+    origin = Origin(sweep=tags["sweep"], code_version=tags["code_version"], created=created)
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = write_bundle(
+            Path(folder) / "bundle", prepared=prepared, task=task, members=members, metrics=metrics, origin=origin
+        )
+        version = recorder.register(bundle, name=name, run_id=champion_run)
+        publish_bundle(bundle, root=Path(trials[0].tracking.bundles), name=name, version=version.version)
+
+    rows = _leaderboard(finalists, outcomes, baselines, test=test, task=task)
+    tell(render_leaderboard(f"\n{name}: {task.kind}, ranked by {_ranked_by(task)}", rows, task))
+    view = save_comparison_view(recorder, _comparison(trials, task, sweep=tags["sweep"]))
+    tell(f"Registered as {name}, version {version.version}. `make ui` shows the runs: /{view}")
+    return outcomes, version
+
+
+def _by_table(trials: Sequence[TrialConfig]) -> list[list[int]]:
+    """Places of the trials on one table and task, in the order in which tables appear."""
+    groups: dict[str, list[int]] = {}
+    for place, trial in enumerate(trials):
+        groups.setdefault(json.dumps([without(trial.data), without(trial.task)]), []).append(place)
+    return list(groups.values())
+
+
+@contextmanager
+def _recorder(config: TrackingConfig, *, experiment: str) -> Iterator[Recorder]:
+    """MLflow, until everything is written. An error inside the block is the one that the user must see."""
+    from pipelines.tracking.mlflow import MlflowRecorder  # noqa: PLC0415  1.3 s that a mistake in the table need not pay
+
+    recorder = MlflowRecorder(config.uri, experiment=config.experiment or experiment, artifacts=config.artifacts)
+    try:
+        yield recorder
+    finally:
+        recorder.close()
+
+
+def _tags(trials: Sequence[TrialConfig], prepared: PreparedTable, *, created: datetime) -> dict[str, str]:
+    """What every run of the sweep carries."""
+    identity = hashlib.sha256(json.dumps([without(trial) for trial in trials]).encode()).hexdigest()
+    return {
+        "sweep": f"{created:%Y%m%d-%H%M%S}-{identity[:6]}",
+        "data_fingerprint": prepared.table.fingerprint,
+        "code_version": code_version(),
+    }
+
+
+def _record_champion(
+    finalists: Finalists, outcomes: Sequence[TrialOutcome], *, recorder: Recorder, tags: Mapping[str, str]
+) -> str:
+    """Record the ensemble, if there is one; return the id of the champion's run."""
+    (best,) = finalists.best.members
+    if finalists.ensemble is None:
+        return outcomes[best].run_id
+    now = time.time()
+    record = ensemble_record(
+        {outcomes[place].run_id: weight for place, weight in finalists.ensemble.members.items()},
+        finalists.ensemble.selection.metrics,
+        tags=tags,
+        period=Period(now, now),
+    )
+    (run_id,) = recorder.record([record]).result()
+    return run_id if finalists.champion is finalists.ensemble else outcomes[best].run_id
+
+
+def _baselines(
+    prepared: PreparedTable, task: Task, *, recorder: Recorder, tags: Mapping[str, str]
+) -> list[BaselineResult]:
+    baselines = run_baselines(prepared, task)
+    now = time.time()
+    recorder.record([baseline_record(own, tags=tags, period=Period(now - own.seconds, now)) for own in baselines])
+    return baselines
+
+
+def _leaderboard(
+    finalists: Finalists,
+    outcomes: Sequence[TrialOutcome],
+    baselines: Sequence[BaselineResult],
+    *,
+    test: Mapping[MetricName, float],
+    task: Task,
+) -> list[Row]:
+    """The ensemble, the best trials and the baselines."""
+
+    def test_of(finalist: Finalist) -> Mapping[MetricName, float]:
+        return test if finalist is finalists.champion else {}
+
+    trained = [outcome for outcome in outcomes if outcome.result.failure is None]
+    ranked = sorted(trained, key=lambda outcome: -score(task.metric, outcome.result.metrics[task.metric]))
+    (best,) = finalists.best.members
+    rows = []
+    if (ensemble := finalists.ensemble) is not None:
+        name = f"ensemble of {len(ensemble.members)}"
+        is_champion = ensemble is finalists.champion
+        rows.append(Row(name, "ensemble", ensemble.selection.metrics, test_of(ensemble), is_champion=is_champion))
+    for outcome in [outcomes[best], *(own for own in ranked if own is not outcomes[best])][:SHOWN_TRIALS]:
+        is_best = outcome is outcomes[best]
+        own_test = test_of(finalists.best) if is_best else {}
+        is_champion = is_best and finalists.champion is finalists.best
+        rows.append(Row(outcome.name, "trial", outcome.result.metrics, own_test, is_champion=is_champion))
+    return rows + [Row(own.name, "baseline", own.validation, own.test) for own in baselines]
+
+
+def _comparison(trials: Sequence[TrialConfig], task: Task, *, sweep: str) -> Comparison:
+    metric = f"validation/{task.metric}"
+    return Comparison(
+        sweep=sweep,
+        params=swept_names(trials),
+        metric=metric,
+        best="highest" if HIGHER_IS_BETTER[task.metric] else "lowest",
+        curves=["train/loss", "validation/loss", metric],
+    )
+
+
+def _ranked_by(task: Task) -> str:
+    return f"{task.metric} ({'higher' if HIGHER_IS_BETTER[task.metric] else 'lower'} is better)"
+
+
+def _describe(prepared: PreparedTable, task: Task) -> str:
+    table = prepared.table
+    parts = ", ".join(
+        f"{len(part.rows):,} {name}"
+        for name, part in (("train", prepared.train), ("validation", prepared.validation), ("test", prepared.test))
+    )
+    return (
+        f"{table.name}: {len(table.target_values):,} rows, {len(table.columns)} columns ({parts})\n"
+        f"  task {table.target.reason}; loss {task.loss}, metric {task.metric}"
+    )

@@ -1,0 +1,101 @@
+"""After training: the best trial, the ensemble, and which of the two is served."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pipelines.config.schema import EnsembleConfig, MetricName
+from pipelines.data.prepare import PreparedTable
+from pipelines.errors import UserError
+from pipelines.export import ServedMember, build_served
+from pipelines.selection.ensemble import Selection, best_member, choose_champion, greedy_ensemble, mean_ensemble
+from pipelines.sweeps.run import TrialOutcome
+from pipelines.tasks.metrics import score_members
+from pipelines.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A model that may be served: a trial alone, or an ensemble.
+
+    Attributes:
+        selection: the weights, one an outcome, and validation scores.
+        members: place among the outcomes -> weight in the average.
+    """
+
+    selection: Selection
+    members: Mapping[int, float]
+
+    @property
+    def is_ensemble(self) -> bool:
+        """More than one member takes part."""
+        return len(self.members) > 1
+
+
+@dataclass(frozen=True)
+class Finalists:
+    """What is left of a sweep.
+
+    Attributes:
+        best: the best trial.
+        ensemble: None when none was asked for, or when it is one trial alone.
+        champion: the better of the two on the validation part; a tie goes to the trial.
+    """
+
+    best: Finalist
+    ensemble: Finalist | None
+    champion: Finalist
+
+
+def choose_finalists(
+    outcomes: Sequence[TrialOutcome], config: EnsembleConfig, *, prepared: PreparedTable, task: Task
+) -> Finalists:
+    """Choose on the validation part.
+
+    Raises:
+        UserError: every trial failed; lists why.
+    """
+    places = [place for place, outcome in enumerate(outcomes) if outcome.result.failure is None]
+    if not places:
+        reasons = "\n".join(f"  {outcome.name}: {outcome.result.failure}" for outcome in outcomes[:5])
+        raise UserError(f"All {len(outcomes)} trials failed, so there is no model to serve:\n{reasons}")
+    predictions = np.stack([outcomes[place].result.predictions for place in places])  # [K, N, P]
+    target = prepared.validation.target
+    best = _finalist(best_member(task, predictions, target), places)
+    if config.kind == "none" or len(places) == 1:
+        return Finalists(best, None, best)
+    select = greedy_ensemble if config.kind == "greedy" else mean_ensemble
+    ensemble = _finalist(select(task, predictions, target, max_members=config.max_members), places)
+    if not ensemble.is_ensemble:
+        return Finalists(best, None, best)
+    wins = choose_champion(best.selection, ensemble.selection) is ensemble.selection
+    return Finalists(best, ensemble, ensemble if wins else best)
+
+
+def served_members(finalist: Finalist, outcomes: Sequence[TrialOutcome]) -> list[ServedMember]:
+    """The finalist's members as the exporter takes them."""
+    return [
+        ServedMember(
+            model=outcomes[place].trial.model,
+            weights=outcomes[place].result.weights,
+            weight=weight,
+            run_id=outcomes[place].run_id,
+            name=outcomes[place].name,
+        )
+        for place, weight in finalist.members.items()
+    ]
+
+
+def score_on_test(members: Sequence[ServedMember], *, prepared: PreparedTable, task: Task) -> dict[MetricName, float]:
+    """The one look at the test part, for a model that is chosen already."""
+    served = build_served(members, encoder=prepared.encoder, task=task)
+    predictions = torch.from_numpy(served.predict(prepared.test.features))
+    metrics = score_members(task, predictions[None], torch.from_numpy(prepared.test.target))
+    return {name: float(values[0]) for name, values in metrics.items()}
+
+
+def _finalist(selection: Selection, places: Sequence[int]) -> Finalist:
+    weights = {place: float(weight) for place, weight in zip(places, selection.weights, strict=True) if weight > 0}
+    return Finalist(selection, weights)

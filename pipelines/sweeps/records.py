@@ -1,0 +1,135 @@
+"""What a sweep writes down: trials, the ensemble and the baselines as run records."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.config.schema import MetricName, TrialConfig
+from pipelines.config.scopes import without
+from pipelines.data.prepare import PreparedTable
+from pipelines.selection.baselines import BaselineResult
+from pipelines.sweeps.coefficients import coefficient_table
+from pipelines.tasks.task import Task
+from pipelines.tracking.recorder import RunRecord
+from pipelines.training import MemberResult
+
+# Shown for every run, swept or not: what a reader of a single run looks for.
+ALWAYS_SHOWN = ("model.kind", "optimizer.kind", "optimizer.lr", "trainer.max_epochs", "trainer.batch_size", "seed")
+MILLISECONDS = 1000
+
+
+@dataclass(frozen=True)
+class Period:
+    """When something ran, in seconds since 1970, UTC."""
+
+    started: float
+    ended: float
+
+
+def flat_params(trial: TrialConfig) -> dict[str, str | int | float]:
+    """A trial's configuration as `group.field` -> value, without what belongs to the sweep."""
+    flat: dict[str, str | int | float] = {}
+
+    def descend(prefix: str, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            if isinstance(value, dict):
+                descend(f"{prefix}{name}.", value)
+            else:
+                flat[prefix + name] = value if isinstance(value, str | int | float) else str(list(value or ()))
+
+    descend("", without(trial, "sweep"))
+    return flat
+
+
+def swept_names(trials: Sequence[TrialConfig]) -> list[str]:
+    """Parameters that differ between the trials that have them; the constants of one optimizer alone do not count."""
+    flats = [flat_params(trial) for trial in trials]
+    names = dict.fromkeys(name for flat in flats for name in flat)
+    return [name for name in names if len({flat[name] for flat in flats if name in flat}) > 1]
+
+
+def trial_name(trial: TrialConfig, swept: Sequence[str]) -> str:
+    """A short name that tells a trial from its neighbours: `adam lr=0.01 dropout=0.2`."""
+    flat = flat_params(trial)
+    parts = [
+        str(flat[name]) if name.endswith(".kind") else f"{name.rpartition('.')[2]}={flat[name]}"
+        for name in swept
+        if name in flat and name != "optimizer.kind"
+    ]
+    return " ".join([trial.optimizer.kind, *parts] if "optimizer.kind" in swept or not parts else parts)
+
+
+def trial_record(
+    trial: TrialConfig,
+    result: MemberResult,
+    *,
+    swept: Sequence[str],
+    tags: Mapping[str, str],
+    period: Period,
+    prepared: PreparedTable,
+    task: Task,
+) -> RunRecord:
+    """The run of one trial; FAILED, with the reason, when it diverged."""
+    flat = flat_params(trial)
+    shown = [name for name in dict.fromkeys((*ALWAYS_SHOWN, *swept)) if name in flat]
+    failed = result.failure is not None
+    is_linear = trial.model.kind == "linear" and not failed
+    tables = {"coefficients.json": coefficient_table(result.weights, encoder=prepared.encoder, task=task)}
+    return RunRecord(
+        name=trial_name(trial, swept),
+        status="FAILED" if failed else "FINISHED",
+        start_ms=int(period.started * MILLISECONDS),
+        end_ms=int(period.ended * MILLISECONDS),
+        params={name: flat[name] for name in shown},
+        tags={"kind": "trial", **tags, **({"failure": result.failure} if result.failure else {})},
+        metrics=_validation(result.metrics) | {"epochs": result.epochs, "best_epoch": result.best_epoch},
+        curves=result.curves,
+        texts={"config.json": json.dumps(without(trial), indent=2)},
+        tables=tables if is_linear else {},
+    )
+
+
+def ensemble_record(
+    weights: Mapping[str, float], metrics: Mapping[MetricName, float], *, tags: Mapping[str, str], period: Period
+) -> RunRecord:
+    """The run of an ensemble.
+
+    Args:
+        weights: name of a member's run -> its weight in the average.
+        metrics: on the validation part.
+        tags: of the sweep.
+        period: of its selection.
+    """
+    return RunRecord(
+        name=f"ensemble of {len(weights)}",
+        status="FINISHED",
+        start_ms=int(period.started * MILLISECONDS),
+        end_ms=int(period.ended * MILLISECONDS),
+        params={"n_members": len(weights)},
+        tags={"kind": "ensemble", **tags},
+        metrics=_validation(metrics),
+        tables={"members.json": {"member": list(weights), "weight": list(weights.values())}},
+    )
+
+
+def baseline_record(baseline: BaselineResult, *, tags: Mapping[str, str], period: Period) -> RunRecord:
+    """The run of a baseline, with its one look at the test part."""
+    return RunRecord(
+        name=baseline.name,
+        status="FINISHED",
+        start_ms=int(period.started * MILLISECONDS),
+        end_ms=int(period.ended * MILLISECONDS),
+        params={"model.kind": baseline.name},
+        tags={"kind": "baseline", **tags},
+        metrics=_validation(baseline.validation) | prefixed("test", baseline.test) | {"seconds": baseline.seconds},
+    )
+
+
+def prefixed(part: str, metrics: Mapping[MetricName, float]) -> dict[str, float]:
+    """Metric names as they are recorded: `test/rmse`."""
+    return {f"{part}/{name}": value for name, value in metrics.items()}
+
+
+def _validation(metrics: Mapping[Any, float]) -> dict[str, float]:
+    return prefixed("validation", metrics)

@@ -1,0 +1,90 @@
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipelines.data.table import ColumnKind
+from pipelines.export import build_served
+from pipelines.export.contract import build_contract
+from serving.bundle import (
+    CONTRACT_FILE,
+    BooleanColumn,
+    CategoricalColumn,
+    Contract,
+    DateColumn,
+    NumericColumn,
+)
+from tests.export.bundles import METRICS, ORIGIN, Written
+from tests.export.tables import LINEAR, drawn_members, prepare, table_of, task_of
+
+
+@pytest.fixture(scope="module")
+def contract(written: Written) -> Contract:
+    return Contract.model_validate_json((written.folder / CONTRACT_FILE).read_text(encoding="utf-8"))
+
+
+def test_columns_are_described_as_training_saw_them(contract: Contract):
+    columns = {column.name: column for column in contract.columns}
+    assert list(columns) == ["height [cm]", "Größe", "numbers", 'is "old"', "seen", "~city", "grade"]
+    constant = columns["numbers"]
+    assert constant == NumericColumn(
+        name="numbers", nullable=False, minimum=7.0, maximum=7.0, integer=True, example=7.0
+    )
+    assert isinstance(columns['is "old"'], BooleanColumn)
+    assert columns['is "old"'].nullable
+    seen = columns["seen"]
+    assert isinstance(seen, DateColumn)
+    assert "2019" < seen.minimum < seen.maximum < "2025"
+    city = columns["~city"]
+    assert isinstance(city, CategoricalColumn)
+    assert city.categories == ("O'Hare", "Zürich", 'a "b"', "東京")
+    assert city.nullable
+    assert not columns["grade"].nullable
+
+
+def test_target_metrics_and_lineage_are_what_was_given(written: Written, contract: Contract):
+    target = written.prepared.table.target
+    assert (contract.target.name, contract.target.task, contract.target.classes) == ("y", target.kind, target.classes)
+    assert contract.metrics == {"validation": {"one": 0.5}, "test": {"one": 0.25}}
+    assert contract.lineage.created == "2026-01-02T03:04:05+00:00"
+    assert [member.run_id for member in contract.lineage.members] == [member.run_id for member in written.members]
+    assert sum(member.weight for member in contract.lineage.members) == pytest.approx(1)
+
+
+def test_golden_rows_are_real_rows_of_the_test_part_with_the_members_answers(written: Written, contract: Contract):
+    rows = written.prepared.test.rows
+    names = [column.name for column in contract.columns]
+    sizes = written.prepared.table.features.get_column("Größe").gather(rows).to_list()
+    predictions = written.served.predict(written.prepared.test.features)
+    assert len(contract.golden) == 8
+    assert any(None in golden.row.values() for golden in contract.golden)
+    for golden in contract.golden:
+        assert list(golden.row) == names
+        np.testing.assert_allclose(golden.prediction, predictions[sizes.index(golden.row["Größe"])], rtol=1e-6)
+
+
+def test_the_file_is_plain_json_without_nan(written: Written, contract: Contract):
+    text = (written.folder / CONTRACT_FILE).read_text(encoding="utf-8")
+    json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
+
+
+def contract_of(kind: ColumnKind, values: list[float]) -> Contract:
+    prepared = prepare(table_of({"x": kind}, pl.DataFrame({"x": values})))
+    members = drawn_members(prepared, [LINEAR])
+    served = build_served(members, encoder=prepared.encoder, task=task_of(prepared))
+    return build_contract(
+        prepared, served=served, members=members, metrics=METRICS, origin=ORIGIN, onnx_sha256="0" * 64
+    )
+
+
+@pytest.mark.parametrize(("kind", "bound"), [("numeric", 0.0), ("date", "1970-01-01")])
+def test_a_column_that_training_never_saw_filled_has_the_fill_as_its_range(kind: ColumnKind, bound: float | str):
+    (column,) = contract_of(kind, [np.nan] * 4 + [1.0] * 4).columns
+    assert isinstance(column, NumericColumn | DateColumn)
+    assert (column.minimum, column.maximum, column.example) == (bound, bound, None)
+
+
+def test_golden_rows_lack_no_value_that_training_always_had():
+    golden = contract_of("numeric", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, np.nan, 7.0]).golden
+    assert [own.row["x"] for own in golden] == [7]

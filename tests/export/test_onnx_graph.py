@@ -1,0 +1,76 @@
+import numpy as np
+import onnx
+import onnxruntime
+import polars as pl
+import pytest
+
+from pipelines.data.encode import encode
+from pipelines.data.table import ColumnKind
+from pipelines.errors import UserError
+from pipelines.export import build_served
+from pipelines.export.columns import input_columns
+from pipelines.export.onnx_graph import export_model
+from serving.bundle import MODEL_FILE
+from tests.export.bundles import Written
+from tests.export.tables import LINEAR, drawn_members, inputs_of, prepare, table_of, task_of
+
+
+def predict(model: onnx.ModelProto, features: pl.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (predictions,) = session.run(None, inputs_of(features, columns))
+    return predictions
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 1000])
+def test_served_equals_trained(written: Written, n_rows: int):
+    table, encoder = written.prepared.table, written.prepared.encoder
+    features = table.features[np.arange(n_rows) % table.features.height]
+    actual = predict(onnx.load(written.folder / MODEL_FILE), features, input_columns(encoder))
+    assert actual.dtype == np.float32
+    assert actual.shape == (n_rows, written.task.n_predictions)
+    expected = written.served.predict(encode(encoder, features))
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("written", ["multiclass"], indirect=True)
+def test_the_same_model_gives_the_same_bytes(written: Written):
+    again = export_model(written.served, written.prepared.encoder).SerializeToString(deterministic=True)
+    assert again == (written.folder / MODEL_FILE).read_bytes()
+
+
+def test_the_file_says_nothing_of_the_machine_it_was_made_on(written: Written):
+    content = (written.folder / MODEL_FILE).read_bytes()
+    assert b".py" not in content
+    assert b"aten" not in content
+
+
+def test_the_file_names_each_operator_set_once(written: Written):
+    model = onnx.load(written.folder / MODEL_FILE)
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 20), ("ai.onnx.ml", 3)]
+    assert [output.name for output in model.graph.output] == ["prediction"]
+
+
+ODD_NAMES = ("predictions", "numbers", "codes", "batch", "~", "val_1", " ")
+ODD_TABLES: dict[str, dict[str, tuple[ColumnKind, list[float] | list[str]]]] = {
+    "labels alone": {"c": ("categorical", ["a", "b", "", "a"] * 5)},
+    "numbers alone, named as things in the graph": {name: ("numeric", [1.0, 2.0, 4.0, 3.0] * 5) for name in ODD_NAMES},
+}
+
+
+@pytest.mark.parametrize("columns", ODD_TABLES.values(), ids=ODD_TABLES.keys())
+def test_columns_may_be_of_one_sort_and_have_any_name(columns: dict[str, tuple[ColumnKind, list[float] | list[str]]]):
+    features = pl.DataFrame({name: values for name, (_, values) in columns.items()})
+    prepared = prepare(table_of({name: kind for name, (kind, _) in columns.items()}, features))
+    served = build_served(drawn_members(prepared, [LINEAR]), encoder=prepared.encoder, task=task_of(prepared))
+    model = export_model(served, prepared.encoder)
+    assert {value.name for value in model.graph.input} == set(columns)
+    np.testing.assert_allclose(
+        predict(model, features, tuple(columns)), served.predict(encode(prepared.encoder, features)), atol=1e-6
+    )
+
+
+def test_a_column_with_the_name_of_the_output_is_refused():
+    prepared = prepare(table_of({"prediction": "numeric"}, pl.DataFrame({"prediction": [1.0, 2.0, 3.0, 4.0]})))
+    served = build_served(drawn_members(prepared, [LINEAR]), encoder=prepared.encoder, task=task_of(prepared))
+    with pytest.raises(UserError, match=r"A column is called 'prediction', .* data\.drop=\[prediction\]\."):
+        export_model(served, prepared.encoder)
