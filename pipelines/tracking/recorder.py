@@ -62,6 +62,10 @@ class Recorder(Protocol):
         """Log the bundle as a model of the run, register it and move the alias `champion` to it; waits."""
         ...
 
+    def tag_experiment(self, key: str, value: str) -> str:
+        """Tag the experiment that holds all runs; waits, and returns the experiment's id."""
+        ...
+
     def close(self) -> None:
         """Wait until everything is written; raise what went wrong."""
         ...

@@ -1,0 +1,89 @@
+"""`hydra/launcher=stack`: composes and checks the whole sweep, then trains it in one call.
+
+Other launchers run a task function once a job. Here the jobs become stacks that train together, so the only task
+it can run is that of `pipelines.train`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, filter_overrides, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from hydra_plugins.sweepstack.composition import JobComposer
+from pipelines.errors import UserError
+
+
+@dataclass
+class StackLauncherConf:
+    """What `hydra/launcher=stack` sets."""
+
+    _target_: str = "hydra_plugins.sweepstack.launcher.StackLauncher"
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="stack", node=StackLauncherConf, provider="sweepstack")
+
+
+class StackLauncher(Launcher):
+    """Runs all jobs of a batch as one sweep."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context = hydra_context
+        self.task_function = task_function
+        self.config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Train the batch; one return a job, in order, its value the score (greater is better).
+
+        A trial that ended without a model is a FAILED return: that is no failure of the sweep, so nothing is
+        raised here, and `hydra/sweeper=grid` goes on.
+
+        Raises:
+            UserError: a trial is wrongly configured, or none ended with a model; or the task is not ours.
+            HydraException: Hydra refuses the overrides of a job.
+        """
+        from pipelines import train  # noqa: PLC0415  # the entry point imports Hydra, which imports this module
+
+        if self.task_function is not train.train_trial:
+            raise UserError(
+                "hydra/launcher=stack trains the trials of `python -m pipelines.train` and can run no other task; "
+                "use hydra/launcher=basic for this one."
+            )
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        HydraConfig.instance().set_config(self.config)  # for interpolations such as ${hydra:runtime.cwd}
+        composer = JobComposer(self.hydra_context.config_loader, self.config)
+        configs = [composer.compose(overrides) for overrides in job_overrides]
+        trials = train.checked_trials(configs)
+        self._keep_command()
+        scores = train.train_trials(trials)
+        return [
+            _job_return(config, overrides, score, number)
+            for number, (config, overrides, score) in enumerate(
+                zip(configs, job_overrides, scores, strict=True), start=initial_job_idx
+            )
+        ]
+
+    def _keep_command(self) -> None:
+        """Write what the command line meant; after the trials were checked, so that a mistake leaves no folder."""
+        folder = Path(str(self.config.hydra.sweep.dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+
+
+def _job_return(config: DictConfig, overrides: Sequence[str], score: float | None, number: int) -> JobReturn:
+    what = " ".join(filter_overrides(overrides))
+    failed = UserError(f"Trial {number} ({what}) ended without a model; its FAILED run in MLflow says why.")
+    return JobReturn(
+        overrides=list(overrides),
+        cfg=config,
+        working_dir=str(Path.cwd()),
+        task_name=JobRuntime.instance().get("name"),
+        status=JobStatus.FAILED if score is None else JobStatus.COMPLETED,
+        _return_value=failed if score is None else score,
+    )

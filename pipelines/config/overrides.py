@@ -1,0 +1,236 @@
+"""Checks a command line before Hydra composes it, so that one message names every mistake.
+
+Hydra stops at the first mistake. Here the same overrides, read with Hydra's own parser, are held against the
+groups that exist and against the schema: every option, every field, every value of every comma list.
+What fields mean together is checked after composition, by `validate`.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, product
+from pathlib import Path
+from typing import Any
+
+from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from pipelines.config import fields
+from pipelines.config.mistakes import Mistake, did_you_mean, refuse, unknown_field, wrong_value
+from pipelines.config.schema import TrialConfig
+
+_CONFIG = "config"  # the root of the tree
+_SEARCH_SPACE = "sweep"  # the group whose options hold comma lists of their own
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One override.
+
+    Attributes:
+        text: as it was written.
+        key: the group, or the dotted path of the field.
+        elements: its value, or every value of its list; empty for a deletion.
+        swept: whether it is a list to sweep over.
+        origin: where it stands if not on the command line, for the message.
+    """
+
+    text: str
+    key: str
+    elements: tuple[Any, ...]
+    swept: bool
+    origin: str
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """Hydra's view of conf/: which options each group has, and what they compose to."""
+
+    loader: ConfigLoader
+    hydra_overrides: list[str]
+
+    def options(self) -> dict[str, list[str]]:
+        groups = self._listed("", ObjectType.GROUP)
+        return {group: self._listed(group, ObjectType.CONFIG) for group in groups if group != "hydra"}
+
+    def compose(self, choices: Sequence[str]) -> DictConfig:
+        return self.loader.load_configuration(_CONFIG, [*self.hydra_overrides, *choices], run_mode=RunMode.MULTIRUN)
+
+    def _listed(self, group: str, kind: ObjectType) -> list[str]:
+        return self.loader.get_group_options(group, kind, config_name=_CONFIG, overrides=self.hydra_overrides)
+
+
+def check_overrides(overrides: Sequence[str], conf_dir: Path, *, extra_dir: Path | None = None) -> None:
+    """Refuse a command line that names what does not exist, or gives a field what it does not take.
+
+    Args:
+        overrides: as typed, without flags.
+        conf_dir: the folder of `config.yaml`.
+        extra_dir: a folder of the user's own options (Hydra's `--config-dir`).
+
+    Raises:
+        UserError: lists every unknown group, option and field with the nearest right name, and every wrong value.
+        HydraException: the tree cannot be composed for another reason.
+    """
+    searched = [] if extra_dir is None else [f"hydra.searchpath=['file://{extra_dir.absolute()}']"]
+    with initialize_config_dir(str(conf_dir.absolute()), version_base="1.3"):
+        refuse(list(_mistakes(overrides, GlobalHydra.instance().config_loader(), searched)))
+
+
+def _mistakes(overrides: Sequence[str], loader: ConfigLoader, searched: Sequence[str]) -> Iterator[Mistake]:
+    read = [_read(text, loader) for text in overrides]
+    yield from (item for item in read if isinstance(item, Mistake))
+    every_line = [item for item in read if isinstance(item, _Line)]
+    lines = [line for line in every_line if not _is_hydra(line)]
+    tree = _Tree(loader, [*searched, *(line.text for line in every_line if _is_hydra(line) and not line.swept)])
+    options = tree.options()
+    composed = [tree.compose(choices) for choices in _combinations(lines, options)]
+    lines = [*_of_search_space(composed[0], replaced={line.key for line in lines}, loader=loader), *lines]
+    chosen = _chosen(lines, composed, options)
+    for line in lines:
+        found = _in_options(line, options[line.key]) if _is_choice(line, options) else _in_fields(line, chosen)
+        yield from (replace(mistake, where=mistake.where + line.origin) for mistake in found)
+
+
+def _read(text: str, loader: ConfigLoader, origin: str = "") -> _Line | Mistake:
+    try:
+        override = replace(OverridesParser.create().parse_override(text), config_loader=loader)  # for glob(*)
+        return _Line(text, override.key_or_group, _elements(override), override.is_sweep_override(), origin)
+    except (HydraException, ValueError) as error:  # ValueError: a range whose step is zero
+        reason = str(error).splitlines()[0]
+        return Mistake(
+            text, f"cannot be read as <name>=<value> ({reason}); a value with special characters needs quotes"
+        )
+
+
+def _elements(override: Override) -> tuple[Any, ...]:
+    if override.is_delete():
+        return ()
+    if override.is_discrete_sweep():
+        return tuple(_unquoted(element) for element in override.sweep_iterator())
+    value = override.value()
+    return (value.start, value.end) if isinstance(value, IntervalSweep) else (value,)
+
+
+def _unquoted(element: Any) -> Any:
+    if isinstance(element, QuotedString):
+        return element.text
+    if isinstance(element, list):
+        return [_unquoted(item) for item in element]
+    if isinstance(element, dict):
+        return {_unquoted(key): _unquoted(value) for key, value in element.items()}
+    return element
+
+
+def _is_hydra(line: _Line) -> bool:
+    return line.key.startswith(("hydra.", "hydra/"))
+
+
+def _is_choice(line: _Line, options: Mapping[str, Sequence[str]]) -> bool:
+    return line.key in options and not any(isinstance(element, dict) for element in line.elements)
+
+
+def _combinations(lines: Sequence[_Line], options: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+    """The choices to compose: those that stand for the whole command line, once for every swept experiment.
+
+    An experiment may choose the options of other groups, so each one is composed to see which. A sweep over any
+    other group is read from the command line itself, and what is no option is left out.
+    """
+    right = [line for line in lines if _is_choice(line, options) and not list(_in_options(line, options[line.key]))]
+    fixed = [line.text for line in right if not line.swept]
+    swept = [line for line in right if line.swept and line.key not in fields.groups()]
+    for combination in product(*([f"{line.key}={element}" for element in line.elements] for line in swept)):
+        yield [*fixed, *combination]
+
+
+def _of_search_space(composed: DictConfig, *, replaced: Collection[str], loader: ConfigLoader) -> Iterator[_Line]:
+    """The lists of the chosen search space, save for those that the command line replaces."""
+    origin = f" (from {_SEARCH_SPACE}={composed.hydra.runtime.choices.get(_SEARCH_SPACE)})"
+    for key, value in (composed.hydra.sweeper.get("params") or {}).items():
+        line = _read(f"{key}={value}", loader, origin)
+        if isinstance(line, _Line) and line.key not in replaced:
+            yield line
+
+
+def _chosen(
+    lines: Sequence[_Line], composed: Sequence[DictConfig], options: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[Any, ...]]:
+    """Every option that some trial may have, by group."""
+    kinds = {
+        group: tuple(OmegaConf.select(config, f"{group}.kind") for config in composed) for group in fields.groups()
+    }
+    named = {line.key: line.elements for line in lines if _is_choice(line, options) and line.elements}
+    return {group: named.get(group, kinds[group]) for group in kinds}
+
+
+def _in_options(line: _Line, options: Sequence[str]) -> Iterator[Mistake]:
+    if line.key == _SEARCH_SPACE and line.swept:
+        yield Mistake(line.text, f"only one can be searched at a time (has: {', '.join(options)})")
+    for element in line.elements:
+        if element not in options:
+            near = did_you_mean(str(element), options, prefix=f"{line.key}=")
+            written = "null" if element is None else element
+            yield Mistake(f"{line.key}={written}", f"no such option{near} (has: {', '.join(options)})")
+
+
+def _in_fields(line: _Line, chosen: Mapping[str, Sequence[Any]]) -> Iterator[Mistake]:
+    top = fields.fields_of(TrialConfig)
+    for path, elements in _assignments(line.key, line.elements):
+        group, _, rest = path.partition(".")
+        name, _, deeper = rest.partition(".")
+        if group in chosen and name:
+            for option in chosen[group]:
+                yield from _in_group(group, option, name, () if deeper else elements)
+        elif path in top and path not in chosen:
+            yield from _wrong_elements(path, elements, top[path])
+        elif path not in chosen:
+            near = did_you_mean(path, _every_path(chosen))
+            yield Mistake(path, f"no such field{near or '; the groups are ' + ', '.join(chosen)}")
+
+
+def _assignments(path: str, elements: Sequence[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Fields and their values: `optimizer={lr: 0.1}` sets optimizer.lr."""
+    groups = [element for element in elements if isinstance(element, dict)]
+    for name, value in chain.from_iterable(group.items() for group in groups):
+        yield from _assignments(f"{path}.{name}", [value])
+    if not groups:
+        yield path, elements
+
+
+def _in_group(group: str, option: object, name: str, elements: Sequence[Any]) -> Iterator[Mistake]:
+    classes = _classes(group, option)
+    known = dict.fromkeys(chain.from_iterable(fields.fields_of(owner) for owner in classes))
+    if name not in known:
+        owner = fields.label(group, option) if len(classes) == 1 else group
+        yield unknown_field(f"{group}.{name}", owner=owner, known=known)
+        return
+    annotation = next(fields.fields_of(owner)[name] for owner in classes if name in fields.fields_of(owner))
+    yield from _wrong_elements(f"{group}.{name}", elements, annotation)
+
+
+def _classes(group: str, option: object) -> tuple[type, ...]:
+    """What the group may be: one class, or any if the option is misspelled or of the user's own making."""
+    owner = fields.class_of(group, option)
+    return fields.groups()[group] if owner is None else (owner,)
+
+
+def _wrong_elements(path: str, elements: Sequence[Any], annotation: Any) -> Iterator[Mistake]:
+    for element in elements:
+        if isinstance(element, str) and "${" in element:
+            continue  # an interpolation: its value is known only after composition
+        try:
+            fields.checked(annotation, element)
+        except fields.WrongValueError:
+            yield wrong_value(path, element, annotation)
+
+
+def _every_path(chosen: Mapping[str, Sequence[Any]]) -> list[str]:
+    owners = [(group, owner) for group in chosen for option in chosen[group] for owner in _classes(group, option)]
+    names = [f"{group}.{name}" for group, owner in owners for name in fields.fields_of(owner)]
+    return list(dict.fromkeys([*fields.fields_of(TrialConfig), *names]))

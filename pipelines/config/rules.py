@@ -1,0 +1,100 @@
+"""What fields mean together: rules that no field can be checked for alone.
+
+A rule sees only fields that are right by themselves, so it may be missing some and then says nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipelines.config.mistakes import Mistake, assigned
+from pipelines.config.schema import LossName, MetricName, TaskKind
+
+Values = Mapping[str, Any]  # dotted path -> value, e.g. "data.path"
+
+# The first of each is what `auto` means.
+LOSSES_OF: Mapping[TaskKind, tuple[LossName, ...]] = {
+    "regression": ("mse", "mae", "huber"),
+    "binary": ("cross_entropy", "hinge"),
+    "multiclass": ("cross_entropy", "one_versus_rest"),
+}
+METRICS_OF: Mapping[TaskKind, tuple[MetricName, ...]] = {
+    "regression": ("rmse", "mae", "r2"),
+    "binary": ("log_loss", "roc_auc", "average_precision", "accuracy", "f1", "brier"),
+    "multiclass": ("log_loss", "accuracy", "macro_f1", "roc_auc"),
+}
+_SCHEMES = {"sqlite": ("sqlite:///",), "server": ("http://", "https://")}
+
+
+def broken_rules(values: Values) -> Iterator[Mistake]:
+    """Every rule that these values break."""
+    for rule in (_source, _columns, _parts, _loss_and_metric_of_kind, _metric_of_loss, _precision, _tracking):
+        yield from rule(values)
+
+
+def _source(values: Values) -> Iterator[Mistake]:
+    source = values.get("data.source")
+    for path, example in (("data.path", "houses.csv"), ("data.target", "price")):
+        value = values.get(path)
+        if source == "table" and path in values and not value:
+            yield Mistake(path, f"must be given for data=table, e.g. {path}={example}")
+        if source not in (None, "table") and value is not None:
+            yield Mistake(assigned(path, value), f"data={source} is built in and takes none; use data=table for a file")
+
+
+def _columns(values: Values) -> Iterator[Mistake]:
+    categorical, numeric, drop = (set(values.get(f"data.{name}", ())) for name in ("categorical", "numeric", "drop"))
+    if both := sorted(categorical & numeric):
+        yield Mistake(assigned("data.numeric", both), "data.categorical names them too; a column is one or the other")
+    for name, column in ((name, values.get(f"data.{name}")) for name in ("target", "group", "time")):
+        if column in drop:
+            yield Mistake(assigned("data.drop", [column]), f"data.{name} needs this column")
+    if forced := sorted(drop & (categorical | numeric)):
+        yield Mistake(assigned("data.drop", forced), "data.categorical or data.numeric keeps them; name them once")
+
+
+def _parts(values: Values) -> Iterator[Mistake]:
+    validation, test = values.get("data.validation_fraction"), values.get("data.test_fraction")
+    if validation is not None and test is not None and validation + test >= 1:
+        yield Mistake(
+            assigned("data.test_fraction", test),
+            f"with data.validation_fraction = {validation} nothing is left to train on; their sum must be less than 1",
+        )
+    if values.get("data.group") is not None and values.get("data.time") is not None:
+        yield Mistake(
+            assigned("data.time", values["data.time"]),
+            f"rows are divided by time or by group, not both; data.group is {values['data.group']!r}",
+        )
+
+
+def _loss_and_metric_of_kind(values: Values) -> Iterator[Mistake]:
+    kind: Any = values.get("task.kind")
+    for path, allowed_of in (("task.loss", LOSSES_OF), ("task.metric", METRICS_OF)):
+        value = values.get(path, "auto")
+        allowed = allowed_of.get(kind, (value,))  # `auto` is settled when the target has been read
+        if value not in ("auto", *allowed):
+            yield Mistake(assigned(path, value), f"task={kind} takes one of auto, {', '.join(allowed)}")
+
+
+def _metric_of_loss(values: Values) -> Iterator[Mistake]:
+    loss, metric = values.get("task.loss", "auto"), values.get("task.metric", "auto")
+    if values.get("task.kind") != "auto" or "auto" in (loss, metric):
+        return
+    kinds = [kind for kind in LOSSES_OF if loss in LOSSES_OF[kind]]
+    if not any(metric in METRICS_OF[kind] for kind in kinds):
+        yield Mistake(assigned("task.metric", metric), f"no task has it together with task.loss = {loss!r}")
+
+
+def _precision(values: Values) -> Iterator[Mistake]:
+    if values.get("trainer.accelerator") == "mps" and values.get("trainer.precision") == "64-true":
+        yield Mistake(
+            assigned("trainer.precision", "64-true"), "an mps device has no 64-bit numbers; use trainer.accelerator=cpu"
+        )
+
+
+def _tracking(values: Values) -> Iterator[Mistake]:
+    kind, uri = values.get("tracking.kind", ""), values.get("tracking.uri")
+    schemes = _SCHEMES.get(kind, ())
+    if uri is not None and schemes and not uri.startswith(schemes):
+        yield Mistake(
+            assigned("tracking.uri", uri), f"tracking={kind} needs one that begins with {' or '.join(schemes)}"
+        )

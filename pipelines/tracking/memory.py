@@ -1,0 +1,84 @@
+"""A recorder that keeps everything in lists: for tests, which then read what a sweep recorded. Nothing is written."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.tracking.recorder import RegisteredVersion, RunRecord
+
+EXPERIMENT_ID = "memory"
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What was added to a run after it was recorded."""
+
+    run_id: str
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A bundle that was registered."""
+
+    bundle: Path
+    run_id: str
+    version: RegisteredVersion
+
+
+class MemoryRecorder:
+    """Carries every call out at once; futures are resolved when they are handed out.
+
+    Attributes:
+        runs: in the order of recording.
+        ids: of the runs, in the same order.
+        annotations: in the order of the calls.
+        registrations: likewise; the last of a name is its champion.
+        experiment_tags: key -> value.
+        closed: whether `close` was called.
+    """
+
+    def __init__(self) -> None:
+        self.runs: list[RunRecord] = []
+        self.ids: list[str] = []
+        self.annotations: list[Annotation] = []
+        self.registrations: list[Registration] = []
+        self.experiment_tags: dict[str, str] = {}
+        self.closed = False
+
+    def record(self, runs: Sequence[RunRecord]) -> Future[list[str]]:
+        """Keep the runs; their ids count from `run-0`."""
+        ids = [f"run-{number}" for number in range(len(self.runs), len(self.runs) + len(runs))]
+        self.runs.extend(runs)
+        self.ids.extend(ids)
+        future: Future[list[str]] = Future()
+        future.set_result(ids)
+        return future
+
+    def annotate(self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Keep the annotation."""
+        self._require(run_id)
+        self.annotations.append(Annotation(run_id, dict(metrics), dict(tags)))
+
+    def register(self, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
+        """Count versions of a name from 1, as a registry does."""
+        self._require(run_id)
+        earlier = sum(registration.version.name == name for registration in self.registrations)
+        version = RegisteredVersion(name, earlier + 1)
+        self.registrations.append(Registration(bundle, run_id, version))
+        return version
+
+    def tag_experiment(self, key: str, value: str) -> str:
+        """Keep the tag."""
+        self.experiment_tags[key] = value
+        return EXPERIMENT_ID
+
+    def close(self) -> None:
+        """Nothing is pending."""
+        self.closed = True
+
+    def _require(self, run_id: str) -> None:
+        if run_id not in self.ids:
+            raise ValueError(f"A run that was recorded is needed, got {run_id!r}. Recorded: {', '.join(self.ids)}.")

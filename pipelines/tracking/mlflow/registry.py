@@ -1,0 +1,149 @@
+"""Registers a bundle: a logged model of its run, a version in the registry, and the alias `champion` on it.
+
+The bundle's two files lie at `artifacts/bundle/` in the logged model, where a reader without MLflow can fetch them.
+"""
+
+import json
+import shutil
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import pandas as pd
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from mlflow.types.schema import AnyType
+
+from pipelines.errors import UserError
+from pipelines.tracking.mlflow.store import Store, quiet
+from pipelines.tracking.recorder import RegisteredVersion
+
+CHAMPION = "champion"
+SCORING_FILE = Path(__file__).with_name("scoring_model.py")
+SCORING_PACKAGES = ("mlflow", "numpy", "onnxruntime", "pandas")
+
+
+def register_bundle(store: Store, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
+    """Log the bundle as a model of the run, register it as a new version of `name` and make it the champion.
+
+    Raises:
+        UserError: MLflow or the disk refused; the alias was not moved.
+    """
+    contract = json.loads((bundle / "contract.json").read_text(encoding="utf-8"))
+    try:
+        logged = _log_model(store, bundle, contract=contract, name=name, run_id=run_id)
+        _make_sure_of_name(store, name)
+        version = store.client.create_model_version(
+            name,
+            source=_source(store, logged),
+            run_id=run_id,
+            tags=_version_tags(contract),
+            description=_description(contract),
+            model_id=logged.model_id,
+        )
+        store.client.set_registered_model_alias(name, CHAMPION, version.version)
+    except (MlflowException, OSError) as error:
+        raise UserError(f"The model {name!r} could not be registered in {store.uri}: {error}") from error
+    return RegisteredVersion(name, int(version.version))
+
+
+def _log_model(store: Store, bundle: Path, *, contract: dict[str, Any], name: str, run_id: str) -> LoggedModel:
+    """Write the model's files and tie them to the run; `mlflow.pyfunc.log_model` does so through global state."""
+    client = store.client
+    params = client.get_run(run_id).data.params
+    logged = client.create_logged_model(
+        store.experiment_id, name=name, source_run_id=run_id, params=params, tags=_version_tags(contract)
+    )
+    status = LoggedModelStatus.FAILED
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            description = Model(run_id=run_id, model_uuid=logged.model_id, model_id=logged.model_id)
+            client.log_model_artifacts(logged.model_id, str(_save(bundle, Path(folder), contract, description)))
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        status = LoggedModelStatus.READY
+    finally:
+        client.finalize_logged_model(logged.model_id, status)
+    return logged
+
+
+def _source(store: Store, logged: LoggedModel) -> str:
+    """Where the version's files lie. Beside a SQLite file MLflow would look up `models:/` in its global store."""
+    return str(logged.artifact_location) if store.is_file else f"models:/{logged.model_id}"
+
+
+def _save(bundle: Path, folder: Path, contract: dict[str, Any], description: Model) -> Path:
+    # MLflow keeps the name of the folder it is given; readers look for `artifacts/bundle`.
+    copied = shutil.copytree(bundle, folder / "bundle")
+    model = folder / "model"
+    with quiet("mlflow.pyfunc"):
+        mlflow.pyfunc.save_model(
+            model,
+            python_model=str(SCORING_FILE),
+            artifacts={"bundle": str(copied)},
+            # Given, because MLflow needs 2.5 s to find them out.
+            pip_requirements=[f"{package}=={metadata.version(package)}" for package in SCORING_PACKAGES],
+            signature=_signature(contract),
+            input_example=pd.DataFrame([{column["name"]: column["example"] for column in contract["columns"]}]),
+            mlflow_model=description,
+        )
+    return model
+
+
+def _signature(contract: dict[str, Any]) -> ModelSignature:
+    """Declare names and which columns may be left out; the scoring model checks the types itself.
+
+    MLflow's own check refuses whole numbers for a `double`, missing values for a `boolean` and pandas' categories for
+    a `string`.
+    """
+    any_type = AnyType()  # type: ignore[no-untyped-call]  # mlflow left its __init__ bare
+    inputs: list[ColSpec | TensorSpec] = [
+        ColSpec(any_type, column["name"], required=not column["nullable"]) for column in contract["columns"]
+    ]
+    classes = contract["target"]["classes"]
+    outputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.string if classes else DataType.float, "prediction")]
+    outputs += [ColSpec(DataType.float, f"probability_{label}") for label in classes]
+    return ModelSignature(Schema(inputs), Schema(outputs))
+
+
+def _make_sure_of_name(store: Store, name: str) -> None:
+    try:
+        store.client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _version_tags(contract: dict[str, Any]) -> dict[str, str]:
+    lineage = contract["lineage"]
+    scores = {
+        f"{part}/{metric}": f"{value:.6g}"
+        for part, metrics in contract["metrics"].items()
+        for metric, value in metrics.items()
+    }
+    return {
+        "task": contract["target"]["task"],
+        "target": contract["target"]["name"],
+        "sweep": lineage["sweep"],
+        "data_fingerprint": lineage["data_fingerprint"],
+        "code_version": lineage["code_version"],
+        **scores,
+    }
+
+
+def _description(contract: dict[str, Any]) -> str:
+    """Write what a reader of the registry wants to know first, in Markdown."""
+    target, lineage = contract["target"], contract["lineage"]
+    members = lineage["members"]
+    kind = "one trial" if len(members) == 1 else f"an ensemble of {len(members)} trials"
+    lines = [f"Predicts `{target['name']}` ({target['task']}) from {len(contract['columns'])} columns; {kind}.", ""]
+    lines += [
+        f"- {part}: " + ", ".join(f"{metric} {value:.4g}" for metric, value in metrics.items())
+        for part, metrics in contract["metrics"].items()
+    ]
+    lines += [f"- trial {member['name']}, weight {member['weight']:.3g}" for member in members]
+    lines += [f"- sweep {lineage['sweep']}, data {lineage['data_fingerprint']}, code {lineage['code_version']}"]
+    return "\n".join(lines)

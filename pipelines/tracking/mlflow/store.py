@@ -1,0 +1,155 @@
+"""Opens the place where MLflow keeps runs: a SQLite file with a folder of artifacts, or a server.
+
+Everything a user can get wrong about that place is said here, before any training.
+"""
+
+import logging
+import re
+import sqlite3
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mlflow.entities import Experiment
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from pipelines.errors import UserError
+
+ANSWER_SECONDS = 10.0
+SQLITE = "sqlite:///"
+LOUD_AT_FIRST_START = ("mlflow.store.db.utils", "alembic")
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open tracking store and the experiment that holds this sweep's runs."""
+
+    uri: str
+    client: MlflowClient
+    experiment_id: str
+
+    @property
+    def is_file(self) -> bool:
+        """A SQLite file, not a server."""
+        return self.uri.startswith(SQLITE)
+
+    def check_answers(self) -> None:
+        """Ask a server for a sign of life, once and without MLflow's patience.
+
+        Raises:
+            UserError: it does not answer.
+        """
+        if not self.is_file:
+            _check_server(self.uri)
+
+
+def open_store(uri: str, *, experiment: str, artifacts: str | None) -> Store:
+    """Open the store, make it where it is missing, and find or make the experiment.
+
+    Args:
+        uri: `sqlite:///<path>` or `http(s)://<host>:<port>`.
+        experiment: its name.
+        artifacts: folder for the artifacts beside a SQLite file; a server keeps them itself, so it is not used there.
+
+    Raises:
+        UserError: the uri is malformed, the file or folder cannot be used, or the server does not answer.
+    """
+    kind = urlsplit(uri).scheme
+    if kind == "sqlite":
+        uri = _prepare_file(uri)
+    elif kind in ("http", "https"):
+        _check_server(uri)
+        artifacts = None
+    else:
+        raise UserError(
+            f"tracking.uri={uri} is no tracking store. Write sqlite:///<path of a file> (with tracking=sqlite), "
+            "or http://<host>:<port> of an MLflow server (with tracking=server)."
+        )
+    location = None if artifacts is None else _artifact_location(Path(artifacts), experiment)
+    with quiet(*LOUD_AT_FIRST_START):
+        try:
+            client = MlflowClient(uri, registry_uri=uri)
+            return Store(uri, client, _experiment_id(client, experiment, location))
+        except MlflowException as error:
+            raise UserError(f"MLflow cannot use tracking.uri={uri}: {error.message}") from error
+
+
+def _prepare_file(uri: str) -> str:
+    """Make the folder, make sure that the file is a database, and return the uri with an absolute path."""
+    if not uri.startswith(SQLITE) or not (name := uri.removeprefix(SQLITE)):
+        raise UserError(f"tracking.uri={uri} names no file. Write sqlite:///var/mlflow.db, with three slashes.")
+    path = Path(name).resolve()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # MLflow would try a file it cannot open ten times, for minutes.
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA schema_version")
+    except (OSError, sqlite3.Error) as error:
+        raise UserError(
+            f"tracking.uri={uri}: {path} cannot be used as a SQLite file ({error}). "
+            "Choose another path, or move what is there out of the way."
+        ) from error
+    return f"{SQLITE}{path}"
+
+
+def _check_server(uri: str) -> None:
+    try:
+        parts = urlsplit(uri)
+        usable = parts.hostname is not None and parts.port != 0
+    except ValueError:  # a port that is no number
+        usable = False
+    if not usable:
+        raise UserError(f"tracking.uri={uri} names no server. Write http://<host>:<port>, e.g. http://127.0.0.1:5000.")
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=ANSWER_SECONDS):  # noqa: S310  scheme is http(s)
+            return
+    except urllib.error.HTTPError as error:
+        error.close()  # it answers; what it does not allow, MLflow will say
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"No MLflow server answers at tracking.uri={uri} ({error}). Start it (`mlflow server --port 5000`), "
+            "correct tracking.uri, or record into a file with tracking=sqlite."
+        ) from error
+
+
+def _artifact_location(folder: Path, experiment: str) -> str:
+    return (folder.resolve() / re.sub(r"[^\w-]+", "_", experiment)).as_uri()
+
+
+def _experiment_id(client: MlflowClient, name: str, location: str | None) -> str:
+    found = client.get_experiment_by_name(name) or _create_experiment(client, name, location)
+    if found.lifecycle_stage == "deleted":
+        raise UserError(
+            f"The experiment {name!r} was deleted in MLflow. Bring it back with "
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or choose tracking.experiment=<name>."
+        )
+    return str(found.experiment_id)
+
+
+def _create_experiment(client: MlflowClient, name: str, location: str | None) -> Experiment:
+    try:
+        return client.get_experiment(client.create_experiment(name, artifact_location=location))
+    except MlflowException:
+        # Another process may have made it in the meantime.
+        if (found := client.get_experiment_by_name(name)) is None:
+            raise
+        return found
+
+
+@contextmanager
+def quiet(*names: str) -> Iterator[None]:
+    """Hold back what these loggers announce below a warning; a user who trains a model did not ask."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

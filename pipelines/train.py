@@ -1,0 +1,118 @@
+"""`python -m pipelines.train`: one trial, or with `-m` a sweep. Hydra stops here.
+
+A mistake of the user ends with one message on stderr and exit code 2, Ctrl-C with 130; neither shows a traceback.
+torch is imported only when there is something right to train.
+"""
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from pipelines.config.overrides import check_overrides
+from pipelines.config.plain import plain_values
+from pipelines.config.schema import TrialConfig
+from pipelines.config.validate import validate_all
+from pipelines.errors import UserError
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+
+def main() -> None:
+    """Run what the command line asks for.
+
+    Raises:
+        SystemExit: 2 after a user's mistake, 130 after Ctrl-C.
+    """
+    # Hydra then raises what went wrong instead of printing it with a traceback and exit code 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    with _mistakes_told():
+        _check(get_args_parser().parse_args())
+        command = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(train_trial)
+        command()
+
+
+def train_trial(config: DictConfig) -> float | None:
+    """Hydra's task: one trial is a sweep of one, trained as a stack of one.
+
+    Returns:
+        Its score, greater is better.
+
+    Raises:
+        SystemExit: the trial is wrongly configured, or ended without a model. Hydra lets it pass, where it would
+            print a line of its own for any other exception.
+    """
+    with _mistakes_told():
+        return train_trials(checked_trials([config]))[0]
+
+
+def checked_trials(configs: Sequence[DictConfig]) -> list[TrialConfig]:
+    """Turn what Hydra composed into trials.
+
+    Raises:
+        UserError: lists every mistake of every trial.
+    """
+    return validate_all([plain_values(config) for config in configs])
+
+
+def train_trials(trials: Sequence[TrialConfig]) -> list[float | None]:
+    """Run the sweep.
+
+    Returns:
+        A score a trial, in order, greater is better; None for one that ended without a model.
+
+    Raises:
+        UserError: no trial ended with a model.
+    """
+    from pipelines.sweep import run_sweep  # noqa: PLC0415  # torch takes seconds, and a mistake is told at once
+
+    scores = run_sweep(trials).scores
+    if all(score is None for score in scores):
+        raise UserError(
+            "No trial ended with a model. Each FAILED run in MLflow says when and why; "
+            "a smaller optimizer.lr is the first thing to try."
+        )
+    return list(scores)
+
+
+def _check(arguments: Namespace) -> None:
+    """Check the overrides of a command that trains or composes on our conf/."""
+    asks_for_other = arguments.help or arguments.hydra_help or arguments.info or arguments.shell_completion
+    other_tree = arguments.config_path or arguments.config_name or arguments.experimental_rerun
+    if not asks_for_other and not other_tree:
+        extra_dir = None if arguments.config_dir is None else Path(arguments.config_dir)
+        check_overrides(arguments.overrides, CONF, extra_dir=extra_dir)
+
+
+@contextmanager
+def _mistakes_told() -> Iterator[None]:
+    """Print what the user did wrong, and leave."""
+    try:
+        yield
+    except UserError as error:
+        _leave(str(error), code=2)
+    except (HydraException, OmegaConfBaseException) as error:
+        _leave("\n".join(str(part) for part in (error, error.__cause__) if part), code=2)
+    except KeyboardInterrupt:
+        _leave("Interrupted.", code=130)
+
+
+def _leave(message: str, *, code: int) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    # By its real name, so that the launcher recognises `train_trial`: as `__main__` this file is a module of its own.
+    from pipelines import train  # noqa: PLW0406  # for that reason
+
+    train.main()
