@@ -10,12 +10,11 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.config.overrides import check_overrides
@@ -41,7 +40,7 @@ def main() -> None:
         command()
 
 
-def train_trial(config: DictConfig) -> float | None:
+def train_trial(config: Any) -> float | None:
     """Hydra's task: one trial is a sweep of one, trained as a stack of one.
 
     Returns:
@@ -55,7 +54,7 @@ def train_trial(config: DictConfig) -> float | None:
         return train_trials(checked_trials([config]))[0]
 
 
-def checked_trials(configs: Sequence[DictConfig]) -> list[TrialConfig]:
+def checked_trials(configs: Sequence[Any]) -> list[TrialConfig]:
     """Turn what Hydra composed into trials.
 
     Raises:

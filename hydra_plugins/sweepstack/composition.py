@@ -67,7 +67,8 @@ class JobComposer:
 
     def _line(self, text: str) -> _Line:
         if text not in self._lines:
-            self._lines[text] = _Line(text, self._parser.parse_override(text))
+            [read] = self._parser.parse_overrides([text])
+            self._lines[text] = _Line(text, read)
         return self._lines[text]
 
     def _is_choice(self, line: _Line) -> bool:

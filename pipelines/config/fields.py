@@ -5,7 +5,7 @@ Not here: the schema itself (`schema`), what fields mean together (`rules`).
 
 import dataclasses
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -79,7 +79,7 @@ def checked(annotation: Any, value: object) -> Any:
         WrongValueError: the field does not take it.
     """
     try:
-        return _adapter(annotation).validate_python(_tuples(value))
+        return _reader(annotation)(_tuples(value))
     except ValidationError as error:
         raise WrongValueError from error
 
@@ -109,8 +109,8 @@ def takes_text(annotation: Any) -> bool:
 
 
 @cache
-def _adapter(annotation: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(annotation, config=_STRICT)
+def _reader(annotation: Any) -> Callable[[object], Any]:
+    return TypeAdapter(annotation, config=_STRICT).validate_python
 
 
 def _classes(annotation: Any) -> tuple[type, ...]:

@@ -19,7 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from pipelines.config import fields
 from pipelines.config.mistakes import Mistake, did_you_mean, refuse, unknown_field, wrong_value
@@ -59,11 +59,11 @@ class _Tree:
         groups = self._listed("", ObjectType.GROUP)
         return {group: self._listed(group, ObjectType.CONFIG) for group in groups if group != "hydra"}
 
-    def compose(self, choices: Sequence[str]) -> DictConfig:
+    def compose(self, choices: Sequence[str]) -> Any:
         return self.loader.load_configuration(_CONFIG, [*self.hydra_overrides, *choices], run_mode=RunMode.MULTIRUN)
 
     def _listed(self, group: str, kind: ObjectType) -> list[str]:
-        return self.loader.get_group_options(group, kind, config_name=_CONFIG, overrides=self.hydra_overrides)
+        return self.loader.get_group_options(group, kind, overrides=self.hydra_overrides)
 
 
 def check_overrides(overrides: Sequence[str], conf_dir: Path, *, extra_dir: Path | None = None) -> None:
@@ -149,7 +149,7 @@ def _combinations(lines: Sequence[_Line], options: Mapping[str, Sequence[str]]) 
         yield [*fixed, *combination]
 
 
-def _of_search_space(composed: DictConfig, *, replaced: Collection[str], loader: ConfigLoader) -> Iterator[_Line]:
+def _of_search_space(composed: Any, *, replaced: Collection[str], loader: ConfigLoader) -> Iterator[_Line]:
     """The lists of the chosen search space, save for those that the command line replaces."""
     origin = f" (from {_SEARCH_SPACE}={composed.hydra.runtime.choices.get(_SEARCH_SPACE)})"
     for key, value in (composed.hydra.sweeper.get("params") or {}).items():
@@ -159,7 +159,7 @@ def _of_search_space(composed: DictConfig, *, replaced: Collection[str], loader:
 
 
 def _chosen(
-    lines: Sequence[_Line], composed: Sequence[DictConfig], options: Mapping[str, Sequence[str]]
+    lines: Sequence[_Line], composed: Sequence[Any], options: Mapping[str, Sequence[str]]
 ) -> dict[str, tuple[Any, ...]]:
     """Every option that some trial may have, by group."""
     kinds = {

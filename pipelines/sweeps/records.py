@@ -74,8 +74,9 @@ def trial_record(
     flat = flat_params(trial)
     shown = [name for name in dict.fromkeys((*ALWAYS_SHOWN, *swept)) if name in flat]
     failed = result.failure is not None
-    is_linear = trial.model.kind == "linear" and not failed
-    tables = {"coefficients.json": coefficient_table(result.weights, encoder=prepared.encoder, task=task)}
+    tables = {}
+    if trial.model.kind == "linear" and not failed:
+        tables["coefficients.json"] = coefficient_table(result.weights, encoder=prepared.encoder, task=task)
     return RunRecord(
         name=trial_name(trial, swept),
         status="FAILED" if failed else "FINISHED",
@@ -86,7 +87,7 @@ def trial_record(
         metrics=_validation(result.metrics) | {"epochs": result.epochs, "best_epoch": result.best_epoch},
         curves=result.curves,
         texts={"config.json": json.dumps(without(trial), indent=2)},
-        tables=tables if is_linear else {},
+        tables=tables,
     )
 
 

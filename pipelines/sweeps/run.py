@@ -88,7 +88,8 @@ def train_trials(
 
 
 def _stack_line(place: int, members: Sequence[MemberResult], *, seconds: float) -> str:
-    epochs = [member.epochs for member in members]
+    epochs = sorted({member.epochs for member in members})
+    spread = f"{epochs[0]} to {epochs[-1]} epochs" if len(epochs) > 1 else f"{epochs[0]} epochs"
     failed = sum(member.failure is not None for member in members)
     diverged = f", {failed} diverged" if failed else ""
-    return f"  stack {place}: {len(members)} members, {min(epochs)} to {max(epochs)} epochs{diverged}, {seconds:.1f} s"
+    return f"  stack {place}: trained for {spread}{diverged} in {seconds:.1f} s"

@@ -1,0 +1,103 @@
+"""Types commands as a user does, and reads back what they left in MLflow."""
+
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import polars as pl
+
+START_SECONDS = 60.0
+
+
+def run(folder: Path, *words: str, timeout_seconds: float = 600) -> subprocess.CompletedProcess[str]:
+    """`python -m <words>` in a folder."""
+    command = [sys.executable, "-m", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout_seconds, check=False)
+
+
+def train(folder: Path, *overrides: str) -> str:
+    """A training command that must succeed; returns what it printed."""
+    done = run(folder, "pipelines.train", *overrides)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "a user who did nothing wrong is not warned"
+    return done.stdout
+
+
+def runs(folder: Path, experiment: str) -> list[Any]:
+    """Every run of an experiment, as MLflow returns it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns about its own imports and queries
+        from mlflow.tracking import MlflowClient  # noqa: PLC0415  for that reason
+
+        client = MlflowClient(f"sqlite:///{folder / 'var' / 'mlflow.db'}")
+        found = client.get_experiment_by_name(experiment)
+        assert found is not None
+        return list(client.search_runs([found.experiment_id], max_results=1000))
+
+
+def of_kind(found: list[Any], kind: str) -> list[Any]:
+    return [own for own in found if own.data.tags["kind"] == kind]
+
+
+def champion(found: list[Any]) -> Any:
+    (own,) = [own for own in found if own.data.tags.get("champion") == "true"]
+    return own
+
+
+def free_port() -> int:
+    with socket.socket() as own:
+        own.bind(("127.0.0.1", 0))
+        return int(own.getsockname()[1])
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """`python -m serving` in a folder, until the block ends; then SIGTERM must end it with exit code 0."""
+    port = free_port()
+    command = [sys.executable, "-m", "serving", "--port", str(port)]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
+        try:
+            address = f"http://127.0.0.1:{port}"
+            wait_for(f"{address}/ready")
+            yield address
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0
+
+
+def wait_for(url: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(url).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError(f"{url} did not answer in {START_SECONDS:.0f} s")
+
+
+def write_houses(path: Path, *, n_rows: int = 300) -> None:
+    """A user's own table: numbers, a whole number, labels, a boolean, dates, missing values."""
+    rng = np.random.default_rng(0)
+    area = rng.uniform(40, 200, n_rows).round(1)
+    rooms = rng.integers(1, 7, n_rows)
+    town = rng.choice(["Aachen", "Bonn", "Köln"], n_rows)
+    garden = rng.random(n_rows) < 0.4
+    day = np.datetime64("2020-01-01") + rng.integers(0, 1500, n_rows)
+    price = 3000 * area + 20_000 * rooms + 50_000 * (town == "Köln") + 30_000 * garden + rng.normal(0, 10_000, n_rows)
+    frame = pl.DataFrame(
+        {"area": area, "rooms": rooms, "town": town, "garden": garden, "sold": day, "price": price.round(0)}
+    )
+    some = pl.int_range(pl.len()) % 17 == 3
+    frame = frame.with_columns(
+        area=pl.when(some).then(None).otherwise("area"), town=pl.when(some.reverse()).then(None).otherwise("town")
+    )
+    frame.write_csv(path)

@@ -1,0 +1,13 @@
+"""What holds for every test: the user's own settings stay out, and a slow machine is no failure."""
+
+import os
+
+import hypothesis
+
+# Once, before anything reads them: a tracking server or a port set in the user's shell must not reach a test.
+for name in [name for name in os.environ if name.startswith(("MLFLOW_", "SERVING_"))]:
+    del os.environ[name]
+
+# A loaded machine may take any time for one example. Continuous integration draws the same examples every time.
+hypothesis.settings.register_profile("here", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("here")

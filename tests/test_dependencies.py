@@ -1,0 +1,75 @@
+"""What is imported is declared, what is declared is locked, and the lock installs anywhere."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+OURS = {"pipelines", "serving", "hydra_plugins", "benchmarks", "tests"}
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+LOCK = (ROOT / "requirements.lock").read_text().splitlines()
+PINS = dict(line.split()[0].split("==") for line in LOCK if not line.startswith("#"))
+
+
+def _declared(extra: str) -> list[Requirement]:
+    """The requirements of an extra and of the extras it names."""
+    requirements = [Requirement(line) for line in EXTRAS[extra]]
+    inner = [name for one in requirements if one.name == "sweepstack" for name in one.extras]
+    return [one for one in requirements if one.name != "sweepstack"] + [
+        one for name in inner for one in _declared(name)
+    ]
+
+
+def _imported(*rooms: str) -> set[str]:
+    """The top-level modules imported anywhere in these rooms that are neither ours nor Python's."""
+    names = set()
+    for path in (path for room in rooms for path in (ROOT / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module)
+    return {name.partition(".")[0] for name in names} - OURS - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize(
+    ("extra", "rooms"),
+    [("serve", ["serving"]), ("train", ["pipelines", "hydra_plugins"]), ("dev", ["tests", "benchmarks"])],
+)
+def test_what_a_room_imports_is_declared_for_its_role(extra: str, rooms: list[str]):
+    imported = _imported(*rooms)
+    assert imported, "nothing is imported: is the room empty?"
+    declared = {canonicalize_name(requirement.name) for requirement in _declared(extra)}
+    providers = packages_distributions()
+    undeclared = {
+        name
+        for name in imported
+        if not declared & {canonicalize_name(provider) for provider in providers.get(name, [])}
+    }
+    assert undeclared == set()
+
+
+def test_the_lock_is_one_that_pyproject_allows():
+    requirements = _declared("dev")
+    assert len(requirements) > 20
+    for requirement in requirements:
+        pinned = PINS.get(canonicalize_name(requirement.name))
+        assert pinned, f"{requirement.name} is not in requirements.lock: run 'make lock'"
+        assert requirement.specifier.contains(pinned, prereleases=True), (
+            f"{requirement} but locked {pinned}: run 'make lock'"
+        )
+
+
+def test_the_lock_installs_anywhere():
+    assert len(PINS) > 100
+    for name, version in PINS.items():
+        assert re.fullmatch(r"[a-z0-9-]+", name)
+        assert re.fullmatch(r"[0-9][0-9a-z.]*", version), f"{name}: {version} is a build of one place"
+        assert not name.startswith(("nvidia-", "cuda-")), f"{name} is for machines with one kind of device"

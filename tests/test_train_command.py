@@ -1,0 +1,160 @@
+"""`python -m pipelines.train` as a user's shell sees it: exit codes, streams, files."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# What trains is stood in for, so that a command ends in less than a second.
+STAND_IN = """
+import sys, time, types
+
+def run_sweep(trials):
+    print(len(trials), "trials", flush=True)
+    if trials[0].data.name == "slow":
+        time.sleep(60)
+    return types.SimpleNamespace(scores=[None if trial.optimizer.lr >= 1 else 0.5 for trial in trials])
+
+sys.modules["pipelines.sweep"] = types.ModuleType("pipelines.sweep")
+sys.modules["pipelines.sweep"].run_sweep = run_sweep
+from pipelines import train
+train.main()
+print("torch" in sys.modules)
+"""
+
+
+def started(folder, *arguments, how=("-m", "pipelines.train")):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, *how, *arguments],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(folder, *arguments, how=("-m", "pipelines.train")):
+    process = started(folder, *arguments, how=how)
+    output, errors = process.communicate(timeout=60)
+    return process.returncode, output, errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "errors"),
+    [
+        (
+            ["optimizer=adma", "optimizer.lr=fast", "modle.dropout=2"],
+            (
+                "3 fields are wrong:\n"
+                "  optimizer=adma: no such option; did you mean optimizer=adam? "
+                "(has: adadelta, adagrad, adam, adamw, momentum, nesterov, rmsprop, sgd)\n"
+                "  optimizer.lr = 'fast': must be a number greater than 0\n"
+                "  modle.dropout: no such field; did you mean model.dropout?\n"
+            ),
+        ),
+        (
+            ["data=table", "data.target=price", "task=binary", "task.loss=mse"],
+            (
+                "2 fields are wrong:\n"
+                "  data.path: must be given for data=table, e.g. data.path=houses.csv\n"
+                "  task.loss = 'mse': task=binary takes one of auto, cross_entropy, hinge\n"
+            ),
+        ),
+        (
+            ["-m", "data=iris,wine", "data.path=a.csv"],
+            (
+                "2 fields are wrong:\n"
+                "  data.path = 'a.csv': data=iris is built in and takes none; use data=table for a file "
+                "(1 of 2 trials, first in trial 0)\n"
+                "  data.path = 'a.csv': data=wine is built in and takes none; use data=table for a file "
+                "(1 of 2 trials, first in trial 1)\n"
+            ),
+        ),
+        (
+            ["hydra.foo=1"],
+            (
+                "Could not override 'hydra.foo'.\nTo append to your config use +hydra.foo=1\n"
+                "Key 'foo' not in 'HydraConf'\n    full_key: hydra.foo\n    object_type=HydraConf\n"
+            ),
+        ),
+        (
+            ["data.name=${nowhere}"],
+            "data.name cannot be resolved: Interpolation key 'nowhere' not found\n",
+        ),
+    ],
+    ids=["command line", "one trial", "sweep", "Hydra", "interpolation"],
+)
+def test_a_mistake_ends_with_one_message_and_exit_code_2_and_nothing_is_made(tmp_path, arguments, errors):
+    assert run(tmp_path, *arguments) == (2, "", errors)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_comma_list_without_the_flag_says_how_to_sweep(tmp_path):
+    code, output, errors = run(tmp_path, "optimizer.lr=0.1,0.2")
+
+    assert (code, output) == (2, "")
+    assert "To sweep over it, add --multirun to your command line" in errors
+
+
+def test_torch_is_not_imported_before_there_is_something_right_to_train(tmp_path):
+    assert run(tmp_path, "data=wine", how=("-c", STAND_IN)) == (0, "1 trials\nFalse\n", "")
+
+
+def test_a_sweep_succeeds_although_some_of_its_trials_failed(tmp_path):
+    code, output, errors = run(tmp_path, "-m", "data=wine", "optimizer.lr=0.1,10", how=("-c", STAND_IN))
+
+    assert (code, output, errors) == (0, "2 trials\nFalse\n", "")
+
+
+@pytest.mark.parametrize("arguments", [["optimizer.lr=10"], ["-m", "optimizer.lr=10,20"]], ids=["one trial", "sweep"])
+def test_a_command_without_any_model_fails(tmp_path, arguments):
+    code, _, errors = run(tmp_path, *arguments, how=("-c", STAND_IN))
+
+    assert code == 2
+    assert errors == (
+        "No trial ended with a model. Each FAILED run in MLflow says when and why; "
+        "a smaller optimizer.lr is the first thing to try.\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["-m"]], ids=["one trial", "sweep"])
+def test_an_interruption_ends_with_one_line_and_exit_code_130(tmp_path, arguments):
+    process = started(tmp_path, *arguments, "data.name=slow", how=("-c", STAND_IN))
+    assert process.stdout.readline() == "1 trials\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, errors) == (130, "Interrupted.\n")
+
+
+def test_help_names_every_decision_with_its_options_and_examples_that_work(tmp_path):
+    code, output, errors = run(tmp_path, "--help")
+    groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "hydra"}
+
+    assert (code, errors) == (0, "")
+    assert len(groups) == 12
+    for group in groups:
+        options = sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+        assert f"\n{group}: {', '.join(options)}\n" in output
+    examples = [line.split()[3:] for line in output.splitlines() if line.startswith("  python -m pipelines.train ")]
+    assert len(examples) == 5
+    for example in examples:
+        assert run(tmp_path, *example, how=("-c", STAND_IN))[0] == 0
+
+
+def test_the_configuration_can_be_printed_without_running_it(tmp_path):
+    code, output, errors = run(tmp_path, "--cfg", "job", "data=iris", "optimizer=sgd")
+
+    assert (code, errors) == (0, "")
+    values = yaml.safe_load(output)
+    assert (values["data"]["source"], values["optimizer"]["kind"]) == ("iris", "sgd")
+    assert run(tmp_path, "--cfg", "job", "optimizer=sdg")[0] == 2
+    assert list(tmp_path.iterdir()) == []
