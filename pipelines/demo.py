@@ -40,9 +40,7 @@ def main() -> int:
             _ask(address, name)
     print("\nSee every trial:      make ui")
     print("Serve the models:     make serve")
-    print(
-        "Train your own table: python -m pipelines.train -m data=table data.path=FILE data.target=COLUMN sweep=quick"
-    )
+    print("Train your own table: python -m pipelines.train -m data=table data.path=FILE data.target=COLUMN sweep=quick")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from serving.bundle import BundleError
 from serving.predictor import Predictor, check_golden
 from serving.protocols.native import Served
+from serving.registry import RegistryStore
 from serving.settings import Settings, SettingsError, read_settings
 from serving.store import FolderStore
 
@@ -41,11 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server_header=False,
     )
     server = uvicorn.Server(config)
+    # uvicorn raises the signal again when it has finished; by then there is nothing left to end.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     try:
         server.run()
-    except KeyboardInterrupt:
-        return 0
-    return 0 if server.started else USER_MISTAKE
+    except SystemExit:  # uvicorn has said why, e.g. that the port is taken
+        return USER_MISTAKE
+    return 0
 
 
 def load_models(settings: Settings) -> list[Served]:
@@ -54,11 +59,16 @@ def load_models(settings: Settings) -> list[Served]:
     Raises:
         BundleError: there is none, or none can be served.
     """
-    store = FolderStore(settings.bundles)
+    # Fetched bundles stay apart from those that training publishes here.
+    store = (
+        FolderStore(settings.bundles)
+        if settings.registry is None
+        else RegistryStore(settings.registry, cache=settings.bundles / ".fetched")
+    )
     names = settings.names or store.names()
     if not names:
         raise BundleError(
-            f"There is no model to serve in {settings.bundles}. Train one first: "
+            f"There is no model to serve in {settings.registry or settings.bundles}. Train one first: "
             "python -m pipelines.train data=breast_cancer"
         )
     models = []

@@ -1,5 +1,6 @@
 """Small prepared tables and trials, built without files, for tests of training and sweeps."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -64,10 +65,7 @@ def small_table(kind: TaskKind = "regression", *, n_rows: int = 60, seed: int = 
         edges = np.quantile(signal, np.linspace(0, 1, len(classes) + 1)[1:-1])
         target = np.digitize(signal, edges).astype(np.int64)
     cuts = (0, n_rows // 2, 3 * n_rows // 4, n_rows)
-    parts = [
-        Part(np.arange(a, b), Features(numbers[a:b], codes[a:b]), target[a:b])
-        for a, b in zip(cuts, cuts[1:], strict=False)
-    ]
+    parts = [Part(np.arange(a, b), Features(numbers[a:b], codes[a:b]), target[a:b]) for a, b in pairwise(cuts)]
     names = ("a", "b", "c")
     table = Table(
         name="small",

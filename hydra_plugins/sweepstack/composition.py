@@ -46,8 +46,8 @@ class JobComposer:
         """
         lines = [self._line(text) for text in overrides]
         values = [line for line in lines if not self._is_choice(line)]
-        if any(line.read.type is not OverrideType.CHANGE for line in lines):
-            return self._by_hydra(overrides)  # `+`, `++` and `~` depend on the order: rare, so left to Hydra
+        if any(line.read.type is not OverrideType.CHANGE or line.read.package for line in lines):
+            return self._by_hydra(overrides)  # `+`, `++`, `~` and `@` depend on the order: rare, so left to Hydra
         choices = tuple(line.text for line in lines if self._is_choice(line))
         if choices not in self._composed:
             self._composed[choices] = self._by_hydra(choices)

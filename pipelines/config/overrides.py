@@ -101,12 +101,13 @@ def _mistakes(overrides: Sequence[str], loader: ConfigLoader, searched: Sequence
 def _read(text: str, loader: ConfigLoader, origin: str = "") -> _Line | Mistake:
     try:
         override = replace(OverridesParser.create().parse_override(text), config_loader=loader)  # for glob(*)
-        return _Line(text, override.key_or_group, _elements(override), override.is_sweep_override(), origin)
+        line = _Line(text, override.key_or_group, _elements(override), override.is_sweep_override(), origin)
     except (HydraException, ValueError) as error:  # ValueError: a range whose step is zero
         reason = str(error).splitlines()[0]
         return Mistake(
             text, f"cannot be read as <name>=<value> ({reason}); a value with special characters needs quotes"
         )
+    return Mistake(text, "is a list of nothing") if line.swept and not line.elements else line
 
 
 def _elements(override: Override) -> tuple[Any, ...]:

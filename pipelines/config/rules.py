@@ -7,21 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.config.mistakes import Mistake, assigned
-from pipelines.config.schema import LossName, MetricName, TaskKind
+from pipelines.config.schema import LOSSES_OF, METRICS_OF
 
 Values = Mapping[str, Any]  # dotted path -> value, e.g. "data.path"
 
-# The first of each is what `auto` means.
-LOSSES_OF: Mapping[TaskKind, tuple[LossName, ...]] = {
-    "regression": ("mse", "mae", "huber"),
-    "binary": ("cross_entropy", "hinge"),
-    "multiclass": ("cross_entropy", "one_versus_rest"),
-}
-METRICS_OF: Mapping[TaskKind, tuple[MetricName, ...]] = {
-    "regression": ("rmse", "mae", "r2"),
-    "binary": ("log_loss", "roc_auc", "average_precision", "accuracy", "f1", "brier"),
-    "multiclass": ("log_loss", "accuracy", "macro_f1", "roc_auc"),
-}
 _SCHEMES = {"sqlite": ("sqlite:///",), "server": ("http://", "https://")}
 
 

@@ -5,6 +5,7 @@ Values live in `conf/`; these classes have no defaults of their own, so that a v
 entry points ever sees Hydra's objects.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -18,6 +19,18 @@ MetricName = Literal[
 ]
 Activation = Literal["relu", "tanh", "sigmoid", "gelu", "silu", "none"]
 BuiltinName = Literal["diabetes", "breast_cancer", "wine", "iris", "digits", "ice_cream", "exam"]
+
+# The first of each is what `auto` means, save for the metric under hinge, whose scores are no probabilities.
+LOSSES_OF: Mapping[TaskKind, tuple[LossName, ...]] = {
+    "regression": ("mse", "mae", "huber"),
+    "binary": ("cross_entropy", "hinge"),
+    "multiclass": ("cross_entropy", "one_versus_rest"),
+}
+METRICS_OF: Mapping[TaskKind, tuple[MetricName, ...]] = {
+    "regression": ("rmse", "mae", "r2"),
+    "binary": ("log_loss", "roc_auc", "average_precision", "accuracy", "f1", "brier"),
+    "multiclass": ("log_loss", "accuracy", "macro_f1", "roc_auc"),
+}
 
 # Strict: a string or true is no number, whatever it could be read as.
 Number = Annotated[float, Strict()]

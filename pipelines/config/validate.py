@@ -72,10 +72,9 @@ def _checked(values: Mapping[str, Any]) -> Iterator[_Right | Mistake]:
 
 def _walked(values: Mapping[str, Any]) -> Iterator[_Right | Mistake]:
     known = fields.fields_of(TrialConfig)
-    for name in values.keys() - known.keys():
-        yield Mistake(
-            assigned(name, values[name]), f"no such field{did_you_mean(name, known)} (has: {', '.join(known)})"
-        )
+    for name in (name for name in values if name not in known):
+        near = did_you_mean(name, known)
+        yield Mistake(assigned(name, values[name]), f"no such field{near} (has: {', '.join(known)})")
     for name, annotation in known.items():
         if name not in values:
             yield Mistake(name, "is missing")
@@ -100,7 +99,7 @@ def _of_group(group: str, values: object) -> Iterator[_Right | Mistake]:
     for name, annotation in known.items():
         path = f"{group}.{name}"
         yield _value(path, values[name], annotation) if name in values else Mistake(path, "is missing")
-    for name in values.keys() - known.keys():
+    for name in (name for name in values if name not in known):
         yield unknown_field(f"{group}.{name}", owner=fields.label(group, kind), known=known)
 
 

@@ -4,16 +4,18 @@ The same arithmetic is written as an ONNX graph by `pipelines.export`; a change 
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from pipelines.data.table import Table
+from pipelines.data.table import Column, Table
 
 YEAR_DAYS = 365.2425  # the Gregorian mean
 WEEK_DAYS = 7.0
 NEGLIGIBLE = 1e-12  # a spread this small beside the mean is rounding, and the column a constant
+PORTION_ROWS = 16_384  # so many rows of features stay in a core's cache while their columns are written
 
 
 @dataclass(frozen=True)
@@ -82,34 +84,57 @@ class Features:
 
 def fit_encoder(table: Table, train_rows: np.ndarray) -> Encoder:
     """Learn the statistics of the training rows; no other row is looked at."""
-    numbers: list[NumberEncoding] = []
-    cycles: list[CycleEncoding] = []
-    categories: list[CategoryEncoding] = []
-    for column in table.columns:
-        values = table.features.get_column(column.name).gather(train_rows)
-        match column.kind:
-            case "categorical":
-                categories.append(CategoryEncoding(column.name, tuple(values.unique().sort().to_list())))
-            case "boolean":
-                has_missing = bool(values.is_nan().any())
-                numbers.append(NumberEncoding(column.name, fill=0.5, center=0.5, scale=0.5, indicator=has_missing))
-            case "numeric":
-                numbers.append(_standardised(values))
-            case "date":
-                numbers.append(_standardised(values))
-                cycles += [CycleEncoding(column.name, period) for period in _periods(values)]
-    return Encoder(tuple(numbers), tuple(cycles), tuple(categories))
+    with ThreadPoolExecutor() as threads:
+        fitted = threads.map(
+            lambda column: _fit(column, table.features.get_column(column.name), train_rows), table.columns
+        )
+        encodings = [encoding for encodings in fitted for encoding in encodings]
+    return Encoder(
+        numbers=tuple(encoding for encoding in encodings if isinstance(encoding, NumberEncoding)),
+        cycles=tuple(encoding for encoding in encodings if isinstance(encoding, CycleEncoding)),
+        categories=tuple(encoding for encoding in encodings if isinstance(encoding, CategoryEncoding)),
+    )
 
 
-def encode(encoder: Encoder, features: pl.DataFrame) -> Features:
-    """Apply the statistics to rows in raw form, as `table.Table.features` holds them."""
-    numbers = np.empty((features.height, encoder.n_numbers), dtype=np.float32)
-    for place, feature in enumerate(_number_features(encoder, features)):
-        numbers[:, place] = feature
-    codes = np.empty((features.height, len(encoder.categories)), dtype=np.int32)
-    for place, category in enumerate(encoder.categories):
-        codes[:, place] = _codes(category, features.get_column(category.column))
+def encode(encoder: Encoder, features: pl.DataFrame, rows: np.ndarray | None = None) -> Features:
+    """Apply the statistics to rows in raw form, as `table.Table.features` holds them.
+
+    Args:
+        encoder: as fitted.
+        features: raw columns.
+        rows: which rows of them, [M]; all when None.
+    """
+    n_rows = features.height if rows is None else len(rows)
+    numbers = np.empty((n_rows, encoder.n_numbers), dtype=np.float32)
+    codes = np.empty((n_rows, len(encoder.categories)), dtype=np.int32)
+
+    def encode_portion(start: int) -> None:
+        places = slice(start, start + PORTION_ROWS)
+        portion = features[places] if rows is None else features[rows[places]]
+        for place, feature in enumerate(_number_features(encoder, portion)):
+            numbers[places, place] = feature
+        for place, category in enumerate(encoder.categories):
+            codes[places, place] = _codes(category, portion.get_column(category.column))
+
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(encode_portion, range(0, n_rows, PORTION_ROWS)))
     return Features(numbers, codes)
+
+
+def _fit(
+    column: Column, values: pl.Series, train_rows: np.ndarray
+) -> list[NumberEncoding | CycleEncoding | CategoryEncoding]:
+    values = values.gather(train_rows)
+    match column.kind:
+        case "categorical":
+            return [CategoryEncoding(column.name, tuple(values.unique().sort().to_list()))]
+        case "boolean":
+            has_missing = bool(values.is_nan().any())
+            return [NumberEncoding(column.name, fill=0.5, center=0.5, scale=0.5, indicator=has_missing)]
+        case "numeric":
+            return [_standardised(values)]
+        case "date":
+            return [_standardised(values), *(CycleEncoding(column.name, period) for period in _periods(values))]
 
 
 def _standardised(values: pl.Series) -> NumberEncoding:

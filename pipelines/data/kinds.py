@@ -73,7 +73,7 @@ def _recognise_words(known: pl.Series) -> ColumnKind:
         "numeric": lambda words: words.str.strip_chars().cast(pl.Float64, strict=False).is_not_null(),
     }
     for kind, is_one in tests.items():
-        if is_one(known.head(100)).all() and is_one(known).all():
+        if is_one(known.head(100)).all() and is_one(known.unique()).all():
             return kind
     return "categorical"
 
@@ -113,16 +113,24 @@ def _booleans(raw: pl.Series, place: str) -> pl.Series:  # noqa: ARG001  one sig
 
 def _days(raw: pl.Series, place: str) -> pl.Series:
     """Days since 1970-01-01 UTC; a time without an offset is UTC."""
-    if raw.dtype == pl.String:
-        raw = raw.str.replace("T", " ").str.replace(r"Z$", "+00:00")
-        moments = raw.str.to_datetime(strict=False, time_unit="ms", time_zone="UTC")
-        wrong = moments.is_null() & raw.is_not_null()
-        if wrong.any():
-            row = wrong.arg_max() or 0
-            raise UserError(f"{place}, column {raw.name!r}, row {row + 1}: {raw[row]!r} is no date of the calendar.")
+    moments = _parse_moments(raw) if raw.dtype == pl.String else raw
+    wrong = moments.is_null() & raw.is_not_null()
+    if wrong.any():
+        row = wrong.arg_max() or 0
+        raise UserError(f"{place}, column {raw.name!r}, row {row + 1}: {raw[row]!r} is no date of the calendar.")
+    if moments.dtype == pl.Date:
+        days = moments.to_physical().cast(pl.Float64)
     else:
-        moments = raw.cast(pl.Datetime("ms"))
-    return (moments.dt.epoch("ms") / MILLISECONDS_A_DAY).cast(pl.Float64).fill_null(np.nan)
+        days = moments.dt.epoch("ms").cast(pl.Float64) / MILLISECONDS_A_DAY
+    return days.fill_null(np.nan)
+
+
+def _parse_moments(raw: pl.Series) -> pl.Series:
+    """Dates, or where one has a time of day, date-times in UTC; null for what the calendar does not have."""
+    if (raw.str.len_bytes() == len("2000-01-01")).all():
+        return raw.str.to_date("%Y-%m-%d", strict=False)
+    spaced = raw.str.replace("T", " ").str.replace(r"Z$", "+00:00")
+    return spaced.str.to_datetime(strict=False, time_unit="ms", time_zone="UTC")
 
 
 def _labels(raw: pl.Series, place: str) -> pl.Series:

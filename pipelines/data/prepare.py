@@ -1,7 +1,8 @@
 """From a `DataConfig` to encoded parts: read, divide, encode. The one door of this room for the rest."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,8 @@ from pipelines.data.splits import Split, check_classes, split_groups, split_rows
 from pipelines.data.table import Column, ColumnKind, Table
 from pipelines.data.target import read_target
 from pipelines.errors import UserError
+
+RESERVED = "prediction"  # the output of an exported model; no input may have its name
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,13 @@ def prepare_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> Prepa
     Raises:
         UserError: something about the file, a column or the task that the user can put right.
     """
-    name, place, frame, target_name = _read(config)
-    table, keys = _read_table(frame, config, kind, name=name, place=place, target_name=target_name)
+    table, keys = _read_table(config, kind)
     split = _split(config, table, keys)
     if table.target.classes:
         check_classes(split, table.target_values, table.target)
     encoder = fit_encoder(table, split.train)
     train, validation, test = (
-        Part(rows, encode(encoder, table.features[rows]), table.target_values[rows])
+        Part(rows, encode(encoder, table.features, rows), table.target_values[rows])
         for rows in (split.train, split.validation, split.test)
     )
     return PreparedTable(table, encoder, train, validation, test)
@@ -95,37 +97,38 @@ def _read(config: DataConfig) -> tuple[str, str, pl.DataFrame, str]:
     return config.name or path.name.split(".")[0], str(path), read_file(path), config.target
 
 
-def _read_table(
-    frame: pl.DataFrame,
-    config: DataConfig,
-    kind: TaskKind | Literal["auto"],
-    *,
-    name: str,
-    place: str,
-    target_name: str,
-) -> tuple[Table, Mapping[str, pl.Series]]:
-    """The table, and the columns that divide its rows."""
-    columns = frame.columns
+def _read_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> tuple[Table, Mapping[str, pl.Series]]:
+    """The table, and the columns that divide its rows; rows without a target are left out."""
+    name, place, frame, target_name = _read(config)
+    _check_columns(config, frame.columns, target_name=target_name, place=place)
+    raw = {column.name: column for column in frame.iter_columns()}
+    del frame  # so that a raw column goes as soon as it is read: a large table is never held twice
+    target, target_values, is_kept = read_target(raw[target_name], kind, place=place)
+    keys = {key: raw[key].filter(is_kept) for key in (config.group, config.time) if key is not None}
+    left_out = {target_name, *config.drop, *keys}
+    names = [column for column in raw if column not in left_out]
+    if not names:
+        raise UserError(f"{place}: no column is left to learn from.")
+    if RESERVED in names:
+        raise UserError(
+            f"{place}, column {RESERVED!r}: a served model's answer has this name. Rename it, or use data.drop."
+        )
+    with ThreadPoolExecutor() as threads:
+        read = list(
+            threads.map(lambda column: read_column(raw.pop(column), place=place, forced=_forced(config, column)), names)
+        )
+    kinds = tuple(column for column, _ in read)
+    features = pl.DataFrame([values for _, values in read])
+    if not is_kept.all():
+        features = features.filter(is_kept)
+    return Table(name, kinds, features, target, target_values, _fingerprint(kinds, features, target_values)), keys
+
+
+def _check_columns(config: DataConfig, columns: Sequence[str], *, target_name: str, place: str) -> None:
     for field in ("target", "drop", "categorical", "numeric", "group", "time"):
         asked = {"target": target_name}.get(field) or getattr(config, field)
         names = (asked,) if isinstance(asked, str) else asked or ()
         check_names(f"data.{field}", names, columns=columns, place=place)
-    frame = frame.filter(pl.col(target_name).is_not_null())
-    if frame.height == 0:
-        raise UserError(f"{place}, column {target_name!r}: every value of the target is missing.")
-    target, target_values = read_target(frame.get_column(target_name), kind, place=place)
-    keys = {key: frame.get_column(key) for key in (config.group, config.time) if key is not None}
-    left_out = {target_name, *config.drop, *keys}
-    read = [
-        read_column(frame.get_column(column), place=place, forced=_forced(config, column))
-        for column in columns
-        if column not in left_out
-    ]
-    if not read:
-        raise UserError(f"{place}: no column is left to learn from.")
-    features = pl.DataFrame([values for _, values in read])
-    kinds = tuple(column for column, _ in read)
-    return Table(name, kinds, features, target, target_values, _fingerprint(kinds, features, target_values)), keys
 
 
 def _forced(config: DataConfig, column: str) -> ColumnKind | None:
@@ -144,21 +147,37 @@ def _split(config: DataConfig, table: Table, keys: Mapping[str, pl.Series]) -> S
     if config.group is not None:
         return split_groups(keys[config.group].cast(pl.String).to_numpy(), seed=config.split_seed, **fractions)
     if config.time is not None:
-        return split_time(keys[config.time].rank("ordinal").to_numpy(), **fractions)
+        return split_time(_times(keys[config.time]), **fractions)
     strata = table.target_values if table.target.classes else None
     return split_rows(len(table.target_values), strata=strata, seed=config.split_seed, **fractions)
+
+
+def _times(key: pl.Series) -> np.ndarray:
+    """Numbers that grow with time."""
+    column, values = read_column(key, place="data.time")
+    if column.kind not in ("numeric", "date"):
+        raise UserError(
+            f"data.time: column {key.name!r} holds labels such as {key[0]!r}, which have no order in time. "
+            "Give ISO dates (2024-12-31), date-times (2024-12-31T23:59) or numbers."
+        )
+    return values.to_numpy()
 
 
 def _fingerprint(columns: tuple[Column, ...], features: pl.DataFrame, target_values: np.ndarray) -> str:
     """Sha256 over names, kinds and values; the same in every process and on every machine."""
     digest = hashlib.sha256(repr(columns).encode())
-    for column in features.iter_columns():
-        if column.dtype == pl.String:
-            labels = column.unique().sort()
-            digest.update(repr(labels.to_list()).encode())
-            codes = column.cast(pl.Enum(labels)).to_physical().cast(pl.UInt32)
-            digest.update(np.ascontiguousarray(codes.to_numpy()).data)
-        else:
-            digest.update(np.ascontiguousarray(column.to_numpy()).data)
+    with ThreadPoolExecutor() as threads:
+        for of_column in threads.map(_digest, features.iter_columns()):
+            digest.update(of_column)
     digest.update(np.ascontiguousarray(target_values).data)
     return digest.hexdigest()
+
+
+def _digest(column: pl.Series) -> bytes:
+    digest = hashlib.sha256()
+    if column.dtype == pl.String:
+        labels = column.unique().sort()
+        digest.update(repr(labels.to_list()).encode())
+        column = column.cast(pl.Enum(labels)).to_physical().cast(pl.UInt32)
+    digest.update(np.ascontiguousarray(column.to_numpy()).data)
+    return digest.digest()

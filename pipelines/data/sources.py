@@ -7,8 +7,8 @@ import csv
 import io
 from collections.abc import Iterator
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
-from typing import IO
 
 import polars as pl
 import pyarrow as pa
@@ -20,6 +20,7 @@ COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
 EXTENSIONS = (*SEPARATORS, ".parquet", *JSON_LINES)
+PORTION_BYTES = 1 << 22
 
 
 def read_file(path: Path) -> pl.DataFrame:
@@ -59,19 +60,24 @@ def _check_name(path: Path) -> str:
     return extension
 
 
-def _open(path: Path) -> IO[bytes]:
-    """The decompressed bytes, as a stream."""
+def _source(path: Path) -> Path | bytes:
+    """What polars reads: a plain file itself, a compressed one decompressed."""
     compression = COMPRESSIONS.get(path.suffix.lower())
     if compression is None:
-        return path.open("rb")
+        return path
     try:
-        return io.BytesIO(pa.input_stream(str(path), compression=compression).read())
+        content: bytes = pa.input_stream(str(path), compression=compression).read()
     except OSError as error:
         raise UserError(f"{path} cannot be decompressed as {compression}: {error}. Is the file whole?") from error
+    return content
+
+
+def _open(source: Path | bytes) -> io.BytesIO | io.BufferedReader:
+    return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
 
 
 def _read_binary(path: Path, *, extension: str) -> pl.DataFrame:
-    source = path if path.suffix.lower() not in COMPRESSIONS else _open(path)
+    source = _source(path)
     try:
         if extension == ".parquet":
             return pl.read_parquet(source)
@@ -82,25 +88,42 @@ def _read_binary(path: Path, *, extension: str) -> pl.DataFrame:
 
 
 def _read_separated(path: Path, *, separator: str) -> pl.DataFrame:
-    _check_header(path, separator=separator)
+    source = _source(path)
+    _check_header(path, source, separator=separator)
     try:
-        frame = _scan_separated(path, separator=separator)
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        _find_wrong_encoding(path)
-        _find_broken_row(path, separator=separator)
-        raise UserError(f"{path} cannot be read: {_first_line(error)}") from error
+        frame = _scan_separated(source, separator=separator)
+    except pl.exceptions.PolarsError as error:
+        _find_wrong_encoding(path, source)
+        _find_broken_row(path, source, separator=separator)
+        raise UserError(
+            f"{path} cannot be read: {_first_line(error)}. "
+            "A double quote inside a value must be doubled, and the value be in double quotes."
+        ) from error
     # A row that is too short reads as one whose last values are missing.
-    if frame.height and frame.get_column(frame.columns[-1]).null_count():
-        _find_broken_row(path, separator=separator)
+    has_gaps = frame.get_column(frame.columns[-1]).null_count() > 0
+    # The header has as many separators as a row.
+    if has_gaps and _count_separators(source, separator) != (frame.height + 1) * (frame.width - 1):
+        _find_broken_row(path, source, separator=separator)
     return frame
 
 
-def _scan_separated(path: Path, *, separator: str) -> pl.DataFrame:
+def _count_separators(source: Path | bytes, separator: str) -> int:
+    """How many stand outside double quotes; a doubled quote opens and closes, which changes nothing."""
+    n_separators, is_quoted = 0, 0
+    with _open(source) as stream:
+        for portion in iter(partial(stream.read, PORTION_BYTES), b""):
+            pieces = portion.split(b'"')
+            n_separators += sum(piece.count(separator.encode()) for piece in pieces[is_quoted::2])
+            is_quoted = (is_quoted + len(pieces) - 1) % 2
+    return n_separators
+
+
+def _scan_separated(source: Path | bytes, *, separator: str) -> pl.DataFrame:
     """Types are inferred from the first rows; where a later row contradicts them, from all rows."""
     for n_rows in (10_000, None):
         try:
             return pl.read_csv(
-                _open(path) if path.suffix.lower() in COMPRESSIONS else path,
+                source,
                 separator=separator,
                 null_values=list(MISSING_WORDS),
                 infer_schema_length=n_rows,
@@ -112,17 +135,20 @@ def _scan_separated(path: Path, *, separator: str) -> pl.DataFrame:
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _rows(path: Path, *, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Line number, from 1, and fields of every row that is not blank."""
-    with io.TextIOWrapper(_open(path), encoding="utf-8-sig", errors="replace", newline="") as text:
-        reader = csv.reader(text, delimiter=separator)
-        for fields in reader:
-            if fields:
-                yield reader.line_num, fields
+def _rows(path: Path, source: Path | bytes, *, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Number of the last line, from 1, and fields of every row that is not blank."""
+    with io.TextIOWrapper(_open(source), encoding="utf-8-sig", errors="replace", newline="") as text:
+        reader = csv.reader(text, delimiter=separator, strict=True)
+        try:
+            for fields in reader:
+                if fields:
+                    yield reader.line_num, fields
+        except csv.Error as error:
+            raise UserError(f"{path}, line {reader.line_num}: {error}. Mend the quotes of this line.") from error
 
 
-def _check_header(path: Path, *, separator: str) -> None:
-    names = next((fields for _, fields in _rows(path, separator=separator)), [])
+def _check_header(path: Path, source: Path | bytes, *, separator: str) -> None:
+    names = next((fields for _, fields in _rows(path, source, separator=separator)), [])
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"{path}, line 1: more than one column is called {', '.join(map(repr, twice))}. Rename them.")
@@ -131,8 +157,8 @@ def _check_header(path: Path, *, separator: str) -> None:
         raise UserError(f"{path}, line 1: columns {', '.join(nameless)} have no name. Is the first line a header?")
 
 
-def _find_broken_row(path: Path, *, separator: str) -> None:
-    rows = _rows(path, separator=separator)
+def _find_broken_row(path: Path, source: Path | bytes, *, separator: str) -> None:
+    rows = _rows(path, source, separator=separator)
     _, header = next(rows)
     for line, fields in rows:
         if len(fields) != len(header):
@@ -142,8 +168,8 @@ def _find_broken_row(path: Path, *, separator: str) -> None:
             )
 
 
-def _find_wrong_encoding(path: Path) -> None:
-    with _open(path) as stream:
+def _find_wrong_encoding(path: Path, source: Path | bytes) -> None:
+    with _open(source) as stream:
         for line, content in enumerate(stream, start=1):
             try:
                 content.decode("utf-8")

@@ -13,40 +13,51 @@ MOST_CLASSES = 20  # so many different whole numbers are still taken for classes
 BINARY_CLASSES = 2
 
 
-def read_target(raw: pl.Series, kind: TaskKind | Literal["auto"], *, place: str) -> tuple[Target, np.ndarray]:
-    """Infer or force the task and read the values; none may be missing.
+def read_target(
+    raw: pl.Series, kind: TaskKind | Literal["auto"], *, place: str
+) -> tuple[Target, np.ndarray, pl.Series]:
+    """Infer or force the task and read the values of the rows that have one.
 
     Args:
-        raw: the column, without missing values.
+        raw: the column as read; null and NaN are missing.
         kind: what the user asked for.
         place: the file, for messages.
 
     Returns:
-        The target and its values: float64 in raw units, or int64 codes in the order of the classes.
+        The target; the values that are not missing: float64 in raw units, or int64 codes in the order of the classes;
+        and which rows they are of.
 
     Raises:
-        UserError: one value alone, or the values do not suit the task asked for.
+        UserError: no value or one alone, or the values do not suit the task asked for.
     """
-    if raw.n_unique() == 1:
+    if raw.dtype.is_float():
+        raw = raw.fill_nan(None)
+    is_known = raw.is_not_null()
+    known = raw.drop_nulls()
+    if not len(known):
+        raise UserError(f"{place}, column {raw.name!r}: every value of the target is missing.")
+    if known.n_unique() == 1:
         raise UserError(
-            f"{place}, column {raw.name!r}: the target has one value only, {raw[0]!r}. Nothing can be learned."
+            f"{place}, column {raw.name!r}: the target has one value only, {known[0]!r}. Nothing can be learned."
         )
-    inferred, why = _infer(raw)
+    inferred, why = _infer(known)
     settled = inferred if kind == "auto" else kind
     reason = f"{settled}: {why}" if kind == "auto" else f"{settled}, as asked for"
+    if n_missing := raw.null_count():
+        reason += f"; {n_missing:,} rows without a target are left out"
     if settled == "regression":
-        return Target(raw.name, settled, (), reason), _numbers(raw, place)
-    classes, codes = _classes(raw)
+        return Target(raw.name, settled, (), reason), _numbers(raw, place), is_known
+    classes, codes = _classes(known)
     if settled == "binary" and len(classes) != BINARY_CLASSES:
         raise UserError(
             f"{place}, column {raw.name!r}: task=binary needs 2 classes, found {len(classes)}. Try task=multiclass."
         )
-    if len(classes) > len(raw) // 2:
+    if len(classes) > len(known) // 2:
         raise UserError(
-            f"{place}, column {raw.name!r}: {len(classes)} classes in {len(raw)} rows are too many to learn. "
+            f"{place}, column {raw.name!r}: {len(classes)} classes in {len(known)} rows are too many to learn. "
             "Is it the right column? For a number use task=regression."
         )
-    return Target(raw.name, settled, classes, reason), codes
+    return Target(raw.name, settled, classes, reason), codes, is_known
 
 
 def _infer(raw: pl.Series) -> tuple[TaskKind, str]:
@@ -64,14 +75,14 @@ def _infer(raw: pl.Series) -> tuple[TaskKind, str]:
 
 def _numbers(raw: pl.Series, place: str) -> np.ndarray:
     values = raw.cast(pl.Float64, strict=False)
-    wrong = values.is_null() | ~values.is_finite().fill_null(value=False)
+    wrong = raw.is_not_null() & ~values.is_finite().fill_null(value=False)
     if wrong.any():
         row = wrong.arg_max() or 0
         raise UserError(
             f"{place}, column {raw.name!r}: regression needs finite numbers, found {raw[row]!r} in row {row + 1}. "
             "Mend it, or use task=multiclass for labels."
         )
-    return values.to_numpy()
+    return values.drop_nulls().to_numpy(writable=True)
 
 
 def _classes(raw: pl.Series) -> tuple[tuple[str, ...], np.ndarray]:

@@ -6,8 +6,8 @@ Not here: how they were chosen (`selection`); this only prints what it is given.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipelines.config.schema import MetricName
-from pipelines.tasks.task import METRICS_OF, Task
+from pipelines.config.schema import METRICS_OF, MetricName
+from pipelines.tasks.task import Task
 
 SHOWN_METRICS = 3
 

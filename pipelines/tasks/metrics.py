@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipelines.axes import PerMember
-from pipelines.config.schema import MetricName, TaskKind
-from pipelines.tasks.task import METRICS_OF, Task
+from pipelines.config.schema import METRICS_OF, MetricName, TaskKind
+from pipelines.tasks.task import Task
 
 __all__ = ["HIGHER_IS_BETTER", "METRICS_OF", "members_at_once", "score", "score_members"]
 

@@ -4,7 +4,7 @@ Outputs are what a net computes, [K, B, O]; predictions are what a user reads, [
 target's own unit, or one probability a class.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,20 +13,8 @@ from jaxtyping import Float, Num
 from torch import Tensor
 from torch.nn import functional
 
-from pipelines.config.schema import LossName, MetricName, TaskConfig, TaskKind
+from pipelines.config.schema import LOSSES_OF, METRICS_OF, LossName, MetricName, TaskConfig, TaskKind
 from pipelines.errors import UserError
-
-# The first of each is what `auto` means, save for the metric of hinge: `_default_metric`.
-LOSSES_OF: Mapping[TaskKind, tuple[LossName, ...]] = {
-    "regression": ("mse", "mae", "huber"),
-    "binary": ("cross_entropy", "hinge"),
-    "multiclass": ("cross_entropy", "one_versus_rest"),
-}
-METRICS_OF: Mapping[TaskKind, tuple[MetricName, ...]] = {
-    "regression": ("rmse", "mae", "r2"),
-    "binary": ("log_loss", "roc_auc", "average_precision", "accuracy", "f1", "brier"),
-    "multiclass": ("log_loss", "accuracy", "macro_f1", "roc_auc"),
-}
 
 
 @dataclass(frozen=True)

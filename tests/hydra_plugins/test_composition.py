@@ -24,6 +24,7 @@ VALUES = {
     "++optimizer.extra": ["{a: [1, 2]}"],
     "+model.extra": ["1"],
     "~optimizer.l2": ["0.0"],
+    "seed@data": ["1"],
     "model.hidden": ["[8]", "[8,4]"],
     "model.hidden.0": ["7"],
     "data.drop": ["[a,'b c']"],

@@ -1,0 +1,94 @@
+"""A registered bundle is what MLflow's own clients find under the alias `champion`, and it answers as ONNX Runtime."""
+
+from pathlib import Path
+
+import mlflow.pyfunc
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+
+from pipelines.errors import UserError
+from pipelines.tracking.mlflow import MlflowRecorder
+from tests.tracking.bundles import write_bundle
+from tests.tracking.mlflow.readers import client_of
+from tests.tracking.records import make_run
+from tests.tracking.servers import mlflow_server
+
+ROWS = pd.DataFrame(
+    {
+        "age": [40.0, np.nan, 71.5],
+        "smoker": [True, False, None],
+        "city": ["Bern", "Zürich", "Atlantis"],
+        "joined": ["2020-02-29", None, "1999-01-01"],
+    }
+)
+
+
+def register(uri: str, folder: Path, *, classes: tuple[str, ...] = ("no", "yes")) -> Path:
+    bundle = write_bundle(folder / "made" / "bundle", classes=classes)
+    recorder = MlflowRecorder(uri, experiment="patients", artifacts=str(folder / "artifacts"))
+    (run_id,) = recorder.record([make_run()]).result()
+    version = recorder.register(bundle, name="patients", run_id=run_id)
+    recorder.close()
+    assert version.version == 1
+    return bundle
+
+
+def by_onnxruntime(bundle: Path) -> np.ndarray:
+    days = np.array([18_321.0, np.nan, 10_592.0])
+    session = onnxruntime.InferenceSession(bundle / "model.onnx")
+    feed = {
+        "age": ROWS["age"].to_numpy(float).reshape(-1, 1),
+        "smoker": np.array([[1.0], [0.0], [np.nan]]),
+        "city": ROWS["city"].to_numpy(object).reshape(-1, 1),
+        "joined": days.reshape(-1, 1),
+    }
+    (prediction,) = session.run(["prediction"], feed)
+    return np.asarray(prediction)
+
+
+def test_the_champion_answers_through_mlflows_own_loader(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    bundle = register(uri, tmp_path)
+    mlflow.set_tracking_uri(uri)
+    answer = mlflow.pyfunc.load_model("models:/patients@champion").predict(ROWS)
+    expected = by_onnxruntime(bundle)
+    np.testing.assert_allclose(answer[["probability_no", "probability_yes"]], expected, rtol=1e-6)
+    assert answer["prediction"].tolist() == [("no", "yes")[place] for place in expected.argmax(axis=1)]
+
+
+def test_a_regression_answers_with_its_value(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    bundle = register(uri, tmp_path, classes=())
+    mlflow.set_tracking_uri(uri)
+    answer = mlflow.pyfunc.load_model("models:/patients@champion").predict(ROWS)
+    np.testing.assert_allclose(answer["prediction"], by_onnxruntime(bundle)[:, 0], rtol=1e-6)
+
+
+def test_a_version_says_where_it_comes_from(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    register(uri, tmp_path)
+    version = client_of(uri).get_model_version_by_alias("patients", "champion")
+    assert version.tags["sweep"] == "s1"
+    assert version.tags["validation/roc_auc"] == "0.91"
+    assert "an ensemble of 2 trials" in version.description
+
+
+@pytest.mark.slow
+def test_a_server_keeps_bundles_where_a_reader_without_mlflow_can_fetch_them(tmp_path: Path) -> None:
+    with mlflow_server(f"sqlite:///{tmp_path / 'server.db'}", tmp_path) as uri:
+        bundle = register(uri, tmp_path)
+        mlflow.set_tracking_uri(uri)
+        model = mlflow.pyfunc.load_model("models:/patients@champion")
+        np.testing.assert_allclose(model.predict(ROWS)["probability_yes"], by_onnxruntime(bundle)[:, 1], rtol=1e-6)
+
+
+def test_a_server_that_does_not_answer_is_named_before_anything_is_written() -> None:
+    with pytest.raises(UserError, match=r"No MLflow server answers at tracking\.uri=http://127\.0\.0\.1:9"):
+        MlflowRecorder("http://127.0.0.1:9", experiment="x", artifacts=None)
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(UserError, match="is no tracking store"):
+        MlflowRecorder("mlruns", experiment="x", artifacts=None)

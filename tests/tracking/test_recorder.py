@@ -1,0 +1,131 @@
+"""What every recorder must do; each test runs with the one in memory and the one for MLflow on SQLite."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipelines.tracking.memory import EXPERIMENT_ID, MemoryRecorder
+from pipelines.tracking.mlflow import MlflowRecorder
+from pipelines.tracking.recorder import Recorder, RegisteredVersion
+from tests.tracking.bundles import write_bundle
+from tests.tracking.mlflow.readers import read_mlflow
+from tests.tracking.records import make_run
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a recorder gives back of a run."""
+
+    name: str
+    status: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Case:
+    recorder: Recorder
+    read: Callable[[str], Read]
+
+
+def memory_case() -> Case:
+    recorder = MemoryRecorder()
+
+    def read(run_id: str) -> Read:
+        run = recorder.runs[recorder.ids.index(run_id)]
+        added = [annotation for annotation in recorder.annotations if annotation.run_id == run_id]
+        metrics, tags = dict(run.metrics), dict(run.tags)
+        for annotation in added:
+            metrics.update(annotation.metrics)
+            tags.update(annotation.tags)
+        curves = {name: values[-1] for name, values in run.curves.items()}
+        params = {name: str(value) for name, value in run.params.items()}
+        return Read(run.name, run.status, params, {**curves, **metrics}, tags)
+
+    return Case(recorder, read)
+
+
+def mlflow_case(folder: Path) -> Case:
+    uri = f"sqlite:///{folder}/runs.db"
+    recorder = MlflowRecorder(uri, experiment="patients", artifacts=str(folder / "artifacts"))
+
+    def read(run_id: str) -> Read:
+        run = read_mlflow(uri, run_id)
+        tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
+        return Read(run.info.run_name, run.info.status, run.data.params, run.data.metrics, tags)
+
+    return Case(recorder, read)
+
+
+@pytest.fixture(params=["memory", "mlflow"])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+    made = memory_case() if request.param == "memory" else mlflow_case(tmp_path)
+    yield made
+    made.recorder.close()
+
+
+def test_a_recorder_follows_the_protocol(case: Case):
+    assert isinstance(case.recorder, Recorder)
+
+
+def test_what_is_recorded_can_be_read(case: Case):
+    (run_id,) = case.recorder.record([make_run()]).result()
+    assert case.read(run_id) == Read(
+        name="adam, lr 0.01",
+        status="FINISHED",
+        params={"optimizer": "adam", "optimizer.lr": "0.01", "seed": "0"},
+        metrics={"validation/roc_auc": 0.9, "epochs": 3.0, "train/loss": 1.0},
+        tags={"sweep": "s1", "kind": "trial"},
+    )
+
+
+def test_ids_come_in_the_order_of_the_runs(case: Case):
+    names = [f"trial {number}" for number in range(5)]
+    first = case.recorder.record([make_run(name=name) for name in names[:3]])
+    second = case.recorder.record([make_run(name=name) for name in names[3:]])
+    ids = first.result() + second.result()
+    assert len(set(ids)) == 5
+    assert [case.read(run_id).name for run_id in ids] == names
+
+
+def test_no_runs_have_no_ids(case: Case):
+    assert case.recorder.record([]).result() == []
+
+
+def test_a_failed_member_is_a_failed_run(case: Case):
+    run = make_run(status="FAILED", tags={"failure": "the loss is not finite"}, metrics={}, curves={})
+    (run_id,) = case.recorder.record([run]).result()
+    assert case.read(run_id).status == "FAILED"
+    assert case.read(run_id).tags == {"failure": "the loss is not finite"}
+
+
+def test_an_annotation_adds_and_overrides(case: Case):
+    (run_id,) = case.recorder.record([make_run()]).result()
+    case.recorder.annotate(run_id, {"test/roc_auc": 0.88, "validation/roc_auc": 0.95}, {"champion": "yes"})
+    case.recorder.annotate(run_id, {"test/roc_auc": 0.87}, {})
+    case.recorder.close()
+    read = case.read(run_id)
+    assert read.metrics["test/roc_auc"] == 0.87
+    assert read.metrics["validation/roc_auc"] == 0.95
+    assert read.tags == {"sweep": "s1", "kind": "trial", "champion": "yes"}
+
+
+def test_versions_of_a_name_count_from_one(case: Case, tmp_path: Path):
+    bundle = write_bundle(tmp_path / "some" / "model")
+    (run_id,) = case.recorder.record([make_run()]).result()
+    versions = [case.recorder.register(bundle, name=name, run_id=run_id) for name in ("a", "a", "b")]
+    assert versions == [RegisteredVersion("a", 1), RegisteredVersion("a", 2), RegisteredVersion("b", 1)]
+
+
+def test_a_tagged_experiment_says_its_id(case: Case):
+    assert case.recorder.tag_experiment("key", "value") in (EXPERIMENT_ID, "1")
+
+
+def test_the_memory_recorder_refuses_a_run_it_does_not_have():
+    recorder = MemoryRecorder()
+    recorder.record([make_run()])
+    with pytest.raises(ValueError, match=r"A run that was recorded is needed, got 'run-7'\. Recorded: run-0\."):
+        recorder.annotate("run-7", {}, {})

@@ -1,0 +1,53 @@
+"""The saved comparison: its tag holds what MLflow's UI unpacks, and losing it costs nothing else."""
+
+import base64
+import json
+import zlib
+from typing import Any
+
+from pipelines.errors import UserError
+from pipelines.tracking.memory import MemoryRecorder
+from pipelines.tracking.view import TAG_PREFIX, Comparison, save_comparison_view, view_tag
+
+COMPARISON = Comparison(
+    sweep="s1",
+    params=["optimizer.lr", "model.dropout"],
+    metric="validation/rmse",
+    best="lowest",
+    curves=["train/loss", "validation/loss"],
+)
+
+
+def unpacked(tag: str) -> dict[str, Any]:
+    kind, packed = json.loads(tag)["state"].split(";")
+    assert kind == "deflate"
+    state: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(packed)))
+    return state
+
+
+def test_the_view_shows_what_was_swept_against_the_metric_and_every_curve() -> None:
+    state = unpacked(view_tag(COMPARISON))
+    parallel, *lines = state["compareRunCharts"]
+    assert parallel["type"] == "PARALLEL"
+    assert parallel["selectedParams"] == ["optimizer.lr", "model.dropout"]
+    assert parallel["selectedMetrics"] == ["validation/rmse"]
+    assert [line["metricKey"] for line in lines] == ["train/loss", "validation/loss"]
+    assert state["searchFilter"] == "tags.sweep = 's1'"
+    assert state["orderByAsc"] is True
+
+
+def test_the_address_leads_to_the_view_that_was_saved() -> None:
+    recorder = MemoryRecorder()
+    address = save_comparison_view(recorder, COMPARISON)
+    assert address == save_comparison_view(recorder, COMPARISON), "the same sweep keeps its address"
+    key = address.partition("viewStateShareKey=")[2].partition("&")[0]
+    assert key
+    assert TAG_PREFIX + key in str(vars(recorder))
+
+
+def test_a_view_that_cannot_be_saved_leads_to_the_uis_own_charts() -> None:
+    class Refusing(MemoryRecorder):
+        def tag_experiment(self, key: str, value: str) -> str:
+            raise UserError("no")
+
+    assert save_comparison_view(Refusing(), COMPARISON) == "#/experiments"
