@@ -31,6 +31,7 @@ from pipelines.tracking.recorder import Recorder, RegisteredVersion
 from pipelines.tracking.view import Comparison, save_comparison_view
 
 SHOWN_TRIALS = 5
+UI_ADDRESS = "http://127.0.0.1:5000"  # of `make ui`
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def _sweep_table(
     rows = _leaderboard(finalists, outcomes, baselines, test=test, task=task)
     tell(render_leaderboard(f"\n{name}: {task.kind}, ranked by {_ranked_by(task)}", rows, task))
     view = save_comparison_view(recorder, _comparison(trials, task, sweep=tags["sweep"]))
-    tell(f"Registered as {name}, version {version.version}. `make ui` shows the runs: /{view}")
+    tell(f"Registered as {name}, version {version.version}. {_where_to_look(trials[0].tracking)}/{view}")
     return outcomes, version
 
 
@@ -209,6 +210,13 @@ def _comparison(trials: Sequence[TrialConfig], task: Task, *, sweep: str) -> Com
         best="highest" if HIGHER_IS_BETTER[task.metric] else "lowest",
         curves=["train/loss", "validation/loss", metric],
     )
+
+
+def _where_to_look(tracking: TrackingConfig) -> str:
+    """How to reach the UI, up to the part of the address that names the sweep's comparison."""
+    if tracking.kind == "server":
+        return f"Compare the runs: {tracking.uri}"
+    return f"Compare the runs: make ui, then {UI_ADDRESS}"
 
 
 def _ranked_by(task: Task) -> str:
