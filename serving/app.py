@@ -1,44 +1,41 @@
-"""Puts the application together: models, routes, limits and errors. Nothing happens at import."""
+"""Puts the application together: routes, limits, errors and the documentation. Nothing happens at import."""
 
-from collections.abc import Sequence
-from http import HTTPStatus
+from collections.abc import Mapping
+from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
 
-from serving.errors import ErrorAnswer, Problem, ServingError
+from serving.description import describe
+from serving.errors import add_error_answers
 from serving.limits import BodyLimit, SecurityHeaders
-from serving.protocols.native import Served, native_router
+from serving.models import Served
+from serving.protocols.native import native_router
 from serving.settings import Settings
 
 
-def create_app(models: Sequence[Served], settings: Settings) -> FastAPI:
-    """The application that serves these models."""
-    app = FastAPI(
-        title="sweepstack",
-        description="Predictions of registered champions, each from the columns of the table it learned from.",
-        responses={"4XX": {"model": ErrorAnswer}},
-    )
-    app.include_router(native_router(models, max_rows=settings.max_rows))
+def create_app(models: Mapping[str, Served], settings: Settings) -> FastAPI:
+    """The application that serves these models.
+
+    Args:
+        models: name -> model; looked up for every request, so the caller may put another version in its place.
+        settings: limits of a request.
+    """
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app.include_router(native_router(models))
+    _add_documentation(app, models)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(SecurityHeaders)
-    app.add_exception_handler(ServingError, _answer_serving_error)
-    app.add_exception_handler(HTTPException, _answer_http_error)
+    add_error_answers(app)
     return app
 
 
-async def _answer_serving_error(_: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, ServingError):
-        raise error
-    return JSONResponse(error.to_answer(), status_code=error.status)
+def _add_documentation(app: FastAPI, models: Mapping[str, Served]) -> None:
+    @app.get("/openapi.json", include_in_schema=False)
+    def show_description() -> dict[str, Any]:
+        return describe(app.routes, models)
 
-
-async def _answer_http_error(_: Request, error: Exception) -> JSONResponse:
-    """Starlette's own: an unknown path, a method that a path does not take."""
-    if not isinstance(error, HTTPException):
-        raise error
-    phrase = HTTPStatus(error.status_code).phrase
-    problem = Problem(code=phrase.lower().replace(" ", "_"), message=f"{phrase}. See /docs for what there is.")
-    answer = ErrorAnswer(error=problem).model_dump()
-    return JSONResponse(answer, status_code=error.status_code, headers=error.headers)
+    @app.get("/docs", include_in_schema=False)
+    async def show_documentation() -> HTMLResponse:
+        return get_swagger_ui_html(openapi_url="openapi.json", title="sweepstack")

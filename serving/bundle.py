@@ -6,9 +6,9 @@ The reader owns the format, so the serving image needs nothing of training. No p
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 FORMAT_VERSION: Literal[1] = 1
 MODEL_FILE = "model.onnx"
@@ -76,6 +76,11 @@ class Target(_Part):
     task: Literal["regression", "binary", "multiclass"]
     classes: tuple[str, ...]  # empty for regression
 
+    @property
+    def n_predictions(self) -> int:
+        """P: 1 for regression, one a class otherwise."""
+        return len(self.classes) or 1
+
 
 class Member(_Part):
     """A trial that is part of the model, with its weight in the average."""
@@ -116,6 +121,20 @@ class Contract(_Part):
     opset: int
     notes: dict[str, Any] = {}
 
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        names = [column.name for column in self.columns]
+        if len(set(names)) < len(names):
+            raise ValueError("two columns have one name")
+        if (self.target.task == "regression") != (not self.target.classes):
+            raise ValueError(f"a {self.target.task} with {len(self.target.classes)} classes")
+        for place, golden in enumerate(self.golden):
+            if golden.row.keys() != set(names):
+                raise ValueError(f"golden row {place} has other columns than the model")
+            if len(golden.prediction) != self.target.n_predictions:
+                raise ValueError(f"golden row {place} has {len(golden.prediction)} predictions")
+        return self
+
 
 class BundleError(Exception):
     """A bundle that must not be served; the message says which file and why."""
@@ -137,7 +156,10 @@ class Bundle:
 
 
 def open_bundle(folder: Path) -> Bundle:
-    """Read and check a bundle; weights in files beside the ONNX file are never followed, since only bytes are kept.
+    """Read and check a bundle.
+
+    Weights in files beside the ONNX file (external data) are no part of the format, and no hash guards them:
+    `predictor` sees to it that ONNX Runtime follows none.
 
     Raises:
         BundleError: a file is missing or unreadable, of another format version, or not the one the contract names.
@@ -150,7 +172,7 @@ def open_bundle(folder: Path) -> Bundle:
         raise BundleError(f"{error.filename}: cannot be read: {error.strerror}.") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
+        place = ".".join(map(str, first["loc"])) or "contents"
         raise BundleError(
             f"{path}: {place}: {first['msg']}. It was written by another version, or is broken."
         ) from error

@@ -5,19 +5,26 @@ ServingError
 ├── BodyTooLargeError      413  more bytes than SERVING_MAX_BODY_BYTES
 ├── TooManyRowsError       413  more rows than SERVING_MAX_ROWS
 ├── WrongContentTypeError  415  not application/json
-└── InvalidRequestError    422  not JSON, or JSON that does not fit the contract
+├── InvalidRequestError    422  not JSON, or JSON that does not fit the contract
+└── NotReadyError          503  no model is loaded
 
-Every answer to an error is {"error": {"code", "message", "details": [{"path", "message"}]}}; no file path and no
-stack trace ever leaves the process.
+Every answer that is not 2xx is {"error": {"code", "message", "details": [{"path", "message"}]}}; no file path and no
+stack trace ever leaves the process. Codes of paths and methods that do not exist are those of HTTP: `not_found`,
+`method_not_allowed`; `internal` (500) is a defect of ours, whose trace is in the server's log.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from http import HTTPStatus
+from typing import ClassVar
 
-from pydantic import BaseModel, ValidationError
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-MOST_DETAILS = 100  # the answer to a million wrong cells must stay readable
+MOST_NAME = 100  # characters of an unknown name that are repeated in an answer
 
 
 class Detail(BaseModel):
@@ -44,17 +51,12 @@ class ErrorAnswer(BaseModel):
 class ServingError(Exception):
     """A request that cannot be answered; the message is for the caller."""
 
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal"
+    status: ClassVar[int]
+    code: ClassVar[str]
 
     def __init__(self, message: str, details: Sequence[Detail] = ()) -> None:
         super().__init__(message)
         self.details = list(details)
-
-    def to_answer(self) -> dict[str, Any]:
-        """The body of the answer."""
-        problem = Problem(code=self.code, message=str(self), details=self.details)
-        return ErrorAnswer(error=problem).model_dump()
 
 
 class UnknownModelError(ServingError):
@@ -64,11 +66,12 @@ class UnknownModelError(ServingError):
     code = "unknown_model"
 
     @classmethod
-    def from_name(cls, name: str, known: Sequence[str]) -> "UnknownModelError":
+    def from_name(cls, name: str, known: Iterable[str]) -> "UnknownModelError":
         """Name the nearest models that there are."""
-        near = get_close_matches(name, known, n=3)
-        hint = f" Did you mean {', '.join(near)}?" if near else f" Served are: {', '.join(known)}."
-        return cls(f"There is no model {name[:100]!r}.{hint}")
+        names = sorted(known)
+        near = get_close_matches(name[:MOST_NAME], names, n=3)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"Served are: {', '.join(names) or 'none'}."
+        return cls(f"There is no model {name[:MOST_NAME]!r}. {hint}")
 
 
 class BodyTooLargeError(ServingError):
@@ -98,11 +101,53 @@ class InvalidRequestError(ServingError):
     status = 422
     code = "invalid_request"
 
-    @classmethod
-    def from_validation(cls, error: ValidationError) -> "InvalidRequestError":
-        """Every wrong field with its path."""
-        details = [
-            Detail(path=list(own["loc"]), message=own["msg"]) for own in error.errors(include_url=False)[:MOST_DETAILS]
-        ]
-        count = error.error_count()
-        return cls(f"{count} {'value does' if count == 1 else 'values do'} not fit the model's contract.", details)
+
+class NotReadyError(ServingError):
+    """No model is loaded."""
+
+    status = 503
+    code = "not_ready"
+
+
+def error_answer(error: ServingError) -> JSONResponse:
+    """The answer to a request that cannot be answered otherwise."""
+    return _answer(error.status, Problem(code=error.code, message=str(error), details=error.details))
+
+
+def add_error_answers(app: FastAPI) -> None:
+    """Let every error of the application be answered in the one form."""
+    app.add_exception_handler(ServingError, _answer_ours)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_exception_handler(Exception, _answer_defect)
+
+
+async def _answer_ours(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, ServingError):
+        raise error
+    return error_answer(error)
+
+
+async def _answer_http(_: Request, error: Exception) -> JSONResponse:
+    """Starlette's own: an unknown path, a method that a path does not take."""
+    if not isinstance(error, HTTPException):
+        raise error
+    phrase = HTTPStatus(error.status_code).phrase
+    problem = Problem(code=phrase.lower().replace(" ", "_"), message=f"{phrase}. See /docs for what there is.")
+    answer = _answer(error.status_code, problem)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _answer_nobody(_: Request, __: Exception) -> Response:
+    """The client hung up within its own body: no defect to log, and nobody to read this."""
+    return Response(status_code=400)
+
+
+async def _answer_defect(_: Request, __: Exception) -> JSONResponse:
+    """Starlette raises the error again when this is sent, so that the server logs it."""
+    return _answer(500, Problem(code="internal", message="The server failed on this request. Its log says why."))
+
+
+def _answer(status: int, problem: Problem) -> JSONResponse:
+    return JSONResponse(ErrorAnswer(error=problem).model_dump(), status_code=status)

@@ -1,10 +1,9 @@
 """ASGI middleware around every request: how large a body may be, and headers that browsers obey."""
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.errors import BodyTooLargeError
+from serving.errors import BodyTooLargeError, error_answer
 
 
 class BodyLimit:
@@ -18,10 +17,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "0")
         error = BodyTooLargeError(f"The body is larger than {self._max_bytes:,} bytes. Send fewer rows at a time.")
+        declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdecimal() and int(declared) > self._max_bytes:
-            await JSONResponse(error.to_answer(), status_code=error.status)(scope, receive, send)
+            await error_answer(error)(scope, receive, send)
             return
         received = 0
 

@@ -1,16 +1,15 @@
 """Raw rows to predictions: ONNX Runtime over a bundle's model. The exporter checks its product with this file.
 
-Not here: what a request may look like (`schemas`) and how an answer is worded (`protocols`).
+Not here: what a request may look like (`schemas`, `reading`) and how an answer is worded (`protocols`).
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import onnxruntime
 
-from serving.bundle import Bundle, BundleError, CategoricalColumn, Column, Contract, DateColumn, Json
+from serving.bundle import MODEL_FILE, Bundle, BundleError, CategoricalColumn, Column, Contract, DateColumn, Json
 
 GOLDEN_TOLERANCE = 1e-5  # of the larger of 1 and the largest recorded value
 SECONDS_A_DAY = 86_400.0
@@ -19,31 +18,25 @@ Row = Mapping[str, Json]
 
 
 class Predictor:
-    """A loaded model.
+    """A loaded model. Its predictions may run side by side in several threads.
 
     Args:
         bundle: an opened bundle.
         threads: of one prediction; 1 suits a server, whose requests run side by side.
 
     Raises:
-        BundleError: ONNX Runtime cannot load the model, or its outputs are not the contract's.
+        BundleError: ONNX Runtime cannot load the model, or its inputs and outputs are not the contract's.
     """
 
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors alone
-        try:
-            self._session = onnxruntime.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises a class a cause, without a common base of its own
-            raise BundleError(f"{bundle.folder}: ONNX Runtime cannot load the model: {error}") from error
+        self._session = _start_session(bundle, threads=threads)
         self.contract = bundle.contract
-        known = {column.name for column in bundle.contract.columns}
+        known = {column.name: _onnx_type(column) for column in bundle.contract.columns}
         self._inputs = [own.name for own in self._session.get_inputs()]
-        unknown = sorted(set(self._inputs) - known)
-        if unknown or OUTPUT not in [own.name for own in self._session.get_outputs()]:
-            raise BundleError(f"{bundle.folder}: the model and its contract disagree on columns {unknown} or outputs.")
+        wrong = sorted(own.name for own in self._session.get_inputs() if known.get(own.name) != own.type)
+        if wrong or OUTPUT not in [own.name for own in self._session.get_outputs()]:
+            parts = ", ".join(wrong) or f"the output {OUTPUT!r}"
+            raise BundleError(f"{bundle.folder}: the model and its contract disagree on {parts}.")
 
     def predict(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """Predict.
@@ -64,14 +57,6 @@ def columns_from_rows(contract: Contract, rows: Sequence[Row]) -> dict[str, np.n
     return {column.name: _column(column, [row[column.name] for row in rows]) for column in contract.columns}
 
 
-def _column(column: Column, values: Sequence[Json]) -> np.ndarray:
-    if isinstance(column, CategoricalColumn):
-        return np.array(["" if value is None else str(value) for value in values], dtype=object)
-    if isinstance(column, DateColumn):
-        return np.array([np.nan if value is None else days_since_1970(str(value)) for value in values])
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-
-
 def days_since_1970(text: str) -> float:
     """An ISO 8601 date or date-time as days since 1970-01-01 UTC, with a fraction for the time of day.
 
@@ -90,17 +75,53 @@ def check_golden(predictor: Predictor) -> None:
     Raises:
         BundleError: an answer is not the recorded one.
     """
-    golden = predictor.contract.golden
-    if not golden:
+    contract = predictor.contract
+    if not contract.golden:
         return
-    expected = np.array([own.prediction for own in golden])
-    answered = predictor.predict(columns_from_rows(predictor.contract, [own.row for own in golden]))
+    expected = np.array([own.prediction for own in contract.golden])
+    answered = _answer_golden(predictor)
+    if answered.shape != expected.shape:
+        raise BundleError(f"{contract.name}: the model answers {answered.shape} where {expected.shape} was recorded.")
     # Of the largest value: float32 rounds every answer of a model by what its terms are, not by what they cancel to.
     allowed = GOLDEN_TOLERANCE * max(1.0, np.abs(expected).max())
-    wrong: Any = np.flatnonzero(~(np.abs(answered - expected) <= allowed).all(axis=1))
-    if len(wrong):
-        row = int(wrong[0])
+    is_equal = (np.abs(answered - expected) <= allowed).all(axis=1)  # a comparison with NaN is False
+    if not is_equal.all():
+        row = int(is_equal.argmin())
         raise BundleError(
-            f"{predictor.contract.name}: golden row {row} is answered {answered[row].tolist()}, "
+            f"{contract.name}: golden row {row} is answered {answered[row].tolist()}, "
             f"training recorded {expected[row].tolist()}."
         )
+
+
+def _answer_golden(predictor: Predictor) -> np.ndarray:
+    try:
+        return predictor.predict(columns_from_rows(predictor.contract, [own.row for own in predictor.contract.golden]))
+    except Exception as error:  # a class a cause, without a common base: ONNX Runtime's own, ValueError, TypeError
+        raise BundleError(f"{predictor.contract.name}: the golden rows cannot be answered: {error}") from error
+
+
+def _start_session(bundle: Bundle, *, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 4  # nothing: what matters is raised
+    # A model given as bytes may otherwise read files of the working folder. Below a file there can be none.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(bundle.folder / MODEL_FILE)
+    )
+    try:
+        return onnxruntime.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises a class a cause, without a common base of its own
+        raise BundleError(f"{bundle.folder / MODEL_FILE}: ONNX Runtime cannot load it: {error}") from error
+
+
+def _onnx_type(column: Column) -> str:
+    return "tensor(string)" if isinstance(column, CategoricalColumn) else "tensor(double)"
+
+
+def _column(column: Column, values: Sequence[Json]) -> np.ndarray:
+    if isinstance(column, CategoricalColumn):
+        return np.array(["" if value is None else str(value) for value in values], dtype=object)
+    if isinstance(column, DateColumn):
+        return np.array([np.nan if value is None else days_since_1970(str(value)) for value in values])
+    return np.array(values, dtype=np.float64)  # None becomes NaN

@@ -1,95 +1,135 @@
-"""Champions from an MLflow server, over plain HTTP: three questions and two files, without MLflow's client."""
+"""Champions of an MLflow registry, over plain HTTP: three questions and two files, no MLflow client.
 
+The server must hand out its artifacts itself (`mlflow server` does, unless told `--no-serve-artifacts`).
+"""
+
+import hashlib
 import json
 import shutil
 import tempfile
-import urllib.error
-import urllib.parse
-import urllib.request
+from dataclasses import replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import Request, urlopen
 
-from serving.bundle import CONTRACT_FILE, MODEL_FILE, BundleError, open_bundle
-from serving.store import Found
+from serving.bundle import CONTRACT_FILE, MODEL_FILE, Bundle, BundleError, open_bundle
+from serving.store import VERSION, Found, check_name
 
 ALIAS = "champion"
-TIMEOUT_SECONDS = 30.0
-PROXIED = "mlflow-artifacts:"
-BUNDLE_FOLDER = "artifacts/bundle"  # inside a logged model, where training puts the bundle
+BUNDLE_PATH = "artifacts/bundle"  # where training logs the two files below a model's location
+PAGE = 1000  # models a question, the most that MLflow allows
+TIMEOUT_SECONDS = 10.0  # without a byte: a server that is silent so long is away
 
 
 class RegistryStore:
-    """`models:/<name>@champion` of a tracking server that proxies its artifacts.
+    """`models:/<name>@champion` of an MLflow server.
+
+    Bundles are kept in `<folder>/<name>/<version>-<hash of the contract>/`: a version that has been fetched before is
+    not fetched again, and one of another registry is never mistaken for it.
 
     Args:
-        address: of the server, http://host:port.
-        cache: folder that fetched bundles are kept in, `<name>/<version>/`.
+        address: of the server, `http://host:port`.
+        folder: keeps what was fetched.
     """
 
-    def __init__(self, address: str, *, cache: Path) -> None:
-        self._address = address
-        self._cache = cache
+    def __init__(self, address: str, folder: Path) -> None:
+        self._address = address.rstrip("/")
+        self._folder = folder
 
     def names(self) -> list[str]:
-        """Registered models that have a champion.
-
-        Raises:
-            BundleError: the server does not answer.
-        """
-        models = self._ask("registered-models/search", max_results="1000").get("registered_models", [])
-        return sorted(own["name"] for own in models if any(alias["alias"] == ALIAS for alias in own.get("aliases", [])))
+        models: list[dict[str, Any]] = []
+        token = ""
+        while True:
+            page = self._ask("registered-models/search", max_results=PAGE, page_token=token)
+            models += page.get("registered_models", [])
+            token = page.get("next_page_token", "")
+            if not token:
+                break
+        return sorted(model["name"] for model in models if ALIAS in [own["alias"] for own in model.get("aliases", [])])
 
     def open_champion(self, name: str) -> Found:
-        """Fetch the champion's bundle, unless it is there already, and open it.
-
-        Raises:
-            BundleError: there is none, it cannot be fetched, or it must not be served.
-        """
-        version = str(self._ask("registered-models/alias", name=name, alias=ALIAS)["model_version"]["version"])
-        folder = self._cache / urllib.parse.quote(name, safe="") / version
-        if not folder.exists():
-            self._fetch(self._location(name, version), folder)
-        return Found(name, version, open_bundle(folder))
-
-    def _location(self, name: str, version: str) -> str:
-        """Path of a version's files below the server's artifact proxy."""
-        uri = str(self._ask("model-versions/get-download-uri", name=name, version=version)["artifact_uri"])
-        if uri.startswith("models:/"):
-            uri = str(self._ask(f"logged-models/{uri.rpartition('/')[2]}")["model"]["info"]["artifact_uri"])
-        if not uri.startswith(PROXIED):
-            raise BundleError(
-                f"{name} version {version} lies at {uri}: start the MLflow server with --serve-artifacts."
-            )
-        return urllib.parse.urlsplit(uri).path.strip("/")
-
-    def _fetch(self, location: str, folder: Path) -> None:
-        """Fetch both files to a temporary folder, check them there, and rename it."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
+        check_name(name)
+        version = self._look_up("registered-models/alias", "model_version", "version", name=name, alias=ALIAS)
+        if not VERSION.fullmatch(version):
+            raise BundleError(f"{self._address}: {name} has the version {version[:20]!r}, which is no number.")
+        location = self._locate(name, version)
+        contract = self._get(f"{location}/{CONTRACT_FILE}")
+        folder = self._folder / name / f"{version}-{hashlib.sha256(contract).hexdigest()[:12]}"
         try:
-            for file in (MODEL_FILE, CONTRACT_FILE):
-                path = urllib.parse.quote(f"{location}/{BUNDLE_FOLDER}/{file}")
-                (unfinished / file).write_bytes(self._get(f"api/2.0/mlflow-artifacts/artifacts/{path}"))
-            open_bundle(unfinished)
-            unfinished.replace(folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+            return Found(name, version, open_bundle(folder))
+        except BundleError:
+            pass  # not fetched yet, or damaged since
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            return Found(name, version, self._fetch(location, contract, folder))
+        except OSError as error:
+            raise BundleError(f"{folder}: cannot be written: {error.strerror}.") from error
 
-    def _ask(self, route: str, **query: str) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self._get(f"api/2.0/mlflow/{route}?{urllib.parse.urlencode(query)}"))
+    def _locate(self, name: str, version: str) -> str:
+        """The path of a version's bundle on the server."""
+        uri = self._look_up("model-versions/get-download-uri", "artifact_uri", name=name, version=version)
+        parts = urlsplit(uri)
+        if parts.scheme == "models":
+            model_id = parts.path.strip("/")
+            uri = self._look_up(f"logged-models/{quote(model_id, safe='')}", "model", "info", "artifact_uri")
+            parts = urlsplit(uri)
+        if parts.scheme != "mlflow-artifacts":
+            raise BundleError(
+                f"{self._address}: version {version} of {name} lies at {uri}, which the server does not hand out. "
+                "Register models through the server, and let it serve artifacts."
+            )
+        return f"api/2.0/mlflow-artifacts/artifacts/{quote(parts.path.strip('/'))}/{BUNDLE_PATH}"
+
+    def _fetch(self, location: str, contract: bytes, folder: Path) -> Bundle:
+        """Complete and checked before it gets its name: nobody ever sees half a bundle."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", ignore_cleanup_errors=True) as temporary:
+            unfinished = Path(temporary) / "bundle"
+            unfinished.mkdir()
+            (unfinished / CONTRACT_FILE).write_bytes(contract)
+            (unfinished / MODEL_FILE).write_bytes(self._get(f"{location}/{MODEL_FILE}"))
+            bundle = open_bundle(unfinished)
+            if not folder.exists():  # another server that shares the folder may have been faster
+                unfinished.rename(folder)
+        return replace(bundle, folder=folder)
+
+    def _look_up(self, question: str, *keys: str, **parameters: str | int) -> str:
+        """The text at a place in the answer."""
+        found: Any = self._ask(question, **parameters)
+        for key in keys:
+            found = found.get(key) if isinstance(found, dict) else None
+        if not isinstance(found, str):
+            raise BundleError(f"{self._address}: {question} is not answered as an MLflow server does.")
+        return found
+
+    def _ask(self, question: str, **parameters: str | int) -> dict[str, Any]:
+        path = f"api/2.0/mlflow/{question}?{urlencode(parameters)}"
+        try:
+            answer = json.loads(self._get(path))
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise BundleError(f"{self._address}: {question} is not answered as an MLflow server does.")
         return answer
 
     def _get(self, path: str) -> bytes:
         url = f"{self._address}/{path}"
         try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310  settings allow http(s) alone
-                content: bytes = response.read()
-                return content
-        except urllib.error.HTTPError as error:
+            with urlopen(Request(url), timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  settings allow http(s) only
+                content: bytes = answer.read()
+        except HTTPError as error:
             with error:
-                said = error.read(300).decode(errors="replace")
-            raise BundleError(f"The registry at {self._address} answered {error.code}: {said}") from error
-        except OSError as error:
-            raise BundleError(
-                f"The registry at {self._address} does not answer: {error}. Is SERVING_REGISTRY right?"
-            ) from error
+                raise BundleError(f"{url}: {error.code} {error.reason}{_mlflow_message(error)}") from error
+        except (OSError, HTTPException) as error:  # URLError is an OSError
+            raise BundleError(f"{url}: {getattr(error, 'reason', error)}") from error
+        return content
+
+
+def _mlflow_message(error: HTTPError) -> str:
+    try:
+        return f": {json.loads(error.read())['message']}"
+    except (ValueError, KeyError, TypeError, OSError, HTTPException):
+        return ""

@@ -1,75 +1,66 @@
-"""Request and response models made from a contract: what the API documents is what it checks."""
+"""Request and answer models made from a contract: what the API documents is what it checks.
 
-import math
-from collections.abc import Callable
-from typing import Annotated, Any
+Not here: how a body is read and what its mistakes are called (`reading`).
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, create_model
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+    WithJsonSchema,
+    create_model,
+)
 
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn, Json
 from serving.predictor import days_since_1970
 
-LARGEST = 1e300  # beyond it sums of columns overflow
+SHOWN_CATEGORIES = 20  # what fits a line
+DATE_FORMATS = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
 
 
-class Strictly(BaseModel):
-    """A model that refuses fields it does not know."""
+@dataclass(frozen=True)
+class Schemas:
+    """What a model takes and what it answers.
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=False)
+    Attributes:
+        row: one row; every column must be there, under its own name.
+        request: `{"rows": [row, ...]}`.
+        answer: to it; for regression `{"value"}` a row, for classes `{"label", "probabilities"}`.
+        example: of a request, with real values.
+    """
 
-
-class ValuePrediction(BaseModel):
-    """A regression's answer, in the target's own unit."""
-
-    value: float
-
-
-class ClassPrediction(BaseModel):
-    """A classification's answer."""
-
-    label: str = Field(description="the class with the highest probability")
-    probabilities: dict[str, float] = Field(description="class -> probability; they sum to 1")
+    row: type[BaseModel]
+    request: type[BaseModel]
+    answer: type[BaseModel]
+    example: dict[str, Any]
 
 
-class Answer(BaseModel):
-    """What every answer says of the model that gave it."""
+def make_schemas(contract: Contract, *, max_rows: int) -> Schemas:
+    """Make the models of a contract.
 
-    model: str
-    version: str
-
-
-class ValueAnswer(Answer):
-    """Predictions of a regression, in the order of the rows."""
-
-    predictions: list[ValuePrediction]
-
-
-class ClassAnswer(Answer):
-    """Predictions of a classification, in the order of the rows."""
-
-    predictions: list[ClassPrediction]
+    Args:
+        contract: names the columns and the classes.
+        max_rows: of one request.
+    """
+    row = _row_model(contract)
+    example: dict[str, Any] = {"rows": [contract.golden[0].row if contract.golden else _example_row(contract)]}
+    rows: Any = Annotated[list[row], Field(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]  # made above
+    request = _model(f"{contract.name} request", {"rows": (rows, Field(examples=[example["rows"]]))})
+    predictions: Any = list[_prediction_model(contract)]  # type: ignore[misc]  # made by the function
+    fields = {"model": (str, ...), "version": (str, ...), "predictions": (predictions, ...)}
+    return Schemas(row, request, _model(f"{contract.name} answer", fields), example)
 
 
-def request_model(contract: Contract) -> type[BaseModel]:
-    """The body of a prediction request: `{"rows": [{column: value, ...}, ...]}`."""
-    fields: dict[str, Any] = {
-        f"column_{place}": (_type(column), Field(alias=column.name, description=_description(column)))
-        for place, column in enumerate(contract.columns)
-    }
-    example = {"rows": [dict(own.row) for own in contract.golden[:1]] or [_example_row(contract)]}
-    row = create_model(f"{contract.name}_row", __base__=Strictly, **fields)
-    rows: Any = Annotated[list[row], Field(min_length=1, examples=[example["rows"]])]  # type: ignore[valid-type]  # made above
-    return create_model(f"{contract.name}_request", __base__=Strictly, rows=(rows, ...))
-
-
-def answer_model(contract: Contract) -> type[Answer]:
-    """The body of an answer."""
-    return ClassAnswer if contract.target.classes else ValueAnswer
-
-
-def to_answer(contract: Contract, version: str, predictions: np.ndarray) -> dict[str, Any]:
-    """Word predictions, [N, P], as the answer model says."""
+def to_answer(contract: Contract, *, name: str, version: str, predictions: np.ndarray) -> dict[str, Any]:
+    """Word predictions, [N, P], as the answer model says. Float32 goes to JSON without loss."""
     classes = contract.target.classes
     values = predictions.tolist()
     if classes:
@@ -80,7 +71,35 @@ def to_answer(contract: Contract, version: str, predictions: np.ndarray) -> dict
         ]
     else:
         worded = [{"value": row[0]} for row in values]
-    return {"model": contract.name, "version": version, "predictions": worded}
+    return {"model": name, "version": version, "predictions": worded}
+
+
+def _model(name: str, fields: dict[str, Any]) -> type[BaseModel]:
+    """A model that refuses fields it does not know."""
+    made: type[BaseModel] = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+    return made
+
+
+def _row_model(contract: Contract) -> type[BaseModel]:
+    # Here and below, names of the table need not be names in Python: they are aliases.
+    fields = {
+        f"column_{place}": (
+            _type(column),
+            Field(alias=column.name, title=column.name, description=_description(column)),
+        )
+        for place, column in enumerate(contract.columns)
+    }
+    return _model(f"{contract.name} row", fields)
+
+
+def _prediction_model(contract: Contract) -> type[BaseModel]:
+    target = contract.target
+    if not target.classes:
+        return _model(f"{contract.name} prediction", {"value": (float, Field(description=target.name))})
+    classes = {f"class_{place}": (float, Field(alias=label)) for place, label in enumerate(target.classes)}
+    probabilities = _model(f"{contract.name} probabilities", classes)
+    label = (Literal[target.classes], Field(description=f"{target.name}: the class with the highest probability"))
+    return _model(f"{contract.name} prediction", {"label": label, "probabilities": (probabilities, ...)})
 
 
 def _example_row(contract: Contract) -> dict[str, Json]:
@@ -88,55 +107,33 @@ def _example_row(contract: Contract) -> dict[str, Json]:
 
 
 def _type(column: Column) -> Any:
-    kind = _label if isinstance(column, CategoricalColumn) else _date if isinstance(column, DateColumn) else None
-    if kind is not None:
-        base: Any = Annotated[str, kind]
+    base: Any
+    if isinstance(column, CategoricalColumn):
+        # "" stands for missing. Tables hold codes as numbers, and clients send them so.
+        label = Annotated[str, Strict(), StringConstraints(min_length=0 if column.nullable else 1)]
+        base = label | Annotated[int, Strict()]
+    elif isinstance(column, DateColumn):
+        base = Annotated[str, Strict(), AfterValidator(_check_date), WithJsonSchema(DATE_FORMATS)]
     elif isinstance(column, BooleanColumn):
         base = Annotated[bool, Strict()]
     else:
-        base = Annotated[float, Strict(), AfterValidator(_finite)]
+        base = Annotated[float, Strict(), AllowInfNan(allow_inf_nan=False)]
     return base | None if column.nullable else base
 
 
-def _checked(check: Callable[[Any], Any]) -> BeforeValidator:
-    return BeforeValidator(check)
-
-
-def _to_label(value: Any) -> Any:
-    """A whole number is taken for its label: tables hold codes as numbers, JSON clients send them so."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and math.isfinite(value) and value == int(value):
-        return str(int(value))
-    if not isinstance(value, str):
-        raise ValueError("Input should be a string, one of the column's labels")  # noqa: TRY004  pydantic collects ValueErrors
-    return value
-
-
-def _to_date(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("Input should be an ISO 8601 date such as 2024-05-31")  # noqa: TRY004  likewise
+def _check_date(text: str) -> str:
     try:
-        days_since_1970(value)
-    except (ValueError, OverflowError):
-        raise ValueError("Input should be an ISO 8601 date such as 2024-05-31") from None
-    return value
-
-
-def _finite(value: float) -> float:
-    if not abs(value) <= LARGEST:
-        raise ValueError("Input should be a finite number")
-    return value
-
-
-_label = _checked(_to_label)
-_date = _checked(_to_date)
+        days_since_1970(text)
+    except ValueError:
+        raise ValueError("Input should be an ISO 8601 date or date-time, such as 2024-05-31") from None
+    return text
 
 
 def _description(column: Column) -> str:
     missing = " null when missing." if column.nullable else ""
     if isinstance(column, CategoricalColumn):
-        shown = ", ".join(column.categories[:20])
-        more = ", ..." if len(column.categories) > 20 else ""  # noqa: PLR2004  what fits a line
+        shown = ", ".join(column.categories[:SHOWN_CATEGORIES])
+        more = ", ..." if len(column.categories) > SHOWN_CATEGORIES else ""
         return f"one of: {shown}{more}; any other label counts as unseen.{missing}"
     if isinstance(column, BooleanColumn):
         return f"true or false.{missing}"

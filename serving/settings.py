@@ -1,13 +1,17 @@
 """Settings of the server, from `SERVING_*` environment variables; the command line may override some."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 PREFIX = "SERVING_"
 LARGEST_PORT = 65_535
+LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
+WHOLE_NUMBER = re.compile(r"[0-9]{1,12}")
 
 
 class SettingsError(Exception):
@@ -20,13 +24,16 @@ class Settings:
 
     Attributes:
         host: address to listen on; loopback, so that nothing is open to a network unless asked for.
-        port: to listen on.
+        port: to listen on; 0 takes a free one.
         bundles: folder of bundles, `<name>/<version>/`, with the file `<name>/champion`.
         registry: address of an MLflow server to fetch champions from; None: the folder alone.
         names: models to serve; empty: all that have a champion.
         max_rows: of one request; 10,000 rows are answered in well under a second.
-        max_body_bytes: of one request; 16 MiB hold 10,000 rows of about 80 columns.
+        max_body_bytes: of one request; 16 MiB hold 10,000 rows of about 80 columns. Reading a body takes up to 20
+            times its size in memory.
         threads: of one prediction; 1, since requests run side by side.
+        shutdown_seconds: that running requests get after SIGTERM; container engines kill after 10.
+        log_level: critical, error, warning, info (a line a request) or debug.
     """
 
     host: str = "127.0.0.1"
@@ -37,10 +44,12 @@ class Settings:
     max_rows: int = 10_000
     max_body_bytes: int = 16 * 2**20
     threads: int = 1
+    shutdown_seconds: int = 8
+    log_level: str = "warning"
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read the variables.
+    """Read the variables; an empty one counts as not set.
 
     Raises:
         SettingsError: lists every variable that is unknown or cannot be used.
@@ -55,7 +64,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             wrong.append(f"{variable}: no such setting (there are {', '.join(known)})")
             continue
         try:
-            values[known[variable]] = _read(known[variable], text)
+            values[known[variable]] = READERS[known[variable]](text)
         except ValueError as error:
             wrong.append(f"{variable}={text!r}: {error}")
     if wrong:
@@ -63,16 +72,44 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     return Settings(**values)
 
 
-def _read(name: str, text: str) -> Any:
-    if name in ("port", "max_rows", "max_body_bytes", "threads"):
-        most = LARGEST_PORT if name == "port" else None
-        if not text.isdecimal() or int(text) < 1 or (most is not None and int(text) > most):
-            raise ValueError(f"must be a whole number of at least 1{f' and at most {most}' if most else ''}")
-        return int(text)
-    if name == "registry":
-        if not text.startswith(("http://", "https://")):
-            raise ValueError("must be the address of an MLflow server, http://...")
-        return text.rstrip("/")
-    if name == "names":
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    return Path(text) if name == "bundles" else text
+def _port(text: str) -> int:
+    if not WHOLE_NUMBER.fullmatch(text) or int(text) > LARGEST_PORT:
+        raise ValueError(f"must be a whole number of at most {LARGEST_PORT}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not WHOLE_NUMBER.fullmatch(text) or int(text) < 1:
+        raise ValueError("must be a whole number of at least 1")
+    return int(text)
+
+
+def _address(text: str) -> str:
+    parts = urlsplit(text)  # a ValueError of its own for a broken one
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be the address of an MLflow server, http://host:port")
+    return text.rstrip("/")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _log_level(text: str) -> str:
+    if text.lower() not in LOG_LEVELS:
+        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+    return text.lower()
+
+
+READERS: Mapping[str, Callable[[str], Any]] = {
+    "host": str,
+    "port": _port,
+    "bundles": Path,
+    "registry": _address,
+    "names": _names,
+    "max_rows": _count,
+    "max_body_bytes": _count,
+    "threads": _count,
+    "shutdown_seconds": _count,
+    "log_level": _log_level,
+}

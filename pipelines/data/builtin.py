@@ -1,7 +1,7 @@
 """Tables that need no file: five of scikit-learn's, and two synthetic ones whose truth is known."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ def _classes(loader: str, *, target: str) -> tuple[pl.DataFrame, str]:
     return _frame(bunch.data, bunch.feature_names).with_columns(pl.Series(target, labels)), target
 
 
-def _frame(values: np.ndarray, names: list[str]) -> pl.DataFrame:
+def _frame(values: np.ndarray, names: Iterable[str]) -> pl.DataFrame:
     plain = [re.sub(r"\W+", "_", name).strip("_") for name in names]
     return pl.DataFrame(np.asarray(values, dtype=np.float64), schema=plain)
 

@@ -4,8 +4,8 @@ The same arithmetic is written as an ONNX graph by `pipelines.export`; a change 
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ from pipelines.data.table import Column, Table
 YEAR_DAYS = 365.2425  # the Gregorian mean
 WEEK_DAYS = 7.0
 NEGLIGIBLE = 1e-12  # a spread this small beside the mean is rounding, and the column a constant
+SMALLEST_SCALE = 1e-30  # dividing by less would take values of ordinary size out of float32
 PORTION_ROWS = 16_384  # so many rows of features stay in a core's cache while their columns are written
 
 
@@ -84,11 +85,11 @@ class Features:
 
 def fit_encoder(table: Table, train_rows: np.ndarray) -> Encoder:
     """Learn the statistics of the training rows; no other row is looked at."""
-    with ThreadPoolExecutor() as threads:
-        fitted = threads.map(
-            lambda column: _fit(column, table.features.get_column(column.name), train_rows), table.columns
-        )
-        encodings = [encoding for encodings in fitted for encoding in encodings]
+    encodings = [
+        encoding
+        for column in table.columns
+        for encoding in _fit(column, table.features.get_column(column.name).gather(train_rows))
+    ]
     return Encoder(
         numbers=tuple(encoding for encoding in encodings if isinstance(encoding, NumberEncoding)),
         cycles=tuple(encoding for encoding in encodings if isinstance(encoding, CycleEncoding)),
@@ -107,24 +108,17 @@ def encode(encoder: Encoder, features: pl.DataFrame, rows: np.ndarray | None = N
     n_rows = features.height if rows is None else len(rows)
     numbers = np.empty((n_rows, encoder.n_numbers), dtype=np.float32)
     codes = np.empty((n_rows, len(encoder.categories)), dtype=np.int32)
-
-    def encode_portion(start: int) -> None:
+    for start in range(0, n_rows, PORTION_ROWS):
         places = slice(start, start + PORTION_ROWS)
         portion = features[places] if rows is None else features[rows[places]]
         for place, feature in enumerate(_number_features(encoder, portion)):
             numbers[places, place] = feature
         for place, category in enumerate(encoder.categories):
             codes[places, place] = _codes(category, portion.get_column(category.column))
-
-    with ThreadPoolExecutor() as threads:
-        list(threads.map(encode_portion, range(0, n_rows, PORTION_ROWS)))
     return Features(numbers, codes)
 
 
-def _fit(
-    column: Column, values: pl.Series, train_rows: np.ndarray
-) -> list[NumberEncoding | CycleEncoding | CategoryEncoding]:
-    values = values.gather(train_rows)
+def _fit(column: Column, values: pl.Series) -> list[NumberEncoding | CycleEncoding | CategoryEncoding]:
     match column.kind:
         case "categorical":
             return [CategoryEncoding(column.name, tuple(values.unique().sort().to_list()))]
@@ -139,13 +133,13 @@ def _fit(
 
 def _standardised(values: pl.Series) -> NumberEncoding:
     """Mean and standard deviation of what is known; a column that training never saw filled becomes zeros."""
-    known = values.filter(values.is_not_nan())
+    known = values.drop_nans()
     has_missing = len(known) < len(values)
     if not len(known):
         return NumberEncoding(values.name, fill=0.0, center=0.0, scale=1.0, indicator=has_missing)
     array = known.to_numpy()
     mean, deviation = float(array.mean()), float(array.std())
-    scale = deviation if deviation > NEGLIGIBLE * abs(mean) else 1.0
+    scale = deviation if deviation > max(NEGLIGIBLE * abs(mean), SMALLEST_SCALE) else 1.0
     return NumberEncoding(values.name, fill=mean, center=mean, scale=scale, indicator=has_missing)
 
 

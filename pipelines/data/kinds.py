@@ -44,12 +44,16 @@ def read_column(raw: pl.Series, *, place: str, forced: ColumnKind | None = None)
     """
     name = raw.name
     if raw.null_count() == len(raw):
-        raise UserError(f"{place}, column {name!r}: every value is missing. Leave it out with data.drop=[{name}].")
+        raise _all_missing(name, place)
     if isinstance(raw.dtype, pl.Categorical | pl.Enum):
         raw = raw.cast(pl.String)
     kind = forced or _recognise(raw, place=place)
     values = {"numeric": _numbers, "boolean": _booleans, "categorical": _labels, "date": _days}[kind](raw, place)
     return Column(name, kind), values
+
+
+def _all_missing(name: str, place: str) -> UserError:
+    return UserError(f"{place}, column {name!r}: every value is missing. Leave it out with data.drop=[{name}].")
 
 
 def _recognise(raw: pl.Series, *, place: str) -> ColumnKind:
@@ -98,9 +102,7 @@ def _numbers(raw: pl.Series, place: str) -> pl.Series:
         )
     filled = values.fill_null(np.nan)
     if filled.is_nan().all():
-        raise UserError(
-            f"{place}, column {raw.name!r}: every value is missing. Leave it out with data.drop=[{raw.name}]."
-        )
+        raise _all_missing(raw.name, place)
     return filled
 
 
@@ -134,7 +136,11 @@ def _parse_moments(raw: pl.Series) -> pl.Series:
 
 
 def _labels(raw: pl.Series, place: str) -> pl.Series:
-    if raw.dtype.is_float():  # 501.0 and 501 are one label, whatever the file's missing values made of the type
+    if raw.dtype.is_float():
+        raw = raw.fill_nan(None)
+        if raw.null_count() == len(raw):
+            raise _all_missing(raw.name, place)
+        # 501.0 and 501 are one label, whatever the file's missing values made of the type.
         whole = raw.cast(pl.Int64, strict=False)
         is_whole = bool((whole.cast(pl.Float64) == raw).all())
         raw = whole if is_whole else raw

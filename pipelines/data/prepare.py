@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -113,10 +112,7 @@ def _read_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> tuple[T
         raise UserError(
             f"{place}, column {RESERVED!r}: a served model's answer has this name. Rename it, or use data.drop."
         )
-    with ThreadPoolExecutor() as threads:
-        read = list(
-            threads.map(lambda column: read_column(raw.pop(column), place=place, forced=_forced(config, column)), names)
-        )
+    read = [read_column(raw.pop(column), place=place, forced=_forced(config, column)) for column in names]
     kinds = tuple(column for column, _ in read)
     features = pl.DataFrame([values for _, values in read])
     if not is_kept.all():
@@ -166,18 +162,12 @@ def _times(key: pl.Series) -> np.ndarray:
 def _fingerprint(columns: tuple[Column, ...], features: pl.DataFrame, target_values: np.ndarray) -> str:
     """Sha256 over names, kinds and values; the same in every process and on every machine."""
     digest = hashlib.sha256(repr(columns).encode())
-    with ThreadPoolExecutor() as threads:
-        for of_column in threads.map(_digest, features.iter_columns()):
-            digest.update(of_column)
+    for column in features.iter_columns():
+        values = column
+        if column.dtype == pl.String:
+            labels = column.unique().sort()
+            digest.update(repr(labels.to_list()).encode())
+            values = column.cast(pl.Enum(labels)).to_physical().cast(pl.UInt32)
+        digest.update(np.ascontiguousarray(values.to_numpy()).data)
     digest.update(np.ascontiguousarray(target_values).data)
     return digest.hexdigest()
-
-
-def _digest(column: pl.Series) -> bytes:
-    digest = hashlib.sha256()
-    if column.dtype == pl.String:
-        labels = column.unique().sort()
-        digest.update(repr(labels.to_list()).encode())
-        column = column.cast(pl.Enum(labels)).to_physical().cast(pl.UInt32)
-    digest.update(np.ascontiguousarray(column.to_numpy()).data)
-    return digest.digest()

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -31,14 +32,21 @@ def read_file(path: Path) -> pl.DataFrame:
     """
     extension = _check_name(path)
     if path.stat().st_size == 0:
-        raise UserError(f"{path} is empty. Give a file with a header line and rows.")
+        raise _empty(path)
+    source = _source(path)
+    if source == b"":
+        raise _empty(path)
     if extension in SEPARATORS:
-        frame = _read_separated(path, separator=SEPARATORS[extension])
+        frame = _read_separated(path, source, separator=SEPARATORS[extension])
     else:
-        frame = _read_binary(path, extension=extension)
+        frame = _read_binary(path, source, extension=extension)
     if frame.height == 0:
         raise UserError(f"{path} has a header but no rows.")
     return frame
+
+
+def _empty(path: Path) -> UserError:
+    return UserError(f"{path} is empty. Give a file with a header line and rows.")
 
 
 def _check_name(path: Path) -> str:
@@ -76,8 +84,7 @@ def _open(source: Path | bytes) -> io.BytesIO | io.BufferedReader:
     return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
 
 
-def _read_binary(path: Path, *, extension: str) -> pl.DataFrame:
-    source = _source(path)
+def _read_binary(path: Path, source: Path | bytes, *, extension: str) -> pl.DataFrame:
     try:
         if extension == ".parquet":
             return pl.read_parquet(source)
@@ -87,8 +94,7 @@ def _read_binary(path: Path, *, extension: str) -> pl.DataFrame:
         raise UserError(f"{path} cannot be read as {kind}: {_first_line(error)}") from error
 
 
-def _read_separated(path: Path, *, separator: str) -> pl.DataFrame:
-    source = _source(path)
+def _read_separated(path: Path, source: Path | bytes, *, separator: str) -> pl.DataFrame:
     _check_header(path, source, separator=separator)
     try:
         frame = _scan_separated(source, separator=separator)
@@ -113,7 +119,8 @@ def _count_separators(source: Path | bytes, separator: str) -> int:
     with _open(source) as stream:
         for portion in iter(partial(stream.read, PORTION_BYTES), b""):
             pieces = portion.split(b'"')
-            n_separators += sum(piece.count(separator.encode()) for piece in pieces[is_quoted::2])
+            outside = np.frombuffer(b"".join(pieces[is_quoted::2]), dtype=np.uint8)
+            n_separators += int(np.count_nonzero(outside == ord(separator)))
             is_quoted = (is_quoted + len(pieces) - 1) % 2
     return n_separators
 
@@ -149,12 +156,14 @@ def _rows(path: Path, source: Path | bytes, *, separator: str) -> Iterator[tuple
 
 def _check_header(path: Path, source: Path | bytes, *, separator: str) -> None:
     names = next((fields for _, fields in _rows(path, source, separator=separator)), [])
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UserError(f"{path}, line 1: more than one column is called {', '.join(map(repr, twice))}. Rename them.")
+    if not names:
+        raise _empty(path)
     nameless = [str(place + 1) for place, name in enumerate(names) if not name.strip()]
     if len(nameless) > 1:
         raise UserError(f"{path}, line 1: columns {', '.join(nameless)} have no name. Is the first line a header?")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"{path}, line 1: more than one column is called {', '.join(map(repr, twice))}. Rename them.")
 
 
 def _find_broken_row(path: Path, source: Path | bytes, *, separator: str) -> None:

@@ -8,6 +8,7 @@ from pipelines.data.table import Target
 from pipelines.errors import UserError
 
 FEWEST_ROWS = 10
+SPLIT_STREAM = 0x5D1B  # any number; what is drawn here is drawn nowhere else
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,16 @@ class Split:
     test: np.ndarray
 
 
+def _generator(seed: int) -> np.random.Generator:
+    # Apart from `default_rng(seed)`: a table that was drawn by it would be divided by its own first column.
+    return np.random.default_rng([seed, SPLIT_STREAM])
+
+
 def split_rows(
     n_rows: int, *, strata: np.ndarray | None, validation_fraction: float, test_fraction: float, seed: int
 ) -> Split:
     """Divide at random; with strata (class codes, [N]) every part has its share of each class."""
-    generator = np.random.default_rng(seed)
+    generator = _generator(seed)
     key = generator.random(n_rows)
     if strata is not None:
         # Within a class the rows' ranks spread evenly over [0, 1), so every prefix of the order has its share.
@@ -33,7 +39,7 @@ def split_rows(
         starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
         rank = np.arange(n_rows) - starts
         key[by_class] = (rank + key[by_class]) / np.repeat(sizes, sizes)
-    return _cut(np.argsort(key, kind="stable"), validation_fraction=validation_fraction, test_fraction=test_fraction)
+    return _cut(key, validation_fraction=validation_fraction, test_fraction=test_fraction)
 
 
 def split_groups(groups: np.ndarray, *, validation_fraction: float, test_fraction: float, seed: int) -> Split:
@@ -45,7 +51,7 @@ def split_groups(groups: np.ndarray, *, validation_fraction: float, test_fractio
     names, group_of_row, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if len(names) < 3:  # noqa: PLR2004  one a part
         raise UserError(f"data.group has {len(names)} different values; three parts need at least 3.")
-    order = np.random.default_rng(seed).permutation(len(names))
+    order = _generator(seed).permutation(len(names))
     rows_before = np.cumsum(sizes[order]) - sizes[order]
     n_test = max(1, int((rows_before < test_fraction * len(groups)).sum()))
     n_held_out = int((rows_before < (test_fraction + validation_fraction) * len(groups)).sum())
@@ -60,8 +66,9 @@ def split_groups(groups: np.ndarray, *, validation_fraction: float, test_fractio
 
 def split_time(times: np.ndarray, *, validation_fraction: float, test_fraction: float) -> Split:
     """The newest rows are the test part, the next newest the validation part; equal times keep the rows' order."""
-    newest_first = np.argsort(times, kind="stable")[::-1]
-    return _cut(newest_first, validation_fraction=validation_fraction, test_fraction=test_fraction)
+    age = np.empty(len(times))
+    age[np.argsort(times, kind="stable")[::-1]] = np.arange(len(times))
+    return _cut(age, validation_fraction=validation_fraction, test_fraction=test_fraction)
 
 
 def check_classes(split: Split, codes: np.ndarray, target: Target) -> None:
@@ -82,14 +89,16 @@ def check_classes(split: Split, codes: np.ndarray, target: Target) -> None:
     )
 
 
-def _cut(order: np.ndarray, *, validation_fraction: float, test_fraction: float) -> Split:
-    n_rows = len(order)
+def _cut(key: np.ndarray, *, validation_fraction: float, test_fraction: float) -> Split:
+    """Rows with the smallest keys are the test part, the next the validation part; no order within a part is needed."""
+    n_rows = len(key)
     if n_rows < FEWEST_ROWS:
         raise UserError(
             f"{n_rows} rows are too few to divide into train, validation and test: give at least {FEWEST_ROWS}."
         )
     n_test = max(1, round(n_rows * test_fraction))
     n_validation = max(1, round(n_rows * validation_fraction))
-    parts = np.split(order, [n_test, n_test + n_validation])
+    cuts = [n_test, n_test + n_validation]
+    parts = np.split(np.argpartition(key, cuts), cuts)
     test, validation, train = (np.sort(part) for part in parts)
     return Split(train, validation, test)

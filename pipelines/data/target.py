@@ -36,7 +36,7 @@ def read_target(
     known = raw.drop_nulls()
     if not len(known):
         raise UserError(f"{place}, column {raw.name!r}: every value of the target is missing.")
-    if known.n_unique() == 1:
+    if (known == known[0]).all():
         raise UserError(
             f"{place}, column {raw.name!r}: the target has one value only, {known[0]!r}. Nothing can be learned."
         )
@@ -61,12 +61,16 @@ def read_target(
 
 
 def _infer(raw: pl.Series) -> tuple[TaskKind, str]:
+    has_fractions = raw.dtype.is_float() and not bool((raw == raw.round()).all())
+    # The first rows mostly spare the count over all.
+    if has_fractions and raw.head(1000).n_unique() > BINARY_CLASSES:
+        return "regression", f"{raw.name!r} holds numbers with fractions"
     n_values = raw.n_unique()
     if n_values == BINARY_CLASSES:
         return "binary", f"{raw.name!r} has two values"
     if not raw.dtype.is_numeric():
         return "multiclass", f"{raw.name!r} holds {n_values} labels"
-    if raw.dtype.is_float() and not bool((raw == raw.round()).all()):
+    if has_fractions:
         return "regression", f"{raw.name!r} holds numbers with fractions"
     if n_values <= min(MOST_CLASSES, len(raw) // 10):
         return "multiclass", f"{raw.name!r} holds {n_values} different whole numbers"

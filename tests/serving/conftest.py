@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from serving.__main__ import load_models
+from serving.__main__ import load_champions
 from serving.app import create_app
 from serving.settings import Settings
 from tests.tracking.bundles import write_bundle
@@ -26,5 +26,5 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     root = tmp_path_factory.mktemp("bundles")
     publish(root)
     settings = Settings(bundles=root, max_rows=50, max_body_bytes=20_000)
-    with TestClient(create_app(load_models(settings), settings)) as own:
+    with TestClient(create_app(load_champions(settings), settings)) as own:
         yield own

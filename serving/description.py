@@ -1,0 +1,85 @@
+"""The OpenAPI description: FastAPI's own of the fixed routes, and a route for each model with its columns and examples.
+
+It is made anew for every question, so it is right for the models of that moment.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from starlette.routing import BaseRoute
+
+from serving.errors import ErrorAnswer
+from serving.models import Served
+from serving.schemas import to_answer
+
+REFERENCE = "#/components/schemas/{model}"
+REFUSALS = {
+    "413": "More rows, or more bytes, than the server takes.",
+    "415": "The body is not declared as application/json.",
+    "422": "The body is no JSON, or does not fit the columns; `details` has the path to each wrong value.",
+}
+
+
+def describe(routes: Sequence[BaseRoute], models: Mapping[str, Served]) -> dict[str, Any]:
+    """The description of the whole API.
+
+    Args:
+        routes: of the application.
+        models: name -> model.
+    """
+    described = get_openapi(
+        title="sweepstack",
+        version="1",
+        description="Predictions of registered champions, each from the columns of the table that it learned from.",
+        routes=routes,
+    )
+    asked: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorAnswer, "serialization")]
+    for own in models.values():
+        asked += [(own.schemas.request, "validation"), (own.schemas.answer, "serialization")]
+    references, definitions = models_json_schema(asked, ref_template=REFERENCE)
+    described.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
+    error = references[ErrorAnswer, "serialization"]
+    for own in models.values():
+        operation = _operation(
+            own,
+            request=references[own.schemas.request, "validation"],
+            answer=references[own.schemas.answer, "serialization"],
+            error=error,
+        )
+        described["paths"][f"/models/{quote(own.name)}/predict"] = {"post": operation}
+        if len(models) == 1:
+            described["paths"]["/predict"] = {"post": {**operation, "operationId": "predict"}}
+    return described
+
+
+def _operation(
+    own: Served, *, request: dict[str, Any], answer: dict[str, Any], error: dict[str, Any]
+) -> dict[str, Any]:
+    refusals = {
+        status: {"description": text, "content": {"application/json": {"schema": error}}}
+        for status, text in REFUSALS.items()
+    }
+    content = {"schema": answer, **_example_answer(own)}
+    return {
+        "tags": [own.name],
+        "summary": f"Predict {own.contract.target.name}",
+        "operationId": f"predict_{own.name}",
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": request, "example": own.schemas.example}},
+        },
+        "responses": {
+            "200": {"description": "One prediction a row", "content": {"application/json": content}},
+            **refusals,
+        },
+    }
+
+
+def _example_answer(own: Served) -> dict[str, Any]:
+    """What the model answers to the example."""
+    predictions = own.predict(own.schemas.example["rows"])
+    return {"example": to_answer(own.contract, name=own.name, version=own.version, predictions=predictions)}

@@ -1,0 +1,29 @@
+"""Asks an application as a client does, without a port; an error that the server would log is answered, not raised."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from serving.__main__ import load_champions
+from serving.app import create_app
+from serving.settings import Settings
+
+JSON = {"Content-Type": "application/json"}
+
+
+def app_of(bundles: Path, **changes: Any) -> FastAPI:
+    """The application that serves every champion of a folder."""
+    settings = Settings(bundles=bundles, **changes)
+    return create_app(load_champions(settings), settings)
+
+
+def ask(app: FastAPI, method: str, path: str, **options: Any) -> httpx.Response:
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            return await client.request(method, path, **options)
+
+    return asyncio.run(send())

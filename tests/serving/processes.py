@@ -1,0 +1,89 @@
+"""`python -m serving` as a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 60.0  # a loaded machine may take its time
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that is ready."""
+
+    address: str
+    process: "subprocess.Popen[str]"
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(signal_number)
+        return self.process.wait(SECONDS)
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "serving", *arguments]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    own = {name: text for name, text in os.environ.items() if not name.startswith("SERVING_")}
+    return {**own, "PYTHONPATH": str(ROOT), **changes}
+
+
+def run_to_the_end(folder: Path, *arguments: str, **changes: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command(*arguments),
+        cwd=folder,
+        env=environment(**changes),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+@contextmanager
+def running(folder: Path, *arguments: str, **changes: str) -> Iterator[Running]:
+    """A server on a port that it chooses itself, and announces."""
+    with (folder / "stderr.log").open("w") as errors:
+        process = subprocess.Popen(
+            command("--port", "0", *arguments),
+            cwd=folder,
+            env=environment(**changes),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    with process:
+        try:
+            address = _announced(process)
+            _wait_until_ready(address, process)
+            yield Running(address, process)
+        finally:
+            process.kill()
+
+
+def _announced(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("Try it: "):
+            return line.removeprefix("Try it: ").strip().removesuffix("/docs")
+    raise AssertionError(f"nothing was announced, exit code {process.wait(SECONDS)}")
+
+
+def _wait_until_ready(address: str, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{address}/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.02)
+    raise AssertionError(f"{address} does not get ready")
