@@ -5,7 +5,6 @@ The same arithmetic is written as an ONNX graph by `pipelines.export`; a change 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
