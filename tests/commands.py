@@ -96,7 +96,7 @@ def write_houses(path: Path, *, n_rows: int = 300) -> None:
     frame = pl.DataFrame(
         {"area": area, "rooms": rooms, "town": town, "garden": garden, "sold": day, "price": price.round(0)}
     )
-    some = pl.int_range(pl.len()) % 17 == 3
+    some = pl.int_range(pl.len()) % 60 == 3
     frame = frame.with_columns(
         area=pl.when(some).then(None).otherwise("area"), town=pl.when(some.reverse()).then(None).otherwise("town")
     )
