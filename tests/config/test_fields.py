@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 import pytest
 from annotated_types import Ge, Gt, Le, Lt, MinLen
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pipelines.config import fields
 from pipelines.config.schema import AdamConfig, DataConfig, SGDConfig

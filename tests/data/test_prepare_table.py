@@ -10,8 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pipelines.data import encode, prepare_table, raw_rows
 from pipelines.data.kinds import read_column

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pipelines.data.splits import Split, check_classes, split_groups, split_rows, split_time
 from pipelines.data.table import Target

@@ -5,8 +5,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import Phase, given, settings, strategies as st
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from hydra_plugins.sweepstack.composition import JobComposer

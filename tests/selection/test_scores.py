@@ -1,8 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pipelines.selection.scores import rank_members, tie_break_metric
 from pipelines.tasks.task import Task

@@ -7,8 +7,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 from fastapi import FastAPI
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
 from serving.bundle import Bundle, CategoricalColumn, Column, DateColumn, NumericColumn, open_bundle

@@ -2,8 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from serving.bundle import Bundle, BundleError, Golden, open_bundle
 from serving.predictor import Predictor, check_golden, columns_from_rows, days_since_1970

@@ -1,0 +1,43 @@
+"""How and where trials run, and where they are recorded: what belongs to the machine and the command."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipelines.config.schema.ranges import Count, Group, Positive, per_member
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleConfig(Group):
+    """How the members of a sweep become one model."""
+
+    kind: Literal["greedy", "mean", "none"]
+    max_members: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig(Group):
+    """How long, in what portions and on what a stack trains."""
+
+    max_epochs: Count = per_member()
+    batch_size: Count
+    accelerator: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["32-true", "bf16-mixed", "64-true"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingConfig(Group):
+    """Where runs and bundles go."""
+
+    kind: Literal["sqlite", "server"]
+    uri: str
+    artifacts: str | None  # folder of the artifacts; None: the server decides
+    experiment: str | None  # None: the table's name
+    bundles: str  # folder from which `python -m serving` answers
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig(Group):
+    """Where stacks run and how large they may grow."""
+
+    kind: Literal["local"]
+    memory_gb: Positive | None  # budget of one stack; None: half of what the device has free
