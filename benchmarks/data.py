@@ -79,10 +79,12 @@ def make_files(folder: Path) -> None:
 
 
 def measure_bare_read(path: Path) -> dict[str, float]:
-    """Seconds of polars' own read, and bytes of what it gives."""
+    """Seconds of polars' own read, bytes of what it gives, and bytes by which the process grew at its largest."""
+    before = psutil.Process().memory_info().rss
     start = perf_counter()
     frame = pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)
-    return {"seconds": perf_counter() - start, "bytes": frame.estimated_size()}
+    seconds = perf_counter() - start
+    return {"seconds": seconds, "bytes": frame.estimated_size(), "peak_bytes": _largest_bytes() - before}
 
 
 def measure_prepare(path: str) -> dict[str, float]:
@@ -105,18 +107,22 @@ def measure_prepare(path: str) -> dict[str, float]:
     start = perf_counter()
     prepared = prepare_table(config, "auto")
     seconds = perf_counter() - start
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     n_rows = sum(len(part.rows) for part in (prepared.train, prepared.validation, prepared.test))
     if n_rows != N_ROWS:
         raise RuntimeError(f"{n_rows} rows came out of {N_ROWS}")
-    return {"seconds": seconds, "bytes": largest - before}
+    return {"seconds": seconds, "peak_bytes": _largest_bytes() - before}
+
+
+def _largest_bytes() -> int:
+    """The most that this process ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _compare_file(path: str) -> list[Claim]:
     rounds = [(_in_fresh_process("bare", path), _in_fresh_process("prepare", path)) for _ in range(ROUNDS)]
     bare, prepare = (median(pair[which]["seconds"] for pair in rounds) for which in (0, 1))
     table_bytes = rounds[0][0]["bytes"]
-    peak_bytes = median(pair[1]["bytes"] for pair in rounds)
+    bare_peak_bytes, peak_bytes = (median(pair[which]["peak_bytes"] for pair in rounds) for which in (0, 1))
     name = Path(path).suffix[1:].upper() if path.endswith(".csv") else "Parquet"
     slower, larger = prepare / bare, peak_bytes / table_bytes
     return [
@@ -129,7 +135,8 @@ def _compare_file(path: str) -> list[Claim]:
         Claim(
             claim=f"{name}, {N_ROWS:,} x 20: peak memory, in times of the table in memory",
             target=f"at most {MOST_TIMES_LARGER:g}x",
-            measured=f"{larger:.2f}x ({peak_bytes / 1e6:.0f} MB against {table_bytes / 1e6:.0f} MB)",
+            measured=f"{larger:.2f}x ({peak_bytes / 1e6:.0f} MB against {table_bytes / 1e6:.0f} MB; "
+            f"polars' bare read alone peaks at {bare_peak_bytes / table_bytes:.2f}x)",
             met=larger <= MOST_TIMES_LARGER,
         ),
     ]

@@ -75,7 +75,6 @@ def small_table(kind: TaskKind = "regression", *, n_rows: int = 60, seed: int = 
         ).with_columns(kind=pl.Series(["", "x", "y", "z"])[codes[:, 0]]),
         target=Target("t", kind, classes, "for a test"),
         target_values=target,
-        fingerprint="0" * 64,
     )
     encoder = Encoder(
         numbers=tuple(NumberEncoding(name, 0.0, 0.0, 1.0, indicator=False) for name in names),

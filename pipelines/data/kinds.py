@@ -9,11 +9,12 @@ from difflib import get_close_matches
 import numpy as np
 import polars as pl
 
-from pipelines.data.table import Column, ColumnKind
+from pipelines.data.table import Column, ColumnKind, without_nan
 from pipelines.errors import UserError
 
 MAX_CATEGORIES = 1000
 MILLISECONDS_A_DAY = 86_400_000
+LARGEST_NUMBER = 1e100  # the squares of larger ones leave float64
 ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
 BOOLEAN_WORDS = ("true", "false")
 
@@ -32,7 +33,7 @@ def check_names(field: str, names: Sequence[str], *, columns: Sequence[str], pla
 
 
 def read_column(raw: pl.Series, *, place: str, forced: ColumnKind | None = None) -> tuple[Column, pl.Series]:
-    """Recognise a column and bring its values into their raw form: Float64 with NaN, or String with "".
+    """Recognise a column and bring its values into the raw form that `table.Column` describes.
 
     Args:
         raw: as read.
@@ -59,7 +60,7 @@ def _all_missing(name: str, place: str) -> UserError:
 def _recognise(raw: pl.Series, *, place: str) -> ColumnKind:
     dtype = raw.dtype
     if dtype == pl.String:
-        return _recognise_words(raw.drop_nulls())
+        return _recognise_words(raw)
     if dtype.is_numeric():
         return "numeric"
     if dtype == pl.Boolean:
@@ -69,23 +70,41 @@ def _recognise(raw: pl.Series, *, place: str) -> ColumnKind:
     raise UserError(f"{place}, column {raw.name!r}: {dtype} values are not understood. Leave it out with data.drop.")
 
 
-def _recognise_words(known: pl.Series) -> ColumnKind:
-    """What all of these strings are. The first hundred are asked first: most columns fail there."""
+def _recognise_words(raw: pl.Series) -> ColumnKind:
+    """What all of these strings are. The first are asked before the rest: most columns fail there."""
+    first = raw.head(1000).drop_nulls()
     tests: dict[ColumnKind, Callable[[pl.Series], pl.Series]] = {
         "date": lambda words: words.str.contains(ISO_DATE),
         "boolean": lambda words: words.str.to_lowercase().is_in(BOOLEAN_WORDS),
         "numeric": lambda words: words.str.strip_chars().cast(pl.Float64, strict=False).is_not_null(),
     }
     for kind, is_one in tests.items():
-        if is_one(known.head(100)).all() and is_one(known.unique()).all():
+        if is_one(first).all() and is_one(raw.unique().drop_nulls()).all():
             return kind
     return "categorical"
 
 
 def _numbers(raw: pl.Series, place: str) -> pl.Series:
-    if raw.dtype == pl.String:
-        raw = raw.str.strip_chars()
-    values = raw.cast(pl.Float64, strict=False)
+    values = without_nan(_as_number_type(raw, place))
+    if values.null_count() == len(values):
+        raise _all_missing(raw.name, place)
+    extremes = [abs(extreme) for extreme in (values.min(), values.max()) if isinstance(extreme, float)]
+    if any(extreme > LARGEST_NUMBER for extreme in extremes):
+        is_too_large = values.abs() > LARGEST_NUMBER
+        row = is_too_large.arg_max() or 0
+        what = "infinite values" if np.isinf(values[row]) else f"values beyond {LARGEST_NUMBER:g}"
+        raise UserError(
+            f"{place}, column {raw.name!r}: {is_too_large.sum()} {what}, first in row {row + 1}. "
+            "Replace them by a number or leave them empty."
+        )
+    return values
+
+
+def _as_number_type(raw: pl.Series, place: str) -> pl.Series:
+    if raw.dtype.is_float() or raw.dtype.is_integer():
+        return raw
+    words = raw.str.strip_chars() if raw.dtype == pl.String else raw
+    values = words.cast(pl.Float64, strict=False)
     wrong = values.is_null() & raw.is_not_null()
     if wrong.any():
         row = wrong.arg_max() or 0
@@ -93,38 +112,22 @@ def _numbers(raw: pl.Series, place: str) -> pl.Series:
             f"{place}, column {raw.name!r}: {wrong.sum()} values are not numbers, first {raw[row]!r} in row {row + 1}. "
             f"Mend them, or use data.categorical=[{raw.name}]."
         )
-    infinite = values.is_infinite()
-    if infinite.any():
-        row = infinite.arg_max() or 0
-        raise UserError(
-            f"{place}, column {raw.name!r}: {infinite.sum()} infinite values, first in row {row + 1}. "
-            "Replace them by a number or leave them empty."
-        )
-    filled = values.fill_null(np.nan)
-    if filled.is_nan().all():
-        raise _all_missing(raw.name, place)
-    return filled
+    return values
 
 
 def _booleans(raw: pl.Series, place: str) -> pl.Series:  # noqa: ARG001  one signature for every kind
-    if raw.dtype == pl.String:
-        lowered = raw.str.to_lowercase()
-        raw = (lowered == "true").set(raw.is_null(), None)
-    return raw.cast(pl.Float64).fill_null(np.nan)
+    return raw.str.to_lowercase() == "true" if raw.dtype == pl.String else raw
 
 
 def _days(raw: pl.Series, place: str) -> pl.Series:
     """Days since 1970-01-01 UTC; a time without an offset is UTC."""
     moments = _parse_moments(raw) if raw.dtype == pl.String else raw
-    wrong = moments.is_null() & raw.is_not_null()
-    if wrong.any():
-        row = wrong.arg_max() or 0
+    if moments.null_count() > raw.null_count():
+        row = (moments.is_null() & raw.is_not_null()).arg_max() or 0
         raise UserError(f"{place}, column {raw.name!r}, row {row + 1}: {raw[row]!r} is no date of the calendar.")
     if moments.dtype == pl.Date:
-        days = moments.to_physical().cast(pl.Float64)
-    else:
-        days = moments.dt.epoch("ms").cast(pl.Float64) / MILLISECONDS_A_DAY
-    return days.fill_null(np.nan)
+        return moments.to_physical()
+    return moments.dt.epoch("ms").cast(pl.Float64) / MILLISECONDS_A_DAY
 
 
 def _parse_moments(raw: pl.Series) -> pl.Series:
@@ -144,12 +147,13 @@ def _labels(raw: pl.Series, place: str) -> pl.Series:
         whole = raw.cast(pl.Int64, strict=False)
         is_whole = bool((whole.cast(pl.Float64) == raw).all())
         raw = whole if is_whole else raw
-    labels = raw.cast(pl.String).fill_null("")
-    n_labels = labels.n_unique()
-    if n_labels > MAX_CATEGORIES:
+    labels = raw.cast(pl.String)
+    distinct = labels.unique().fill_null("").unique().sort()
+    if len(distinct) > MAX_CATEGORIES:
         raise UserError(
-            f"{place}, column {raw.name!r}: {n_labels:,} different labels, more than {MAX_CATEGORIES:,}. "
+            f"{place}, column {raw.name!r}: {len(distinct):,} different labels, more than {MAX_CATEGORIES:,}. "
             f"Leave it out with data.drop=[{raw.name}]"
             + (f", or use data.numeric=[{raw.name}]." if raw.dtype.is_numeric() else ".")
         )
-    return labels
+    coded = labels.cast(pl.Enum(distinct))
+    return coded.fill_null("") if coded.null_count() else coded

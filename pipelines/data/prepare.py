@@ -1,6 +1,5 @@
 """From a `DataConfig` to encoded parts: read, divide, encode. The one door of this room for the rest."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,10 @@ from pipelines.config.schema import DataConfig, TaskKind
 from pipelines.data.builtin import load_builtin
 from pipelines.data.encode import Encoder, Features, encode, fit_encoder
 from pipelines.data.kinds import check_names, read_column
-from pipelines.data.profile import Raw, is_whole, raw_value
+from pipelines.data.profile import Raw, raw_value
 from pipelines.data.sources import read_file
 from pipelines.data.splits import Split, check_classes, split_groups, split_rows, split_time
-from pipelines.data.table import Column, ColumnKind, Table
+from pipelines.data.table import Column, ColumnKind, Table, is_whole
 from pipelines.data.target import read_target
 from pipelines.errors import UserError
 
@@ -102,9 +101,9 @@ def _read_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> tuple[T
     _check_columns(config, frame.columns, target_name=target_name, place=place)
     raw = {column.name: column for column in frame.iter_columns()}
     del frame  # so that a raw column goes as soon as it is read: a large table is never held twice
-    target, target_values, is_kept = read_target(raw[target_name], kind, place=place)
+    target, target_values, is_kept = read_target(raw.pop(target_name), kind, place=place)
     keys = {key: raw[key].filter(is_kept) for key in (config.group, config.time) if key is not None}
-    left_out = {target_name, *config.drop, *keys}
+    left_out = {*config.drop, *keys}
     names = [column for column in raw if column not in left_out]
     if not names:
         raise UserError(f"{place}: no column is left to learn from.")
@@ -117,7 +116,7 @@ def _read_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> tuple[T
     features = pl.DataFrame([values for _, values in read])
     if not is_kept.all():
         features = features.filter(is_kept)
-    return Table(name, kinds, features, target, target_values, _fingerprint(kinds, features, target_values)), keys
+    return Table(name, kinds, features, target, target_values), keys
 
 
 def _check_columns(config: DataConfig, columns: Sequence[str], *, target_name: str, place: str) -> None:
@@ -157,17 +156,3 @@ def _times(key: pl.Series) -> np.ndarray:
             "Give ISO dates (2024-12-31), date-times (2024-12-31T23:59) or numbers."
         )
     return values.to_numpy()
-
-
-def _fingerprint(columns: tuple[Column, ...], features: pl.DataFrame, target_values: np.ndarray) -> str:
-    """Sha256 over names, kinds and values; the same in every process and on every machine."""
-    digest = hashlib.sha256(repr(columns).encode())
-    for column in features.iter_columns():
-        values = column
-        if column.dtype == pl.String:
-            labels = column.unique().sort()
-            digest.update(repr(labels.to_list()).encode())
-            values = column.cast(pl.Enum(labels)).to_physical().cast(pl.UInt32)
-        digest.update(np.ascontiguousarray(values.to_numpy()).data)
-    digest.update(np.ascontiguousarray(target_values).data)
-    return digest.hexdigest()

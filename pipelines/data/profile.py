@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from pipelines.data.table import Column, ColumnKind, Table
+from pipelines.data.table import Column, ColumnKind, Table, as_numbers, is_whole
 
 Raw = str | int | float | bool | None
 
@@ -48,7 +48,8 @@ def profile_columns(table: Table, train_rows: np.ndarray) -> tuple[ColumnProfile
 
 def _profile(column: Column, values: pl.Series) -> ColumnProfile:
     if column.kind == "categorical":
-        known = values.filter(values != "")
+        words = values.cast(pl.String)
+        known = words.filter(words != "")
         labels = tuple(known.unique().sort().to_list())
         return ColumnProfile(
             name=column.name,
@@ -60,7 +61,7 @@ def _profile(column: Column, values: pl.Series) -> ColumnProfile:
             categories=labels,
             example=known[0] if len(known) else None,
         )
-    known = values.drop_nans()
+    known = as_numbers(values).drop_nans()
     has_range = column.kind != "boolean" and len(known) > 0
     integer = is_whole(known)
     return ColumnProfile(
@@ -80,23 +81,17 @@ def _bound(column: Column, value: object) -> float | str:
     return iso_date(number) if column.kind == "date" else number
 
 
-def is_whole(values: pl.Series) -> bool:
-    """Whether every number, NaN aside, is a whole one."""
-    known = values.drop_nans()
-    return bool((known == known.round()).all())
-
-
-def raw_value(kind: ColumnKind, value: float | str, *, integer: bool) -> Raw:
+def raw_value(kind: ColumnKind, value: Raw, *, integer: bool) -> Raw:
     """One raw value of a table as a client would send it in JSON."""
     if isinstance(value, str):
         return value or None
-    if np.isnan(value):
+    if value is None or np.isnan(value):
         return None
     if kind == "boolean":
         return bool(value)
     if kind == "date":
-        return iso_date(value)
-    return int(value) if integer else value
+        return iso_date(float(value))
+    return int(value) if integer else float(value)
 
 
 def iso_date(days: float) -> str:

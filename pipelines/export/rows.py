@@ -5,6 +5,7 @@ import polars as pl
 from jaxtyping import Bool, Int
 
 from pipelines.data.prepare import PreparedTable
+from pipelines.data.table import as_numbers
 
 
 def spread(rows: Int[np.ndarray, " rows"], *, at_most: int) -> Int[np.ndarray, " kept"]:
@@ -14,12 +15,16 @@ def spread(rows: Int[np.ndarray, " rows"], *, at_most: int) -> Int[np.ndarray, "
 
 
 def is_missing(features: pl.DataFrame) -> Bool[np.ndarray, "rows columns"]:
-    """Which raw values are missing: NaN, or the label ""."""
+    """Which raw values are missing; of labels it is ""."""
     return np.column_stack([_is_missing(column) for column in features.iter_columns()])
 
 
 def _is_missing(column: pl.Series) -> np.ndarray:
-    return (column.is_nan() if column.dtype.is_float() else column == "").to_numpy()
+    return (column.cast(pl.String) == "" if _holds_labels(column) else as_numbers(column).is_nan()).to_numpy()
+
+
+def _holds_labels(column: pl.Series) -> bool:
+    return column.dtype in (pl.String, pl.Enum)
 
 
 def tried_rows(prepared: PreparedTable, *, at_most: int) -> pl.DataFrame:
@@ -30,17 +35,16 @@ def tried_rows(prepared: PreparedTable, *, at_most: int) -> pl.DataFrame:
     """
     features = prepared.table.features
     held_out = np.concatenate([prepared.validation.rows, prepared.test.rows])
-    real = features[spread(held_out, at_most=at_most)]
+    real = features[spread(held_out, at_most=at_most)].cast({pl.Enum: pl.String})
     probes = []
     for column in features.iter_columns():
-        is_number = column.dtype.is_float()
         if _is_missing(column.gather(prepared.train.rows)).any():
-            probes.append(_changed(real[:1], column.name, np.nan if is_number else ""))
-        if not is_number:
+            probes.append(_changed(real[:1], column.name, "" if _holds_labels(column) else None))
+        if _holds_labels(column):
             unseen = max(column.unique().to_list(), key=len) + "?"  # longer than every label
             probes.append(_changed(real[:1], column.name, unseen))
     return pl.concat([real, *probes])
 
 
-def _changed(row: pl.DataFrame, column: str, value: float | str) -> pl.DataFrame:
+def _changed(row: pl.DataFrame, column: str, value: str | None) -> pl.DataFrame:
     return row.with_columns(pl.Series(column, [value], dtype=row.schema[column]))

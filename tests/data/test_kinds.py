@@ -6,13 +6,14 @@ import polars as pl
 import pytest
 
 from pipelines.data.kinds import check_names, read_column
+from pipelines.data.table import as_numbers
 from pipelines.errors import UserError
 
 
 def read(values, *, forced=None, dtype=None):
     column, raw = read_column(pl.Series("c", values, dtype=dtype), place="FILE", forced=forced)
     assert column.name == "c"
-    return column.kind, raw.to_list()
+    return column.kind, raw.to_list() if column.kind == "categorical" else as_numbers(raw).to_list()
 
 
 def message(values, *, forced=None, dtype=None) -> str:

@@ -11,7 +11,7 @@ NAN = float("nan")
 def profile(kind, values, *, n_train=None) -> ColumnProfile:
     dtype = pl.String if kind == "categorical" else pl.Float64
     features = pl.DataFrame({"c": pl.Series(values, dtype=dtype)})
-    table = Table("t", (Column("c", kind),), features, Target("y", "regression", (), ""), np.zeros(len(values)), "")
+    table = Table("t", (Column("c", kind),), features, Target("y", "regression", (), ""), np.zeros(len(values)))
     (only,) = profile_columns(table, np.arange(n_train or len(values)))
     return only
 

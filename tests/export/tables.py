@@ -47,7 +47,7 @@ def mixed_table(kind: TaskKind = "regression", *, n_rows: int = 120) -> Prepared
     }
     columns = tuple(Column(name, kinds.get(name, "numeric")) for name in features.columns)
     target = rng.normal(5000, 300, n_rows) if kind == "regression" else rng.integers(0, len(CLASSES[kind]), n_rows)
-    table = Table("mixed", columns, features, Target("y", kind, CLASSES[kind], "for a test"), target, "f00d")
+    table = Table("mixed", columns, features, Target("y", kind, CLASSES[kind], "for a test"), target)
     return prepare(table)
 
 
@@ -128,4 +128,4 @@ def table_of(kinds: Mapping[str, ColumnKind], features: pl.DataFrame) -> Table:
     """A table whose target does not matter."""
     columns = tuple(Column(name, kind) for name, kind in kinds.items())
     target = np.zeros(features.height)
-    return Table("any", columns, features, Target("y", "regression", (), "for a test"), target, "f00d")
+    return Table("any", columns, features, Target("y", "regression", (), "for a test"), target)

@@ -36,7 +36,6 @@ def prepare(task, numbers, codes, target, *, cardinalities, train=0.6):
         features=pl.DataFrame(),
         target=Target("y", task.kind, task.classes, "made"),
         target_values=target,
-        fingerprint="made",
     )
     return PreparedTable(table, Encoder(number_encodings, (), category_encodings), *parts)
 
