@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pipelines.axes import PerMember, per_member, take_members
 from pipelines.config.schema import OptimizerConfig
 from pipelines.optim.recipes import build_chain, finest_float
+from pipelines.optim.saving import from_plain, to_plain
 from pipelines.optim.schedule import MemberSchedule, schedule_factors
 from pipelines.optim.transform import Chain
 
@@ -92,6 +93,20 @@ class StackOptimizer(torch.optim.Optimizer):
             factors = schedule_factors(self._schedules, first_step=self._step, n_steps=256)
             self._factors = factors.to(self.learning_rates)
         return self.learning_rates * self._factors[offset]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on, save parameters and configurations."""
+        # Transforms without a memory are left out: which of them a chain holds depends on who is in the stack.
+        states = [[to_plain(state) for state in own.state if state is not None] for own in self._slices]
+        return {"step": self._step, "states": states}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where an optimizer of the same members was when its `state_dict` was taken."""
+        self._step = state_dict["step"]
+        self._factors = self._factors[:0]
+        for own, plain in zip(self._slices, state_dict["states"], strict=True):
+            remembered = iter(plain)
+            own.state[:] = [None if state is None else from_plain(next(remembered), state) for state in own.state]
 
     def take_(self, members: Int[Tensor, " kept"]) -> None:
         """Keep these members, in their present order; the parameters themselves are taken by the net.

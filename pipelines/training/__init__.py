@@ -1,6 +1,19 @@
-"""Training a stack in Lightning. The door is `fit`."""
+"""Training a stack in Lightning. The doors are `fit`, to the end, and `train_stack`, from one epoch to another."""
 
-from pipelines.training.fit import fit
+from pipelines.training.checkpoint import Checkpoint
+from pipelines.training.fit import fit, train_stack
+from pipelines.training.progress import Progress, ProgressLine
 from pipelines.training.result import MemberResult
+from pipelines.training.state import StackState, load_state, save_state
 
-__all__ = ["MemberResult", "fit"]
+__all__ = [
+    "Checkpoint",
+    "MemberResult",
+    "Progress",
+    "ProgressLine",
+    "StackState",
+    "fit",
+    "load_state",
+    "save_state",
+    "train_stack",
+]

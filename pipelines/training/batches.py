@@ -54,13 +54,14 @@ class StreamBatches:
         rows: the training part.
         streams: of the stack.
         batch_size: rows in a batch.
+        first_epoch: which one is read first.
     """
 
-    def __init__(self, rows: DeviceRows, *, streams: Streams, batch_size: int) -> None:
+    def __init__(self, rows: DeviceRows, *, streams: Streams, batch_size: int, first_epoch: int = 0) -> None:
         self._rows = rows
         self._streams = streams
         self._batch_size = batch_size
-        self._next_epoch = 0
+        self._next_epoch = first_epoch
 
     def __len__(self) -> int:
         return math.ceil(len(self._rows) / self._batch_size)

@@ -1,10 +1,13 @@
-"""`fit`: the one call that trains a stack. A single trial is a stack of one; there is no second path."""
+"""`train_stack`: the one call that trains a stack, from any epoch to any other; `fit` trains it to the end.
+
+A single trial is a stack of one; there is no second path.
+"""
 
 import logging
 import signal
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 
 import pytorch_lightning as pl
 import torch
@@ -12,20 +15,23 @@ import torch
 from pipelines.config.schema import TrainerConfig, TrialConfig
 from pipelines.config.scopes import without
 from pipelines.data.prepare import PreparedTable
-from pipelines.models import build_net
+from pipelines.models import StackedNet, build_net
 from pipelines.stack.layers import draw_weights_
 from pipelines.stack.randomness import Purpose, Streams, stream_generator
 from pipelines.tasks.task import Task
 from pipelines.training.batches import StreamBatches, WholeBatches, to_device
+from pipelines.training.checkpoint import Checkpoint
 from pipelines.training.members import StackMembers
 from pipelines.training.module import StackModule
+from pipelines.training.progress import Progress
 from pipelines.training.result import MemberResult
+from pipelines.training.state import StackState, untrained
 
 VALIDATION_BATCH_ROWS = 4096
 
 
 def fit(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task) -> list[MemberResult]:
-    """Train trials of one architecture at the same time.
+    """Train trials of one architecture at the same time, to the end.
 
     Args:
         trials: they may differ in what the schema declares per member alone.
@@ -38,49 +44,115 @@ def fit(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task) -> l
     Raises:
         ValueError: there are no trials, or they are not of one architecture.
     """
+    state = train_stack(trials, prepared, task)
+    return [state.results[place] for place in range(len(trials))]
+
+
+def train_stack(
+    trials: Sequence[TrialConfig],
+    prepared: PreparedTable,
+    task: Task,
+    *,
+    state: StackState | None = None,
+    ended: Collection[int] = (),
+    until_epoch: int | None = None,
+    checkpoint: Checkpoint | None = None,
+    progress: Progress | None = None,
+) -> StackState:
+    """Train a stack from one epoch to another; `fit` says what the first three arguments are.
+
+    Args:
+        trials: of one architecture.
+        prepared: the table.
+        task: what is predicted.
+        state: where to go on; None to begin.
+        ended: places of trials that train no further, whatever they might have become.
+        until_epoch: pause after so many epochs; None trains every member to its own end.
+        checkpoint: where the stack is kept on the way.
+        progress: told of every epoch.
+
+    Returns:
+        The stack when it paused; without members once all have ended.
+
+    Raises:
+        ValueError: there are no trials, they are not of one architecture, or `until_epoch` is past already.
+    """
     _check_one_architecture(trials)
-    # Each kind of optimizer updates one slice of the stack.
-    order = sorted(range(len(trials)), key=lambda place: trials[place].optimizer.kind)
-    members = _fit_sorted([trials[place] for place in order], prepared, task)
-    results = dict(zip(order, members, strict=True))
-    return [results[place] for place in range(len(trials))]
-
-
-def _fit_sorted(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task) -> list[MemberResult]:
-    settings = trials[0].trainer
+    state = state or untrained(trials)
+    if until_epoch is not None and until_epoch <= state.epoch:
+        raise ValueError(f"The stack has trained {state.epoch} epochs already, got until_epoch={until_epoch}.")
     with _quiet_lightning():
-        trainer = _trainer(settings, max_epochs=max(trial.trainer.max_epochs for trial in trials))
+        n_epochs = _last_epoch(trials, state, until_epoch) - state.epoch
+        trainer = _trainer(trials[0].trainer, max_epochs=n_epochs)
         device = trainer.strategy.root_device
-        dtype = torch.float64 if settings.precision == "64-true" else torch.float32
-        train = to_device(prepared.train, task=task, dtype=dtype, device=device)
-        validation = to_device(prepared.validation, task=task, dtype=dtype, device=device)
-        raw_target = torch.from_numpy(prepared.validation.target)
-        if device.type != "mps":  # metrics need float64, which it lacks
-            raw_target = raw_target.to(device)
-        net = build_net(
-            [trial.model for trial in trials],
-            n_numbers=prepared.encoder.n_numbers,
-            cardinalities=prepared.encoder.cardinalities,
-            n_outputs=task.n_outputs,
+        module, batches, validation = _assemble(
+            trials, prepared, task, state=state, checkpoint=checkpoint, progress=progress, device=device
         )
-        draw_weights_(net, [stream_generator(trial.seed, Purpose.WEIGHTS) for trial in trials])
-        streams = Streams([trial.seed for trial in trials], device=device)
-        members = StackMembers(trials, task=task, target=raw_target)
-        batches = StreamBatches(train, streams=streams, batch_size=settings.batch_size)
-        module = StackModule(
-            net,
-            trials,
-            task=task,
-            members=members,
-            streams=streams,
-            validation=validation,
-            raw_target=raw_target,
-            steps_per_epoch=len(batches),
-            dtype=dtype,
-        )
-        with _interrupts_raised():
-            trainer.fit(module, batches, WholeBatches(validation, batch_size=VALIDATION_BATCH_ROWS))
-    return members.results
+        module.end(ended)
+        if module.n_training and n_epochs:
+            with _interrupts_raised(), closing(progress) if progress else nullcontext():
+                trainer.fit(module, batches, validation)
+        return module.state()
+
+
+def _assemble(
+    trials: Sequence[TrialConfig],
+    prepared: PreparedTable,
+    task: Task,
+    *,
+    state: StackState,
+    checkpoint: Checkpoint | None,
+    progress: Progress | None,
+    device: torch.device,
+) -> tuple[StackModule, StreamBatches, WholeBatches]:
+    """The stack as it was, and what it reads."""
+    members = [trials[place] for place in state.members]
+    settings = trials[0].trainer
+    dtype = torch.float64 if settings.precision == "64-true" else torch.float32
+    train = to_device(prepared.train, task=task, dtype=dtype, device=device)
+    validation = to_device(prepared.validation, task=task, dtype=dtype, device=device)
+    raw_target = torch.from_numpy(prepared.validation.target)
+    if device.type != "mps":  # metrics need float64, which it lacks
+        raw_target = raw_target.to(device)
+    streams = Streams([trial.seed for trial in members], device=device)
+    batches = StreamBatches(train, streams=streams, batch_size=settings.batch_size, first_epoch=state.epoch)
+    module = StackModule(
+        _net(members, prepared, task, state=state, dtype=dtype),
+        members,
+        task=task,
+        members=StackMembers(state, task=task, target=raw_target, device=device),
+        streams=streams,
+        validation=validation,
+        raw_target=raw_target,
+        steps_per_epoch=len(batches),
+        dtype=dtype,
+        start=state,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    return module, batches, WholeBatches(validation, batch_size=VALIDATION_BATCH_ROWS)
+
+
+def _net(
+    members: Sequence[TrialConfig], prepared: PreparedTable, task: Task, *, state: StackState, dtype: torch.dtype
+) -> StackedNet:
+    """The net of these members, with the weights of the state or, before the first epoch, with drawn ones."""
+    net = build_net(
+        [trial.model for trial in members],
+        n_numbers=prepared.encoder.n_numbers,
+        cardinalities=prepared.encoder.cardinalities,
+        n_outputs=task.n_outputs,
+    )
+    if state.epoch == 0:
+        draw_weights_(net, [stream_generator(trial.seed, Purpose.WEIGHTS) for trial in members])
+        return net.to(dtype)
+    net.to(dtype).load_state_dict(dict(state.weights))
+    return net
+
+
+def _last_epoch(trials: Sequence[TrialConfig], state: StackState, until_epoch: int | None) -> int:
+    longest = max((trials[place].trainer.max_epochs for place in state.members), default=state.epoch)
+    return longest if until_epoch is None else min(longest, until_epoch)
 
 
 def _check_one_architecture(trials: Sequence[TrialConfig]) -> None:

@@ -3,21 +3,22 @@
 Plain bookkeeping between epochs. Not here: the step (`module`), and taking members out of the net (`module`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pipelines.config.schema import MetricName, TrialConfig
+from pipelines.config.schema import MetricName
 from pipelines.stack.layers import member_weights
 from pipelines.tasks.metrics import score, score_members
 from pipelines.tasks.task import Task
 from pipelines.training.divergence import describe_divergence
 from pipelines.training.result import MemberResult
-from pipelines.training.stopping import start_stopping
+from pipelines.training.state import StackState
 
 
 @dataclass(frozen=True)
@@ -39,28 +40,42 @@ class StackMembers:
     """Bookkeeping for the members that are in a stack, by their place in it.
 
     Args:
-        trials: one a member, in the order of the stack.
+        state: where training goes on from.
         task: how members are scored.
         target: of the validation part: raw units, or class codes.
+        device: of the stack.
     """
 
-    def __init__(self, trials: Sequence[TrialConfig], *, task: Task, target: Tensor) -> None:
+    def __init__(self, state: StackState, *, task: Task, target: Tensor, device: torch.device) -> None:
         self._task = task
         self._target = target
-        self._trial_of_place = np.arange(len(trials))
-        self._stopping = start_stopping(
-            [trial.stopping for trial in trials], max_epochs=[trial.trainer.max_epochs for trial in trials]
-        )
-        self._curves: list[dict[str, list[float]]] = [{} for _ in trials]
-        self._best_weights: dict[str, Tensor] = {}
-        self._best_predictions = torch.empty(0)
-        self._results: dict[int, MemberResult] = {}
-        self.training = np.ones(len(trials), dtype=bool)  # by place: still to be trained
+        self._trial_of_place = np.array(state.members, dtype=np.int64)
+        self._stopping = state.stopping
+        self._curves = [{name: list(values) for name, values in curves.items()} for curves in state.curves]
+        self._best_weights = {name: weights.to(device) for name, weights in state.best_weights.items()}
+        self._best_predictions = state.best_predictions.to(device)
+        self._results = dict(state.results)
+        self.training = np.ones(len(state.members), dtype=bool)  # by place: still to be trained
 
-    @property
-    def results(self) -> list[MemberResult]:
-        """What every trial left, in the order given; complete once no member trains."""
-        return [self._results[trial] for trial in range(len(self._curves))]
+    def state(self, epoch: int, *, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> StackState:
+        """The stack after `epoch` epochs; members that have ended must have left it (`take_`).
+
+        Args:
+            epoch: how many are done.
+            weights: of the members, as they are now.
+            optimizer: the plain state of theirs.
+        """
+        return StackState(
+            epoch=epoch,
+            members=tuple(self._trial_of_place.tolist()),
+            curves=tuple({name: list(values) for name, values in curves.items()} for curves in self._curves),
+            results=dict(self._results),
+            stopping=self._stopping.take(np.arange(len(self._trial_of_place))),
+            weights=_on_cpu(weights),
+            optimizer=_on_cpu(optimizer),
+            best_weights=_on_cpu(self._best_weights),
+            best_predictions=_on_cpu(self._best_predictions),
+        )
 
     def observe(self, report: EpochReport, weights: Mapping[str, Tensor]) -> None:
         """Take in an epoch: keep the weights of members that improved, end those that stop or diverge.
@@ -82,6 +97,12 @@ class StackMembers:
             self._end(place, failure=self._why(place), metrics={})
         self._finish(np.flatnonzero(self.training & stopped & ~diverged))
         self.training &= ~(diverged | stopped)
+
+    def end(self, trials: Collection[int]) -> None:
+        """End these trials now, with the best that they had: others were better."""
+        places = np.flatnonzero(np.isin(self._trial_of_place, list(trials)) & self.training)
+        self._finish(places)
+        self.training[places] = False
 
     def take_(self, members: np.ndarray) -> None:
         """Forget all places but these; what they left is kept."""
@@ -130,3 +151,14 @@ class StackMembers:
             metrics=metrics,
             predictions=np.empty((0, 0)) if failed else self._best_predictions[place].cpu().numpy(),
         )
+
+
+def _on_cpu(value: Any) -> Any:
+    """Copies of all tensors inside, on the CPU: training goes on in those it has."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {name: _on_cpu(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_on_cpu(inner) for inner in value]
+    return value

@@ -3,7 +3,7 @@
 What an epoch means for each member is in `members`; putting a stack together is in `fit`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pytorch_lightning as pl
@@ -20,7 +20,10 @@ from pipelines.tasks.losses import member_loss
 from pipelines.tasks.metrics import score_members
 from pipelines.tasks.task import Task
 from pipelines.training.batches import Batch, DeviceRows
+from pipelines.training.checkpoint import Checkpoint
 from pipelines.training.members import EpochReport, StackMembers
+from pipelines.training.progress import Progress
+from pipelines.training.state import StackState
 
 
 class StackModule(pl.LightningModule):
@@ -36,6 +39,9 @@ class StackModule(pl.LightningModule):
         raw_target: theirs, in raw units or class codes, where metrics are computed.
         steps_per_epoch: batches in an epoch.
         dtype: of parameters and of dropout's noise.
+        start: the state that `net` and `members` were made of.
+        checkpoint: written after epochs, when it is due.
+        progress: told of every epoch.
     """
 
     def __init__(
@@ -50,6 +56,9 @@ class StackModule(pl.LightningModule):
         raw_target: Tensor,
         steps_per_epoch: int,
         dtype: torch.dtype,
+        start: StackState,
+        checkpoint: Checkpoint | None,
+        progress: Progress | None,
     ) -> None:
         super().__init__()
         self.net = net
@@ -60,6 +69,11 @@ class StackModule(pl.LightningModule):
         self._validation = validation
         self._raw_target = raw_target
         self._steps_per_epoch = steps_per_epoch
+        self._start = start
+        self._checkpoint = checkpoint
+        self._progress = progress
+        self._epochs = start.epoch  # done
+        self._stack_optimizer: StackOptimizer | None = None
         self._noise = DropoutNoise(streams, dtype=dtype)
         self._loss_sum = torch.zeros(0)
         self._n_rows = 0
@@ -73,11 +87,16 @@ class StackModule(pl.LightningModule):
         ]
         optimizers = [trial.optimizer for trial in self._trials]
         parameters = list(self.net.parameters())
-        return StackOptimizer(parameters, optimizers, schedules=schedules, decayed=is_decayed(self.net))
+        optimizer = StackOptimizer(parameters, optimizers, schedules=schedules, decayed=is_decayed(self.net))
+        if self._start.epoch:
+            optimizer.load_state_dict(dict(self._start.optimizer))
+        self._stack_optimizer = optimizer
+        self._drop_ended()  # whom the caller ended before this first step
+        return optimizer
 
     def on_train_epoch_start(self) -> None:
         """Begin the epoch's dropout noise and its mean loss."""
-        self._noise.start_epoch(self.current_epoch)
+        self._noise.start_epoch(self._epochs)
         self._loss_sum = self._validation.numbers.new_zeros(len(self._members.training))
         self._n_rows = 0
 
@@ -95,39 +114,61 @@ class StackModule(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Tell the bookkeeping; drop members from memory once half the stack has ended."""
-        self._members.observe(self._report(), dict(self.net.named_parameters()))
-        n_training = self._members.training.sum()
-        if n_training == 0:
+        report = self._report()
+        self._epochs += 1
+        self._members.observe(report, dict(self.net.named_parameters()))
+        if self._progress is not None:
+            values = report.values[f"validation/{self._task.metric}"]
+            self._progress.epoch_ended(
+                self._epochs, values=values[self._members.training], n_steps=self._steps_per_epoch
+            )
+        if self.n_training == 0:
             self.trainer.should_stop = True
-        elif 2 * n_training <= len(self._members.training):
+        elif 2 * self.n_training <= len(self._members.training):
             self._drop_ended()
+        if self._checkpoint is not None and self._checkpoint.is_due:
+            self._checkpoint.write(self.state())
+
+    @property
+    def n_training(self) -> int:
+        """How many members still train."""
+        return int(self._members.training.sum())
+
+    def end(self, trials: Collection[int]) -> None:
+        """End these trials before the first step."""
+        self._members.end(trials)
+
+    def state(self) -> StackState:
+        """The stack as it is between two epochs, without the members that have ended."""
+        self._drop_ended()
+        optimizer = self._stack_optimizer.state_dict() if self._stack_optimizer else {}
+        return self._members.state(self._epochs, weights=self.net.state_dict(), optimizer=optimizer)
 
     def _report(self) -> EpochReport:
         outputs = torch.cat(self._outputs, dim=1).to(self._validation.numbers.dtype)  # [K, N, O]
         self._outputs.clear()
         predictions = self._task.link(outputs)
         metric = self._task.metric
+        optimizer = self._stack_optimizer
+        if optimizer is None:
+            raise RuntimeError("Lightning configures optimizers before the first epoch.")
         values = {
             "train/loss": self._loss_sum / self._n_rows,
             "validation/loss": member_loss(self._task, outputs, self._validation.target[None]),
             f"validation/{metric}": score_members(self._task, predictions, self._raw_target, [metric])[metric],
-            "learning_rate": self._optimizer.current_learning_rates(),
+            "learning_rate": optimizer.current_learning_rates(),
         }
         # The one moment of an epoch at which the device is waited for.
         arrays = {name: tensor.cpu().numpy().astype(np.float64) for name, tensor in values.items()}
-        return EpochReport(self.current_epoch, arrays, predictions)
+        return EpochReport(self._epochs, arrays, predictions)
 
     def _drop_ended(self) -> None:
+        if self.n_training == len(self._members.training):
+            return
         places = np.flatnonzero(self._members.training)
         kept = torch.from_numpy(places)
         take_members_(self.net, kept)
-        self._optimizer.take_(kept)
         self._streams.take_(kept)
         self._members.take_(places)
-
-    @property
-    def _optimizer(self) -> StackOptimizer:
-        optimizer = self.trainer.optimizers[0]
-        if not isinstance(optimizer, StackOptimizer):
-            raise TypeError(f"A stack is trained by a StackOptimizer, got {type(optimizer).__name__}.")
-        return optimizer
+        if self._stack_optimizer is not None:
+            self._stack_optimizer.take_(kept)

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pipelines.config.schema import MetricName
@@ -30,3 +32,15 @@ class MemberResult:
     curves: Mapping[str, Sequence[float]]
     metrics: Mapping[MetricName, float]
     predictions: np.ndarray
+
+
+def result_to_plain(result: MemberResult) -> dict[str, Any]:
+    """A result as a dictionary of plain values and tensors, for a checkpoint."""
+    curves = {name: list(values) for name, values in result.curves.items()}
+    mappings = {"weights": dict(result.weights), "curves": curves, "metrics": dict(result.metrics)}
+    return vars(result) | mappings | {"predictions": torch.from_numpy(result.predictions)}
+
+
+def result_from_plain(plain: Mapping[str, Any]) -> MemberResult:
+    """Undo `result_to_plain`."""
+    return MemberResult(**{**plain, "predictions": plain["predictions"].numpy()})

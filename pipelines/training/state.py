@@ -1,0 +1,83 @@
+"""A stack between two epochs: everything that training goes on from, and its file.
+
+A state holds the members that still train, and what those that have ended left. It says nothing of the trials'
+configurations: whoever goes on brings them again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipelines.config.schema import TrialConfig
+from pipelines.training.result import MemberResult, result_from_plain, result_to_plain
+from pipelines.training.stopping import StoppingState, start_stopping
+
+
+@dataclass(frozen=True)
+class StackState:
+    """A stack after so many epochs. All tensors are on the CPU.
+
+    Attributes:
+        epoch: how many are done.
+        members: which trials still train, by their place in the list given to `train_stack`, in the stack's order.
+        curves: of every trial, name -> one value an epoch.
+        results: what ended trials left, by their place.
+        stopping: of `members`.
+        weights: of `members`, name -> [K, ...].
+        optimizer: state of theirs, plain.
+        best_weights: of each member's best epoch, name -> [K, ...].
+        best_predictions: theirs on the validation part, [K, N, P].
+    """
+
+    epoch: int
+    members: tuple[int, ...]
+    curves: tuple[dict[str, list[float]], ...]
+    results: Mapping[int, MemberResult]
+    stopping: StoppingState
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    optimizer: Mapping[str, Any] = field(default_factory=dict)
+    best_weights: Mapping[str, Tensor] = field(default_factory=dict)
+    best_predictions: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+def untrained(trials: Sequence[TrialConfig]) -> StackState:
+    """The state before the first epoch. Members are sorted by optimizer: each kind updates one slice of the stack."""
+    members = tuple(sorted(range(len(trials)), key=lambda place: trials[place].optimizer.kind))
+    stopping = start_stopping(
+        [trials[place].stopping for place in members],
+        max_epochs=[trials[place].trainer.max_epochs for place in members],
+    )
+    return StackState(epoch=0, members=members, curves=tuple({} for _ in trials), results={}, stopping=stopping)
+
+
+def save_state(path: Path, state: StackState, *, note: Mapping[str, Any]) -> None:
+    """Write a state whole or not at all.
+
+    Args:
+        path: of the file; replaced when it is there.
+        state: of the stack.
+        note: plain values of the caller's, which `load_state` gives back.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plain = vars(state) | {
+        "results": {place: result_to_plain(result) for place, result in state.results.items()},
+        "stopping": {name: torch.from_numpy(values) for name, values in vars(state.stopping).items()},
+    }
+    unfinished = path.with_suffix(".unfinished")
+    torch.save({"state": plain, "note": dict(note)}, unfinished)
+    unfinished.replace(path)
+
+
+def load_state(path: Path) -> tuple[StackState, dict[str, Any]]:
+    """Read a state and the note that it was saved with; no code is run from the file."""
+    saved = torch.load(path, weights_only=True)
+    plain = saved["state"]
+    state = plain | {
+        "results": {place: result_from_plain(result) for place, result in plain["results"].items()},
+        "stopping": StoppingState(**{name: values.numpy() for name, values in plain["stopping"].items()}),
+    }
+    return StackState(**state), saved["note"]
