@@ -16,6 +16,7 @@ from pathlib import Path
 from pipelines.config.schema import MetricName, TrackingConfig, TrialConfig
 from pipelines.config.scopes import without
 from pipelines.data.prepare import PreparedTable
+from pipelines.engines import Engine, open_engine
 from pipelines.export import Origin, publish_bundle, write_bundle
 from pipelines.selection.baselines import BaselineResult, run_baselines
 from pipelines.sweeps.finalists import Finalist, Finalists, choose_finalists, score_on_test, served_members
@@ -60,16 +61,17 @@ def run_sweep(trials: Sequence[TrialConfig], *, tell: Callable[[str], None] = pr
     """
     scores: list[float | None] = [None] * len(trials)
     registered = []
-    for places in _by_table(trials):
-        own = [trials[place] for place in places]
-        prepared, task = prepare(own[0].data, own[0].task)
-        tell(_describe(prepared, task))
-        with _recorder(own[0].tracking, experiment=prepared.table.name) as recorder:
-            outcomes, version = _sweep_table(own, prepared, task, recorder=recorder, tell=tell)
-        registered.append(version)
-        for place, outcome in zip(places, outcomes, strict=True):
-            if outcome.result.failure is None:
-                scores[place] = score(task.metric, outcome.result.metrics[task.metric])
+    with open_engine(trials[0].engine, trials[0].trainer) as engine:
+        for places in _by_table(trials):
+            own = [trials[place] for place in places]
+            prepared, task = prepare(own[0].data, own[0].task)
+            tell(_describe(prepared, task))
+            with _recorder(own[0].tracking, experiment=prepared.table.name) as recorder:
+                outcomes, version = _sweep_table(own, prepared, task, engine=engine, recorder=recorder, tell=tell)
+            registered.append(version)
+            for place, outcome in zip(places, outcomes, strict=True):
+                if outcome.result.failure is None:
+                    scores[place] = score(task.metric, outcome.result.metrics[task.metric])
     return SweepResult(scores, registered)
 
 
@@ -78,6 +80,7 @@ def _sweep_table(
     prepared: PreparedTable,
     task: Task,
     *,
+    engine: Engine,
     recorder: Recorder,
     tell: Callable[[str], None],
 ) -> tuple[list[TrialOutcome], RegisteredVersion]:
@@ -87,7 +90,9 @@ def _sweep_table(
 
     plan = plan_stacks(trials, prepared, task, budget_bytes=memory_budget_bytes(trials[0]))
     tell(str(plan))
-    outcomes = train_trials(trials, plan, prepared=prepared, task=task, recorder=recorder, tags=tags, tell=tell)
+    outcomes = train_trials(
+        trials, plan, engine=engine, prepared=prepared, task=task, recorder=recorder, tags=tags, tell=tell
+    )
 
     finalists = choose_finalists(outcomes, trials[0].ensemble, prepared=prepared, task=task)
     champion_run = _record_champion(finalists, outcomes, recorder=recorder, tags=tags)

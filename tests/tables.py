@@ -14,9 +14,9 @@ from pipelines.config.schema import (
     ConstantScheduleConfig,
     DataConfig,
     EarlyStoppingConfig,
-    EngineConfig,
     EnsembleConfig,
     LinearConfig,
+    LocalEngineConfig,
     MLPConfig,
     MomentumConfig,
     NesterovConfig,
@@ -116,7 +116,7 @@ def trial(**changes: Any) -> TrialConfig:
         "tracking": TrackingConfig(
             kind="sqlite", uri="sqlite:///unused.db", artifacts=None, experiment=None, bundles="unused"
         ),
-        "engine": EngineConfig(kind="local", memory_gb=None),
+        "engine": LocalEngineConfig(kind="local", memory_gb=None, devices=None),
     }
     return TrialConfig(**fields | changes)
 

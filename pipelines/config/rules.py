@@ -3,6 +3,7 @@
 A rule sees only fields that are right by themselves, so it may be missing some and then says nothing.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,12 +12,14 @@ from pipelines.config.schema import LOSSES_OF, METRICS_OF
 
 Values = Mapping[str, Any]  # dotted path -> value, e.g. "data.path"
 
+_DEVICE = re.compile(r"cpu|cuda:\d+")
+_ADDRESS = re.compile(r"[\w.-]+:\d+")
 _SCHEMES = {"sqlite": ("sqlite:///",), "server": ("http://", "https://")}
 
 
 def broken_rules(values: Values) -> Iterator[Mistake]:
     """Every rule that these values break."""
-    for rule in (_source, _columns, _parts, _loss_and_metric_of_kind, _metric_of_loss, _precision, _tracking):
+    for rule in (_source, _columns, _parts, _loss_and_metric_of_kind, _metric_of_loss, _precision, _tracking, _engine):
         yield from rule(values)
 
 
@@ -87,3 +90,16 @@ def _tracking(values: Values) -> Iterator[Mistake]:
         yield Mistake(
             assigned("tracking.uri", uri), f"tracking={kind} needs one that begins with {' or '.join(schemes)}"
         )
+
+
+def _engine(values: Values) -> Iterator[Mistake]:
+    devices, accelerator = values.get("engine.devices"), values.get("trainer.accelerator", "auto")
+    if devices is not None and not (devices and all(_DEVICE.fullmatch(device) for device in devices)):
+        yield Mistake(assigned("engine.devices", devices), "each must be cpu or a GPU, e.g. engine.devices=[cuda:0]")
+    elif accelerator != "auto" and any(device.split(":")[0] != accelerator for device in devices or ()):
+        yield Mistake(assigned("engine.devices", devices), f"trainer.accelerator is {accelerator!r}; leave it auto")
+    address, gpus = values.get("engine.address"), values.get("engine.gpus_per_stack", 0)
+    if address is not None and not _ADDRESS.fullmatch(address):
+        yield Mistake(assigned("engine.address", address), "must be host:port, as `ray start --head` prints it")
+    if gpus > 1 and gpus != int(gpus):
+        yield Mistake(assigned("engine.gpus_per_stack", gpus), "must be whole above 1; Ray shares one GPU, not several")

@@ -1,16 +1,44 @@
-"""The engine of this process: one stack after the other."""
+"""The engine of this machine: this process, or one process a device."""
 
 from collections.abc import Iterator, Sequence
 
-from pipelines.config.schema import TrialConfig
+import torch
+
+from pipelines.config.schema import LocalEngineConfig, TrainerConfig
 from pipelines.data.prepare import PreparedTable
+from pipelines.engines.engine import Engine
+from pipelines.engines.job import DoneJob, StackJob, run_job
+from pipelines.engines.processes import WorkerProcesses
+from pipelines.errors import UserError
 from pipelines.tasks.task import Task
-from pipelines.training import MemberResult, fit
+from pipelines.training import check_accelerator
 
 
-def run_stacks(
-    stacks: Sequence[Sequence[TrialConfig]], prepared: PreparedTable, task: Task
-) -> Iterator[list[MemberResult]]:
-    """Train stacks in the order given; yield each stack's results as soon as it has ended."""
-    for trials in stacks:
-        yield fit(trials, prepared, task)
+class ThisProcess:
+    """Trains one stack after the other."""
+
+    n_places = 1
+
+    def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
+        for job in jobs:
+            yield run_job(job, prepared, task)
+
+
+def local_engine(config: LocalEngineConfig, trainer: TrainerConfig) -> Engine:
+    """Stay in this process unless devices are named or there are several GPUs.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    check_accelerator(trainer.accelerator)
+    n_gpus = torch.cuda.device_count()
+    if config.devices is None:
+        if trainer.accelerator == "cpu" or n_gpus <= 1:
+            return ThisProcess()
+        return WorkerProcesses([f"cuda:{index}" for index in range(n_gpus)])
+    for device in config.devices:
+        if device != "cpu" and int(device.removeprefix("cuda:")) >= n_gpus:
+            raise UserError(
+                f"engine.devices names {device}, but torch sees {n_gpus} GPUs here, the first of them cuda:0."
+            )
+    return WorkerProcesses(config.devices)

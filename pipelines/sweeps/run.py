@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipelines.config.schema import TrialConfig
 from pipelines.data.prepare import PreparedTable
-from pipelines.engines import run_stacks
+from pipelines.engines import Engine, StackJob
 from pipelines.sweeps.plan import Plan
 from pipelines.sweeps.records import Period, swept_names, trial_name, trial_record
 from pipelines.tasks.task import Task
@@ -36,6 +36,7 @@ def train_trials(
     trials: Sequence[TrialConfig],
     plan: Plan,
     *,
+    engine: Engine,
     prepared: PreparedTable,
     task: Task,
     recorder: Recorder,
@@ -47,6 +48,7 @@ def train_trials(
     Args:
         trials: on one table.
         plan: of these trials.
+        engine: trains its stacks.
         prepared: the table.
         task: what is predicted.
         recorder: gets one run a trial.
@@ -59,18 +61,18 @@ def train_trials(
     swept = swept_names(trials)
     results: dict[int, MemberResult] = {}
     run_ids: dict[int, tuple[Future[list[str]], int]] = {}
-    started = time.time()
-    stacks = [[trials[index] for index in stack.trials] for stack in plan.stacks]
-    for place, members in enumerate(run_stacks(stacks, prepared, task)):
-        indices = plan.stacks[place].trials
-        period = Period(started, time.time())
+    jobs = [StackJob(place, [trials[index] for index in stack.trials]) for place, stack in enumerate(plan.stacks)]
+    for done in engine.run(jobs, prepared, task):
+        indices = plan.stacks[done.number].trials
+        members = [done.state.results[place] for place in range(len(indices))]
+        now = time.time()
         records = [
             trial_record(
                 trials[index],
                 result,
                 swept=swept,
-                tags={**tags, "stack": str(place), "member": str(member)},
-                period=period,
+                tags={**tags, "stack": str(done.number), "member": str(member)},
+                period=Period(now - done.seconds, now),
                 prepared=prepared,
                 task=task,
             )
@@ -79,8 +81,7 @@ def train_trials(
         written = recorder.record(records)
         for member, (index, result) in enumerate(zip(indices, members, strict=True)):
             results[index], run_ids[index] = result, (written, member)
-        tell(_stack_line(place, members, seconds=period.ended - period.started))
-        started = period.ended
+        tell(_stack_line(done.number, members, seconds=done.seconds))
     return [
         TrialOutcome(trial, trial_name(trial, swept), results[index], run_ids[index][0].result()[run_ids[index][1]])
         for index, trial in enumerate(trials)
@@ -90,6 +91,6 @@ def train_trials(
 def _stack_line(place: int, members: Sequence[MemberResult], *, seconds: float) -> str:
     epochs = sorted({member.epochs for member in members})
     spread = f"{epochs[0]} to {epochs[-1]} epochs" if len(epochs) > 1 else f"{epochs[0]} epochs"
-    failed = sum(member.failure is not None for member in members)
-    diverged = f", {failed} diverged" if failed else ""
-    return f"  stack {place}: trained for {spread}{diverged} in {seconds:.1f} s"
+    n_failed = sum(member.failure is not None for member in members)
+    failed = f", {n_failed} failed" if n_failed else ""
+    return f"  stack {place}: trained for {spread}{failed} in {seconds:.1f} s"

@@ -1,6 +1,7 @@
 """Training a stack in Lightning. The doors are `fit`, to the end, and `train_stack`, from one epoch to another."""
 
 from pipelines.training.checkpoint import Checkpoint
+from pipelines.training.device import check_accelerator
 from pipelines.training.fit import fit, train_stack
 from pipelines.training.progress import Progress, ProgressLine
 from pipelines.training.result import MemberResult
@@ -12,6 +13,7 @@ __all__ = [
     "Progress",
     "ProgressLine",
     "StackState",
+    "check_accelerator",
     "fit",
     "load_state",
     "save_state",

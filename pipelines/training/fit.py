@@ -21,6 +21,7 @@ from pipelines.stack.randomness import Purpose, Streams, stream_generator
 from pipelines.tasks.task import Task
 from pipelines.training.batches import StreamBatches, WholeBatches, to_device
 from pipelines.training.checkpoint import Checkpoint
+from pipelines.training.device import check_accelerator
 from pipelines.training.members import StackMembers
 from pipelines.training.module import StackModule
 from pipelines.training.progress import Progress
@@ -43,6 +44,7 @@ def fit(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task) -> l
 
     Raises:
         ValueError: there are no trials, or they are not of one architecture.
+        UserError: the accelerator is not there.
     """
     state = train_stack(trials, prepared, task)
     return [state.results[place] for place in range(len(trials))]
@@ -76,8 +78,10 @@ def train_stack(
 
     Raises:
         ValueError: there are no trials, they are not of one architecture, or `until_epoch` is past already.
+        UserError: the accelerator is not there.
     """
     _check_one_architecture(trials)
+    check_accelerator(trials[0].trainer.accelerator)
     state = state or untrained(trials)
     if until_epoch is not None and until_epoch <= state.epoch:
         raise ValueError(f"The stack has trained {state.epoch} epochs already, got until_epoch={until_epoch}.")

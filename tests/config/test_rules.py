@@ -77,6 +77,26 @@ TABLE = {"data.source": "table", "data.path": "a.csv", "data.target": "y"}
             {"tracking.kind": "server", "tracking.uri": "localhost:5000"},
             ["tracking.uri = 'localhost:5000': tracking=server needs one that begins with http:// or https://"],
         ),
+        (
+            {"engine.devices": ("gpu",)},
+            ["engine.devices = ['gpu']: each must be cpu or a GPU, e.g. engine.devices=[cuda:0]"],
+        ),
+        (
+            {"engine.devices": (), "trainer.accelerator": "cpu"},
+            ["engine.devices = []: each must be cpu or a GPU, e.g. engine.devices=[cuda:0]"],
+        ),
+        (
+            {"engine.devices": ("cuda:0",), "trainer.accelerator": "cpu"},
+            ["engine.devices = ['cuda:0']: trainer.accelerator is 'cpu'; leave it auto"],
+        ),
+        (
+            {"engine.address": "ray://head"},
+            ["engine.address = 'ray://head': must be host:port, as `ray start --head` prints it"],
+        ),
+        (
+            {"engine.gpus_per_stack": 1.5},
+            ["engine.gpus_per_stack = 1.5: must be whole above 1; Ray shares one GPU, not several"],
+        ),
     ],
 )
 def test_a_broken_rule_is_told(values, lines):
@@ -96,6 +116,9 @@ def test_a_broken_rule_is_told(values, lines):
         {"task.kind": "auto", "task.loss": "huber"},
         {"task.loss": "huber", "task.metric": "accuracy"},
         {"trainer.accelerator": "auto", "trainer.precision": "64-true"},
+        {"engine.devices": ("cuda:0", "cuda:1"), "trainer.accelerator": "cuda"},
+        {"engine.devices": ("cpu", "cpu")},
+        {"engine.address": "10.0.0.1:6379", "engine.gpus_per_stack": 0.5},
         {"tracking.uri": "anything"},
         {"tracking.kind": "server", "tracking.uri": "https://mlflow.example"},
     ],

@@ -102,7 +102,7 @@ def test_what_a_configuration_may_leave_out_is_none(right):
         ),
         (
             {"engine__memory": 2},
-            "engine.memory: no such field of engine; did you mean engine.memory_gb? (has: memory_gb)",
+            "engine.memory: no such field of engine=local; did you mean engine.memory_gb? (has: memory_gb, devices)",
         ),
         (
             {"model__depth": 2},

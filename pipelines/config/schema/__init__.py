@@ -6,6 +6,11 @@ entry points ever sees Hydra's objects.
 """
 
 from pipelines.config.schema.data import BuiltinName as BuiltinName, DataConfig as DataConfig
+from pipelines.config.schema.engine import (
+    EngineConfig as EngineConfig,
+    LocalEngineConfig as LocalEngineConfig,
+    RayEngineConfig as RayEngineConfig,
+)
 from pipelines.config.schema.model import (
     Activation as Activation,
     LinearConfig as LinearConfig,
@@ -36,12 +41,12 @@ from pipelines.config.schema.ranges import (
     Positive as Positive,
     Rate as Rate,
     Seed as Seed,
+    Times as Times,
     WholeNumber as WholeNumber,
     per_member as per_member,
     per_sweep as per_sweep,
 )
 from pipelines.config.schema.running import (
-    EngineConfig as EngineConfig,
     EnsembleConfig as EnsembleConfig,
     TrackingConfig as TrackingConfig,
     TrainerConfig as TrainerConfig,

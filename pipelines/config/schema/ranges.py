@@ -17,6 +17,7 @@ Factor = Annotated[Number, Gt(0), Le(1)]
 Divisor = Annotated[Number, Ge(1)]
 Rate = Annotated[Number, Ge(0), Lt(1)]  # zero switches it off
 Count = Annotated[WholeNumber, Ge(1)]
+Times = Annotated[WholeNumber, Ge(0)]
 Seed = Annotated[WholeNumber, Ge(0)]
 
 

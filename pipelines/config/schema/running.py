@@ -1,9 +1,9 @@
-"""How and where trials run, and where they are recorded: what belongs to the machine and the command."""
+"""How trials train, and where they are recorded: what belongs to the machine and the command."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.config.schema.ranges import Count, Group, Positive, per_member
+from pipelines.config.schema.ranges import Count, Group, per_member
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +33,3 @@ class TrackingConfig(Group):
     artifacts: str | None  # folder of the artifacts; None: the server decides
     experiment: str | None  # None: the table's name
     bundles: str  # folder from which `python -m serving` answers
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineConfig(Group):
-    """Where stacks run and how large they may grow."""
-
-    kind: Literal["local"]
-    memory_gb: Positive | None  # budget of one stack; None: half of what the device has free

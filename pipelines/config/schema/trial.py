@@ -6,10 +6,11 @@ from typing import Annotated
 from pydantic import Discriminator
 
 from pipelines.config.schema.data import DataConfig
+from pipelines.config.schema.engine import EngineConfig
 from pipelines.config.schema.model import ModelConfig
 from pipelines.config.schema.optimizer import OptimizerConfig
 from pipelines.config.schema.ranges import Group, Seed, per_member, per_sweep
-from pipelines.config.schema.running import EngineConfig, EnsembleConfig, TrackingConfig, TrainerConfig
+from pipelines.config.schema.running import EnsembleConfig, TrackingConfig, TrainerConfig
 from pipelines.config.schema.schedule import ScheduleConfig
 from pipelines.config.schema.stopping import StoppingConfig
 from pipelines.config.schema.task import TaskConfig
@@ -29,4 +30,4 @@ class TrialConfig(Group):
     seed: Seed = per_member()
     ensemble: EnsembleConfig = per_sweep()
     tracking: TrackingConfig = per_sweep()
-    engine: EngineConfig = per_sweep()
+    engine: Annotated[EngineConfig, Discriminator("kind")] = per_sweep()

@@ -1,0 +1,180 @@
+"""One worker process a device: each takes the next stack when its last one has ended.
+
+Plain processes and pipes: a pool of the standard library gives up all of its stacks when one process dies.
+"""
+
+import multiprocessing
+import os
+import pickle
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+import torch
+
+from pipelines.data.prepare import PreparedTable
+from pipelines.engines.engine import lost_job
+from pipelines.engines.job import DoneJob, StackJob, run_job
+from pipelines.tasks.task import Task
+
+ATTEMPTS = 2  # a process may die by chance once; a second time it is the stack's own doing
+SECONDS_TO_END = 5.0
+
+
+@dataclass
+class _Worker:
+    """A process on its device, and the place of the job that it does."""
+
+    device: str
+    process: BaseProcess
+    connection: Connection
+    place: int | None = None
+
+    def end(self) -> None:
+        """Stop it, whatever it does."""
+        self.process.terminate()
+        self.process.join(SECONDS_TO_END)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.connection.close()
+
+
+@dataclass
+class _Queue:
+    """Places of jobs that wait, and how often each has been begun."""
+
+    waiting: deque[int]
+    begun: dict[int, int] = field(default_factory=dict)
+
+    def next_place(self) -> int:
+        place = self.waiting.popleft()
+        self.begun[place] = self.begun.get(place, 0) + 1
+        return place
+
+
+class WorkerProcesses:
+    """Trains as many stacks side by side as there are devices.
+
+    Args:
+        devices: `cpu` or `cuda:N`, a process each; processes on the CPU divide its cores.
+    """
+
+    def __init__(self, devices: Sequence[str]) -> None:
+        self._devices = devices
+
+    @property
+    def n_places(self) -> int:
+        return len(self._devices)
+
+    def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
+        queue = _Queue(deque(range(len(jobs))))
+        workers: list[_Worker] = []
+        try:
+            workers += [self._start(device, prepared, task) for device in self._devices[: len(jobs)]]
+            while queue.waiting or any(worker.place is not None for worker in workers):
+                _give_work(workers, queue, jobs)
+                for worker in _ready(workers):
+                    ended = _receive(worker)
+                    if ended is None:
+                        worker.end()
+                        workers[workers.index(worker)] = self._start(worker.device, prepared, task)
+                        ended = _begin_again_or_give_up(worker, queue, jobs)
+                    if ended is not None:
+                        yield ended
+        finally:
+            for worker in workers:
+                worker.end()
+
+    def _start(self, device: str, prepared: PreparedTable, task: Task) -> _Worker:
+        context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
+        ours, theirs = context.Pipe()
+        n_threads = max(1, (os.cpu_count() or 1) // len(self._devices))
+        process = context.Process(target=_work, args=(theirs, device, n_threads, prepared, task), daemon=True)
+        process.start()
+        theirs.close()  # so that the death of the process closes the pipe
+        return _Worker(device, process, ours)
+
+
+def _begin_again_or_give_up(dead: _Worker, queue: _Queue, jobs: Sequence[StackJob]) -> DoneJob | None:
+    """The stack of a dead worker goes back to the front, or ends as lost when it has had its attempts."""
+    place = dead.place
+    if place is None:
+        return None
+    if queue.begun[place] < ATTEMPTS:
+        queue.waiting.appendleft(place)
+        return None
+    reason = (
+        f"The process that trained this stack on {dead.device} died {ATTEMPTS} times "
+        f"(exit code {dead.process.exitcode}). Out of memory is the common cause: try a smaller engine.memory_gb."
+    )
+    return lost_job(jobs[place], reason=reason)
+
+
+def _give_work(workers: Sequence[_Worker], queue: _Queue, jobs: Sequence[StackJob]) -> None:
+    for worker in workers:
+        if worker.place is None and queue.waiting:
+            worker.place = queue.next_place()
+            try:
+                worker.connection.send(replace(jobs[worker.place], shows_progress=False))  # lines would mix
+            except BrokenPipeError:
+                continue  # it is dead; `_ready` reports that
+
+
+def _ready(workers: Sequence[_Worker]) -> list[_Worker]:
+    """Wait until a busy worker has an answer, or has died."""
+    busy = [worker for worker in workers if worker.place is not None]
+    ready = wait([worker.connection for worker in busy])
+    return [worker for worker in busy if worker.connection in ready]
+
+
+def _receive(worker: _Worker) -> DoneJob | None:
+    """The stack that has ended, or None when the worker has died.
+
+    Raises:
+        Exception: the one that the stack raised over there.
+    """
+    try:
+        answer = pickle.loads(worker.connection.recv_bytes())  # noqa: S301  our own process wrote it
+    except (EOFError, ConnectionResetError):
+        return None
+    if isinstance(answer, BaseException):
+        raise answer
+    worker.place = None
+    if not isinstance(answer, DoneJob):
+        raise TypeError(f"A worker answers with a stack that has ended, got {type(answer).__name__}.")
+    return answer
+
+
+def _work(connection: Connection, device: str, n_threads: int, prepared: PreparedTable, task: Task) -> None:
+    """What a worker process does: train what it is sent until the other end of the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one ends the others
+    _settle_on(device, n_threads)
+    while True:
+        try:
+            job = connection.recv()
+        except EOFError:
+            return
+        # Pickled here: the connection's own way would hand over tensors as open files of shared memory.
+        connection.send_bytes(_answer(job, prepared, task))
+
+
+def _answer(job: StackJob, prepared: PreparedTable, task: Task) -> bytes:
+    try:
+        return pickle.dumps(run_job(job, prepared, task))
+    except Exception as error:  # noqa: BLE001  it is raised again in the process that asked
+        return pickle.dumps(error)
+
+
+def _settle_on(device: str, n_threads: int) -> None:
+    """Let this process see one device alone, before CUDA starts in it."""
+    if device == "cpu":
+        torch.set_num_threads(n_threads)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        return
+    index = int(device.removeprefix("cuda:"))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[index] if visible else str(index)

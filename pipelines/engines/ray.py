@@ -1,0 +1,130 @@
+"""The engine of a Ray cluster: one plain task a stack, the table in the object store once.
+
+The command's own process alone plans, records and selects; nodes only train.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from types import ModuleType
+
+import torch
+
+from pipelines.config.schema import RayEngineConfig
+from pipelines.data.prepare import PreparedTable
+from pipelines.engines.engine import Engine, lost_job
+from pipelines.engines.job import DoneJob, StackJob, run_job
+from pipelines.errors import UserError
+from pipelines.tasks.task import Task
+from pipelines.training import save_state
+
+SECONDS_TO_ANSWER = 5.0
+
+
+@contextmanager
+def ray_engine(config: RayEngineConfig) -> Iterator[Engine]:
+    """Connect to the cluster, or start one on this machine; disconnect, or end it, at the end.
+
+    Raises:
+        UserError: Ray is not installed, the address does not answer, or no node has what a stack is to get.
+    """
+    ray = _ray()
+    own = {} if config.address else {"include_dashboard": False}
+    if config.address is not None:
+        _check_answers(config.address)
+    try:
+        ray.init(address=config.address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
+        yield RayTasks(ray, config, n_places=_count_places(ray.cluster_resources(), config))
+    finally:
+        ray.shutdown()
+
+
+class RayTasks:
+    """Trains as many stacks side by side as the cluster has room for.
+
+    Args:
+        ray: the module, connected.
+        config: what a stack gets.
+        n_places: how many stacks that makes.
+    """
+
+    def __init__(self, ray: ModuleType, config: RayEngineConfig, *, n_places: int) -> None:
+        self._ray = ray
+        self._config = config
+        self.n_places = n_places
+
+    def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
+        ray, config = self._ray, self._config
+        train = ray.remote(_train).options(
+            num_cpus=config.cpus_per_stack, num_gpus=config.gpus_per_stack, max_retries=config.retries
+        )
+        table = ray.put((prepared, task))
+        n_threads = config.cpus_per_stack
+        pending = {train.remote(_without_files(job), table, n_threads): job for job in jobs}
+        while pending:
+            (ended,), _ = ray.wait(list(pending), num_returns=1)
+            yield self._collect(ended, pending.pop(ended))
+
+    def _collect(self, reference: object, job: StackJob) -> DoneJob:
+        errors = self._ray.exceptions
+        try:
+            done: DoneJob = self._ray.get(reference)
+        except errors.RayTaskError as error:  # raised by the stack itself: shown as if it had been raised here
+            raise error.cause if isinstance(error.cause, Exception) else error from None
+        except errors.RayError as error:
+            first_line = str(error).strip().splitlines()[0]
+            reason = f"Lost on the cluster after {self._config.retries} retries: {type(error).__name__}: {first_line}"
+            return lost_job(job, reason=reason)
+        if job.keeping is not None:
+            save_state(job.keeping.path, done.state, note=job.keeping.note)
+        return done
+
+
+def _without_files(job: StackJob) -> StackJob:
+    """A node has neither our folder nor our terminal: a stack is kept here, when it is done."""
+    return replace(job, keeping=None, shows_progress=False)
+
+
+def _train(job: StackJob, table: tuple[PreparedTable, Task], n_threads: int) -> DoneJob:
+    """The task, on some node."""
+    torch.set_num_threads(n_threads)
+    return run_job(job, *table)
+
+
+def _ray() -> ModuleType:
+    """The module, told to send nothing home and to leave no token that a later `ray start` would trip over."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    try:
+        import ray  # noqa: PLC0415  an extra that few install
+    except ImportError as error:
+        raise UserError("engine=ray needs Ray, which is not installed: pip install 'sweepstack[ray]'") from error
+    module: ModuleType = ray
+    return module
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself would wait for minutes, and then end the process."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        raise UserError(
+            f"engine.address={address} does not answer ({error}). Start the cluster with "
+            f"`ray start --head --port={port}`, or use engine.address=null for one on this machine."
+        ) from error
+
+
+def _count_places(resources: dict[str, float], config: RayEngineConfig) -> int:
+    asked = {"CPU": config.cpus_per_stack, "GPU": config.gpus_per_stack}
+    has = {name: resources.get(name, 0.0) for name in asked}
+    n_places = min(int(has[name] / amount) for name, amount in asked.items() if amount > 0)
+    if n_places == 0:
+        raise UserError(
+            f"The cluster has {has['CPU']:g} CPUs and {has['GPU']:g} GPUs, less than a stack is to get: "
+            f"engine.cpus_per_stack={config.cpus_per_stack}, engine.gpus_per_stack={config.gpus_per_stack:g}."
+        )
+    return n_places

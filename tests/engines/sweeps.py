@@ -1,0 +1,74 @@
+"""Stacks to run on every engine, and what equal results are."""
+
+import os
+import signal
+from collections.abc import Sequence
+
+import torch
+
+from pipelines.config.schema import TrialConfig
+from pipelines.engines import Engine, StackJob
+from pipelines.engines.local import ThisProcess
+from pipelines.training import MemberResult, StackState
+from tests.tables import mlp, small_table, trial
+
+STACKS = [
+    [trial(seed=seed, model=mlp(hidden, dropout=0.2), max_epochs=epochs) for seed in (0, 1)]
+    for hidden, epochs in [((6, 5), 6), ((4,), 2), ((3,), 4), ((7,), 3)]
+]
+
+
+def run_on(engine: Engine, stacks=STACKS) -> list[Sequence[MemberResult]]:
+    """The members of every stack, in the order of the stacks; each must come exactly once."""
+    prepared, task = small_table()
+    return in_order(engine.run(jobs_of(stacks), prepared, task), len(stacks))
+
+
+def jobs_of(stacks) -> list[StackJob]:
+    """Each stack to its end."""
+    return [StackJob(number, trials) for number, trials in enumerate(stacks)]
+
+
+def in_order(ended, n_stacks: int) -> list[Sequence[MemberResult]]:
+    """Results by the number of their stack."""
+    states: dict[int, StackState] = {}
+    for done in ended:
+        assert done.number not in states, "a stack must end once"
+        assert not done.state.members, "every member must have ended"
+        states[done.number] = done.state
+    return [
+        [states[number].results[place] for place in range(len(states[number].results))] for number in range(n_stacks)
+    ]
+
+
+def run_here(stacks=STACKS) -> list[Sequence[MemberResult]]:
+    return run_on(ThisProcess(), stacks)
+
+
+def assert_bit_equal(results, expected) -> None:
+    assert len(results) == len(expected)
+    for members, expected_members in zip(results, expected, strict=True):
+        assert len(members) == len(expected_members)
+        for member, other in zip(members, expected_members, strict=True):
+            assert member.failure is None
+            assert member.curves == other.curves
+            assert member.metrics == other.metrics
+            assert member.weights.keys() == other.weights.keys()
+            assert all(torch.equal(member.weights[name], other.weights[name]) for name in other.weights)
+            assert (member.predictions == other.predictions).all()
+
+
+class KillsItsProcess(TrialConfig):
+    """A trial that ends the process it comes to, as the system does when memory is short."""
+
+    def __reduce__(self):
+        return _kill_this_process, ()
+
+
+def _kill_this_process():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def deadly_trial() -> TrialConfig:
+    """A trial that no process survives."""
+    return KillsItsProcess(**vars(trial()))

@@ -1,0 +1,86 @@
+"""engine=local: in this process, or in one process a device, with the same numbers."""
+
+import multiprocessing
+
+import pytest
+import torch
+
+from pipelines.config.schema import LocalEngineConfig, TrainerConfig
+from pipelines.engines import open_engine
+from pipelines.engines.local import ThisProcess, local_engine
+from pipelines.engines.processes import WorkerProcesses
+from pipelines.errors import UserError
+from tests.engines.sweeps import STACKS, assert_bit_equal, deadly_trial, in_order, jobs_of, run_here, run_on
+from tests.tables import small_table, trial
+
+TRAINER = TrainerConfig(max_epochs=1, batch_size=8, accelerator="auto", precision="32-true")
+
+
+def local(*devices: str) -> LocalEngineConfig:
+    return LocalEngineConfig(kind="local", memory_gb=None, devices=devices or None)
+
+
+def test_this_process_trains_stacks_in_their_order():
+    prepared, task = small_table()
+    assert [done.number for done in ThisProcess().run(jobs_of(STACKS), prepared, task)] == [0, 1, 2, 3]
+
+
+def test_without_several_gpus_stacks_stay_in_this_process(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with open_engine(local(), TRAINER) as engine:
+        assert isinstance(engine, ThisProcess)
+
+
+def test_every_gpu_of_several_gets_a_process(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert local_engine(local(), TRAINER).n_places == 3
+
+
+def test_a_gpu_that_is_not_there_is_refused():
+    with pytest.raises(UserError, match=r"engine.devices names cuda:7, but torch sees \d+ GPUs here"):
+        local_engine(local("cuda:7"), TRAINER)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_without_a_gpu_is_refused_in_one_line():
+    trainer = TrainerConfig(max_epochs=1, batch_size=8, accelerator="cuda", precision="32-true")
+    with pytest.raises(UserError, match=r"trainer\.accelerator=cuda, but torch sees no such device here") as refusal:
+        local_engine(local(), trainer)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_numbers_of_one():
+    expected = run_here()
+    assert_bit_equal(run_on(local_engine(local("cpu", "cpu"), TRAINER)), expected)
+    assert not multiprocessing.active_children(), "workers end with the run"
+
+
+@pytest.mark.slow
+def test_an_error_of_a_stack_is_raised_here_and_ends_the_workers():
+    with pytest.raises(ValueError, match="A stack needs at least one trial"):
+        run_on(WorkerProcesses(["cpu"]), [[trial()], []])
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_once_loses_nothing():
+    prepared, task = small_table()
+    long = [trial(max_epochs=300)]
+    stacks = [STACKS[1], long, STACKS[2]]
+    ended = WorkerProcesses(["cpu"]).run(jobs_of(stacks), prepared, task)
+    first = next(ended)
+    (worker,) = multiprocessing.active_children()
+    worker.kill()
+    assert_bit_equal(in_order([first, *ended], 3), run_here(stacks))
+
+
+@pytest.mark.slow
+def test_a_stack_whose_process_dies_twice_fails_with_a_reason_and_the_others_train():
+    stacks = [STACKS[1], [deadly_trial()], STACKS[2]]
+    first, lost, last = run_on(WorkerProcesses(["cpu"]), stacks)
+    assert_bit_equal([first, last], run_here([STACKS[1], STACKS[2]]))
+    (member,) = lost
+    assert member.failure is not None
+    assert "died 2 times (exit code -9)" in member.failure
+    assert "try a smaller engine.memory_gb" in member.failure

@@ -1,0 +1,108 @@
+"""engine=ray: the numbers of engine=local, whatever happens to the nodes."""
+
+import builtins
+import os
+import socket
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipelines.config.schema import RayEngineConfig, TrainerConfig
+from pipelines.engines import open_engine
+from pipelines.errors import UserError
+from tests.engines.sweeps import STACKS, assert_bit_equal, deadly_trial, in_order, jobs_of, run_here, run_on
+from tests.tables import small_table, trial
+
+TRAINER = TrainerConfig(max_epochs=1, batch_size=8, accelerator="cpu", precision="64-true")
+MEBIBYTE = 2**20
+
+
+def on_ray(**changes) -> RayEngineConfig:
+    fields = {"address": None, "cpus_per_stack": 1, "gpus_per_stack": 0.0, "retries": 3, "memory_gb": None}
+    return RayEngineConfig(kind="ray", **fields | changes)
+
+
+def ray_processes() -> set[int]:
+    return {own.pid for own in psutil.Process().children(recursive=True) if {"raylet", "gcs_server"} & {own.name()}}
+
+
+@contextmanager
+def two_nodes(monkeypatch):
+    """A head without cores and two nodes with one each, all on this machine."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    from ray.cluster_utils import Cluster  # noqa: PLC0415  it reads these settings when it is imported
+
+    small = {"object_store_memory": 100 * MEBIBYTE}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})
+    try:
+        yield cluster, [cluster.add_node(num_cpus=1, **small) for _ in range(2)]
+    finally:
+        cluster.shutdown()
+
+
+def test_without_ray_the_message_says_what_to_install(monkeypatch):
+    real_import = builtins.__import__
+
+    def without_ray(name, *args, **kwargs):
+        if name == "ray":
+            raise ImportError(name)
+        return real_import(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_ray)
+    with pytest.raises(UserError, match=r"pip install 'sweepstack\[ray\]'"), open_engine(on_ray(), TRAINER):
+        pass
+
+
+def test_an_address_that_does_not_answer_is_told_at_once():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        with (
+            pytest.raises(UserError, match=f"engine.address={address} does not answer"),
+            open_engine(on_ray(address=address), TRAINER),
+        ):
+            pass
+
+
+@pytest.mark.slow
+def test_a_cluster_of_its_own_gives_the_numbers_of_this_process_and_leaves_nothing():
+    with open_engine(on_ray(retries=1), TRAINER) as engine:
+        assert engine.n_places == os.cpu_count()
+        results = run_on(engine)
+        first, (lost,) = run_on(engine, [STACKS[1], [deadly_trial()]])
+        with pytest.raises(ValueError, match="A stack needs at least one trial"):
+            run_on(engine, [STACKS[1], []])
+    assert_bit_equal([*results, first], run_here([*STACKS, STACKS[1]]))
+    assert lost.failure is not None
+    assert "Lost on the cluster after 1 retries: WorkerCrashedError" in lost.failure
+    assert not ray_processes()
+    assert not (Path.home() / ".ray" / "auth_token").exists()
+
+
+@pytest.mark.slow
+def test_a_stack_that_no_node_has_room_for_is_refused():
+    with (
+        pytest.raises(UserError, match=r"less than a stack is to get: .* engine.gpus_per_stack=9"),
+        open_engine(on_ray(gpus_per_stack=9.0), TRAINER),
+    ):
+        pass
+    assert not ray_processes()
+
+
+@pytest.mark.slow
+def test_a_node_killed_in_mid_sweep_loses_no_trial(monkeypatch):
+    stacks = [[trial(max_epochs=2, seed=0)], *([trial(max_epochs=150, seed=seed)] for seed in range(1, 6))]
+    prepared, task = small_table()
+    with (
+        two_nodes(monkeypatch) as (cluster, nodes),
+        open_engine(on_ray(address=cluster.address), TRAINER) as engine,
+    ):
+        assert engine.n_places == 2
+        ended = engine.run(jobs_of(stacks), prepared, task)
+        first = next(ended)  # both nodes are at work now
+        cluster.remove_node(nodes[0], allow_graceful=False)
+        results = in_order([first, *ended], len(stacks))
+    assert_bit_equal(results, run_here(stacks))
