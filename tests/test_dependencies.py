@@ -41,7 +41,12 @@ def _imported(*rooms: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("extra", "rooms"),
-    [("serve", ["serving"]), ("train", ["pipelines", "hydra_plugins"]), ("dev", ["tests", "benchmarks"])],
+    [
+        ("serve", ["serving"]),
+        ("train", ["hydra_plugins"]),
+        ("ray", ["pipelines"]),  # what training needs, and Ray
+        ("dev", ["tests", "benchmarks"]),
+    ],
 )
 def test_what_a_room_imports_is_declared_for_its_role(extra: str, rooms: list[str]):
     imported = _imported(*rooms)
@@ -73,3 +78,8 @@ def test_the_lock_installs_anywhere():
         assert re.fullmatch(r"[a-z0-9-]+", name)
         assert re.fullmatch(r"[0-9][0-9a-z.]*", version), f"{name}: {version} is a build of one place"
         assert not name.startswith(("nvidia-", "cuda-")), f"{name} is for machines with one kind of device"
+
+
+def test_only_the_engine_of_a_cluster_needs_ray():
+    places = [path for path in (ROOT / "pipelines").rglob("*.py") if re.search(r"import ray\b", path.read_text())]
+    assert places == [ROOT / "pipelines" / "engines" / "ray.py"]
