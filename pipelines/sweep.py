@@ -3,14 +3,12 @@
 `run_sweep` is called with all trials of one command line; a single trial is a sweep of one.
 """
 
-import hashlib
 import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.config.schema import MetricName, TrackingConfig, TrialConfig
@@ -20,6 +18,7 @@ from pipelines.engines import Engine, open_engine
 from pipelines.export import Origin, publish_bundle, write_bundle
 from pipelines.selection.baselines import BaselineResult, run_baselines
 from pipelines.sweeps.finalists import Finalist, Finalists, choose_finalists, score_on_test, served_members
+from pipelines.sweeps.folder import SweepFolder, open_sweep_folder, trial_identities
 from pipelines.sweeps.leaderboard import Row, render_leaderboard
 from pipelines.sweeps.plan import memory_budget_bytes, plan_stacks
 from pipelines.sweeps.prepare import prepare
@@ -66,8 +65,11 @@ def run_sweep(trials: Sequence[TrialConfig], *, tell: Callable[[str], None] = pr
             own = [trials[place] for place in places]
             prepared, task = prepare(own[0].data, own[0].task)
             tell(_describe(prepared, task))
-            with _recorder(own[0].tracking, experiment=prepared.table.name) as recorder:
-                outcomes, version = _sweep_table(own, prepared, task, engine=engine, recorder=recorder, tell=tell)
+            recording = _recorder(own[0].tracking, experiment=prepared.table.name)
+            with _folder(own, prepared) as folder, recording as recorder:
+                outcomes, version = _sweep_table(
+                    own, prepared, task, engine=engine, folder=folder, recorder=recorder, tell=tell
+                )
             registered.append(version)
             for place, outcome in zip(places, outcomes, strict=True):
                 if outcome.result.failure is None:
@@ -81,17 +83,24 @@ def _sweep_table(
     task: Task,
     *,
     engine: Engine,
+    folder: SweepFolder,
     recorder: Recorder,
     tell: Callable[[str], None],
 ) -> tuple[list[TrialOutcome], RegisteredVersion]:
     """Everything that happens on one table."""
-    created = datetime.now(UTC)
-    tags = _tags(trials, prepared, created=created)
-
     plan = plan_stacks(trials, prepared, task, budget_bytes=memory_budget_bytes(trials[0]))
     tell(str(plan))
+    tags = _tags(prepared, folder)
     outcomes = train_trials(
-        trials, plan, engine=engine, prepared=prepared, task=task, recorder=recorder, tags=tags, tell=tell
+        trials,
+        plan,
+        engine=engine,
+        folder=folder,
+        prepared=prepared,
+        task=task,
+        recorder=recorder,
+        tags=tags,
+        tell=tell,
     )
 
     finalists = choose_finalists(outcomes, trials[0].ensemble, prepared=prepared, task=task)
@@ -105,10 +114,10 @@ def _sweep_table(
     metrics = {part: {str(name): value for name, value in own.items()} for part, own in chosen.items()}
 
     name = prepared.table.name
-    origin = Origin(sweep=tags["sweep"], code_version=tags["code_version"], created=created)
-    with tempfile.TemporaryDirectory() as folder:
+    origin = Origin(sweep=tags["sweep"], code_version=tags["code_version"], created=folder.created)
+    with tempfile.TemporaryDirectory() as workshop:
         bundle = write_bundle(
-            Path(folder) / "bundle", prepared=prepared, task=task, members=members, metrics=metrics, origin=origin
+            Path(workshop) / "bundle", prepared=prepared, task=task, members=members, metrics=metrics, origin=origin
         )
         version = recorder.register(bundle, name=name, run_id=champion_run)
         publish_bundle(bundle, root=Path(trials[0].tracking.bundles), name=name, version=version.version)
@@ -140,11 +149,16 @@ def _recorder(config: TrackingConfig, *, experiment: str) -> Iterator[Recorder]:
         recorder.close()
 
 
-def _tags(trials: Sequence[TrialConfig], prepared: PreparedTable, *, created: datetime) -> dict[str, str]:
+def _folder(trials: Sequence[TrialConfig], prepared: PreparedTable) -> AbstractContextManager[SweepFolder]:
+    identities = trial_identities(trials, fingerprint=prepared.table.fingerprint)
+    tracking = trials[0].tracking
+    return open_sweep_folder(Path(tracking.checkpoints), identities, resume=tracking.resume)
+
+
+def _tags(prepared: PreparedTable, folder: SweepFolder) -> dict[str, str]:
     """What every run of the sweep carries."""
-    identity = hashlib.sha256(json.dumps([without(trial) for trial in trials]).encode()).hexdigest()
     return {
-        "sweep": f"{created:%Y%m%d-%H%M%S}-{identity[:6]}",
+        "sweep": folder.name,
         "data_fingerprint": prepared.table.fingerprint,
         "code_version": code_version(),
     }

@@ -90,7 +90,7 @@ def small_table(kind: TaskKind = "regression", *, n_rows: int = 60, seed: int = 
 
 def trial(**changes: Any) -> TrialConfig:
     """A short float64 trial; `changes` replace whole fields of `TrialConfig`, or fields of its trainer."""
-    trainer = {"max_epochs": 4, "batch_size": 8, "accelerator": "cpu", "precision": "64-true"}
+    trainer = {"max_epochs": 4, "batch_size": 8, "accelerator": "cpu", "precision": "64-true", "progress": False}
     trainer |= {name: changes.pop(name) for name in list(changes) if name in trainer}
     fields: dict[str, Any] = {
         "data": DataConfig(
@@ -114,7 +114,14 @@ def trial(**changes: Any) -> TrialConfig:
         "seed": 0,
         "ensemble": EnsembleConfig(kind="greedy", max_members=8),
         "tracking": TrackingConfig(
-            kind="sqlite", uri="sqlite:///unused.db", artifacts=None, experiment=None, bundles="unused"
+            kind="sqlite",
+            uri="sqlite:///unused.db",
+            artifacts=None,
+            experiment=None,
+            bundles="unused",
+            checkpoints="unused",
+            checkpoint_seconds=30.0,
+            resume=True,
         ),
         "engine": LocalEngineConfig(kind="local", memory_gb=None, devices=None),
     }

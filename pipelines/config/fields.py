@@ -16,7 +16,7 @@ from pipelines.config.schema import TrialConfig
 
 # Strict: "0.1" and true are no numbers, 1.0 is no whole number; but 1 is a fine value for a real one.
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
-_WORDS = {float: "a number", int: "a whole number", str: "text", type(None): "null"}
+_WORDS = {float: "a number", int: "a whole number", str: "text", bool: "true or false", type(None): "null"}
 _PLURALS = {float: "numbers", int: "whole numbers", str: "texts"}
 
 

@@ -64,6 +64,7 @@ def trial_record(
     trial: TrialConfig,
     result: MemberResult,
     *,
+    identity: str,
     swept: Sequence[str],
     tags: Mapping[str, str],
     period: Period,
@@ -79,6 +80,7 @@ def trial_record(
         tables["coefficients.json"] = coefficient_table(result.weights, encoder=prepared.encoder, task=task)
     return RunRecord(
         name=trial_name(trial, swept),
+        identity=identity,
         status="FAILED" if failed else "FINISHED",
         start_ms=int(period.started * MILLISECONDS),
         end_ms=int(period.ended * MILLISECONDS),
@@ -104,6 +106,7 @@ def ensemble_record(
     """
     return RunRecord(
         name=f"ensemble of {len(weights)}",
+        identity="ensemble",
         status="FINISHED",
         start_ms=int(period.started * MILLISECONDS),
         end_ms=int(period.ended * MILLISECONDS),
@@ -118,6 +121,7 @@ def baseline_record(baseline: BaselineResult, *, tags: Mapping[str, str], period
     """The run of a baseline, with its one look at the test part."""
     return RunRecord(
         name=baseline.name,
+        identity=f"baseline {baseline.name}",
         status="FINISHED",
         start_ms=int(period.started * MILLISECONDS),
         end_ms=int(period.ended * MILLISECONDS),

@@ -1,18 +1,25 @@
-"""Trains the trials of one table, stack by stack, and records each as soon as its stack has ended."""
+"""Trains the trials of one table, stack by stack, and records each as soon as its stack has ended.
 
+Training goes from rung to rung of `halving`; without it there is one stretch. What an earlier run of the same sweep
+left in its folder is not trained again.
+"""
+
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 from pipelines.config.schema import TrialConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines import Engine, StackJob
+from pipelines.sweeps.folder import SweepFolder, trial_identities
+from pipelines.sweeps.halving import losers, rungs
 from pipelines.sweeps.plan import Plan
 from pipelines.sweeps.records import Period, swept_names, trial_name, trial_record
 from pipelines.tasks.task import Task
 from pipelines.tracking.recorder import Recorder
-from pipelines.training import MemberResult
+from pipelines.training import MemberResult, StackState
 
 
 @dataclass(frozen=True)
@@ -32,23 +39,46 @@ class TrialOutcome:
     run_id: str
 
 
+@dataclass
+class _Stack:
+    """A stack on its way: its number, its trials by their place in the sweep, how far it is and what it took."""
+
+    number: int
+    places: tuple[int, ...]
+    state: StackState | None
+    seconds: float = 0.0
+
+    def trains_before(self, epoch: int | None) -> bool:
+        """Whether there is something to train up to this epoch, or at all."""
+        if self.state is None:
+            return True
+        return bool(self.state.members) and (epoch is None or self.state.epoch < epoch)
+
+    @property
+    def results(self) -> list[MemberResult]:
+        """What every trial left; the stack must have ended."""
+        return [] if self.state is None else [self.state.results[member] for member in range(len(self.places))]
+
+
 def train_trials(
     trials: Sequence[TrialConfig],
     plan: Plan,
     *,
     engine: Engine,
+    folder: SweepFolder,
     prepared: PreparedTable,
     task: Task,
     recorder: Recorder,
     tags: Mapping[str, str],
     tell: Callable[[str], None],
 ) -> list[TrialOutcome]:
-    """Train every stack of the plan.
+    """Train every stack of the plan that has not been trained before.
 
     Args:
         trials: on one table.
         plan: of these trials.
         engine: trains its stacks.
+        folder: where stacks are kept.
         prepared: the table.
         task: what is predicted.
         recorder: gets one run a trial.
@@ -58,39 +88,133 @@ def train_trials(
     Returns:
         One outcome a trial, in their order.
     """
+    identities = trial_identities(trials, fingerprint=prepared.table.fingerprint)
     swept = swept_names(trials)
-    results: dict[int, MemberResult] = {}
-    run_ids: dict[int, tuple[Future[list[str]], int]] = {}
-    jobs = [StackJob(place, [trials[index] for index in stack.trials]) for place, stack in enumerate(plan.stacks)]
-    for done in engine.run(jobs, prepared, task):
-        indices = plan.stacks[done.number].trials
-        members = [done.state.results[place] for place in range(len(indices))]
+    stacks = _stacks(plan, identities, folder, tell=tell)
+    written: dict[int, tuple[Future[list[str]], int]] = {}
+
+    def record(stack: _Stack) -> None:
         now = time.time()
         records = [
             trial_record(
-                trials[index],
+                trials[place],
                 result,
+                identity=identities[place],
                 swept=swept,
-                tags={**tags, "stack": str(done.number), "member": str(member)},
-                period=Period(now - done.seconds, now),
+                tags={**tags, "stack": str(stack.number), "member": str(member)},
+                period=Period(now - stack.seconds, now),
                 prepared=prepared,
                 task=task,
             )
-            for member, (index, result) in enumerate(zip(indices, members, strict=True))
+            for member, (place, result) in enumerate(zip(stack.places, stack.results, strict=True))
         ]
-        written = recorder.record(records)
-        for member, (index, result) in enumerate(zip(indices, members, strict=True)):
-            results[index], run_ids[index] = result, (written, member)
-        tell(_stack_line(done.number, members, seconds=done.seconds))
+        future = recorder.record(records)
+        written.update({place: (future, member) for member, place in enumerate(stack.places)})
+
+    for stack in stacks:
+        if not stack.trains_before(None):
+            record(stack)
+    for stack in _train(stacks, trials, identities, engine=engine, folder=folder, prepared=prepared, task=task):
+        record(stack)
+        tell(_stack_line(stack))
+    results = {place: result for stack in stacks for place, result in zip(stack.places, stack.results, strict=True)}
+    run_ids = {place: future.result()[member] for place, (future, member) in written.items()}
     return [
-        TrialOutcome(trial, trial_name(trial, swept), results[index], run_ids[index][0].result()[run_ids[index][1]])
-        for index, trial in enumerate(trials)
+        TrialOutcome(trial, trial_name(trial, swept), results[place], run_ids[place])
+        for place, trial in enumerate(trials)
     ]
 
 
-def _stack_line(place: int, members: Sequence[MemberResult], *, seconds: float) -> str:
+def _stacks(plan: Plan, identities: Sequence[str], folder: SweepFolder, *, tell: Callable[[str], None]) -> list[_Stack]:
+    """The stacks that an earlier run left, as they were, and those of the plan without their trials."""
+    kept = folder.kept_stacks()
+    place_of = {identity: place for place, identity in enumerate(identities)}
+    stacks = [
+        _Stack(stack.number, tuple(place_of[identity] for identity in stack.trials), stack.state)
+        for stack in kept
+        if place_of.keys() >= set(stack.trials)
+    ]
+    if stacks:
+        n_training = sum(len(stack.state.members) for stack in stacks if stack.state is not None)
+        n_ended = sum(len(stack.places) for stack in stacks) - n_training
+        tell(f"  going on with an earlier run of this sweep: {n_ended} trials had ended, {n_training} were in training")
+    known = {place for stack in stacks for place in stack.places}
+    number = 1 + max((stack.number for stack in kept), default=-1)
+    for planned in plan.stacks:
+        if places := tuple(place for place in planned.trials if place not in known):
+            stacks.append(_Stack(number, places, None))
+            number += 1
+    return stacks
+
+
+def _train(
+    stacks: Sequence[_Stack],
+    trials: Sequence[TrialConfig],
+    identities: Sequence[str],
+    *,
+    engine: Engine,
+    folder: SweepFolder,
+    prepared: PreparedTable,
+    task: Task,
+) -> Iterator[_Stack]:
+    """Train all stacks from rung to rung; yield each when its last trial has ended."""
+    by_number = {stack.number: stack for stack in stacks}
+    ended: set[int] = set()
+    pauses = rungs(trials)
+    for rung, until in zip([None, *pauses], [*pauses, None], strict=True):
+        if rung is not None:
+            ended |= losers(rung, trials, _curves(stacks, len(trials)), task)
+        jobs = [
+            _job(stack, trials, identities, folder, ended=ended, until=until)
+            for stack in stacks
+            if stack.trains_before(until)
+        ]
+        for done in engine.run(jobs, prepared, task):
+            stack = by_number[done.number]
+            stack.state = done.state
+            stack.seconds += done.seconds
+            if not done.state.members:
+                yield stack
+
+
+def _job(
+    stack: _Stack,
+    trials: Sequence[TrialConfig],
+    identities: Sequence[str],
+    folder: SweepFolder,
+    *,
+    ended: Collection[int],
+    until: int | None,
+) -> StackJob:
+    own = [trials[place] for place in stack.places]
+    return StackJob(
+        stack.number,
+        own,
+        state=stack.state,
+        ended=frozenset(member for member, place in enumerate(stack.places) if place in ended),
+        until_epoch=until,
+        keeping=folder.keeping(
+            stack.number,
+            [identities[place] for place in stack.places],
+            every_seconds=own[0].tracking.checkpoint_seconds,
+        ),
+        shows_progress=own[0].trainer.progress and sys.stderr.isatty(),
+    )
+
+
+def _curves(stacks: Sequence[_Stack], n_trials: int) -> list[Mapping[str, Sequence[float]]]:
+    curves: list[Mapping[str, Sequence[float]]] = [{} for _ in range(n_trials)]
+    for stack in stacks:
+        if stack.state is not None:
+            for place, own in zip(stack.places, stack.state.curves, strict=True):
+                curves[place] = own
+    return curves
+
+
+def _stack_line(stack: _Stack) -> str:
+    members = stack.results
     epochs = sorted({member.epochs for member in members})
     spread = f"{epochs[0]} to {epochs[-1]} epochs" if len(epochs) > 1 else f"{epochs[0]} epochs"
-    n_failed = sum(member.failure is not None for member in members)
-    failed = f", {n_failed} failed" if n_failed else ""
-    return f"  stack {place}: trained for {spread}{failed} in {seconds:.1f} s"
+    failed = sum(member.failure is not None for member in members)
+    diverged = f", {failed} diverged" if failed else ""
+    return f"  stack {stack.number}: trained for {spread}{diverged} in {stack.seconds:.1f} s"

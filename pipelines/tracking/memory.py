@@ -49,22 +49,32 @@ class MemoryRecorder:
         self.closed = False
 
     def record(self, runs: Sequence[RunRecord]) -> Future[list[str]]:
-        """Keep the runs; their ids count from `run-0`."""
-        ids = [f"run-{number}" for number in range(len(self.runs), len(self.runs) + len(runs))]
-        self.runs.extend(runs)
-        self.ids.extend(ids)
+        """Keep the runs that are new; ids count from `run-0`."""
         future: Future[list[str]] = Future()
-        future.set_result(ids)
+        future.set_result([self._id_of(run) for run in runs])
         return future
 
+    def _id_of(self, run: RunRecord) -> str:
+        for run_id, known in zip(self.ids, self.runs, strict=True):
+            if (known.tags.get("sweep"), known.identity) == (run.tags.get("sweep"), run.identity):
+                return run_id
+        self.runs.append(run)
+        self.ids.append(f"run-{len(self.ids)}")
+        return self.ids[-1]
+
     def annotate(self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Keep the annotation."""
+        """Keep the annotation, once."""
         self._require(run_id)
-        self.annotations.append(Annotation(run_id, dict(metrics), dict(tags)))
+        annotation = Annotation(run_id, dict(metrics), dict(tags))
+        if annotation not in self.annotations:
+            self.annotations.append(annotation)
 
     def register(self, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
         """Count versions of a name from 1, as a registry does."""
         self._require(run_id)
+        for registration in self.registrations:
+            if (registration.run_id, registration.version.name) == (run_id, name):
+                return registration.version
         earlier = sum(registration.version.name == name for registration in self.registrations)
         version = RegisteredVersion(name, earlier + 1)
         self.registrations.append(Registration(bundle, run_id, version))

@@ -15,6 +15,7 @@ class RunRecord:
 
     Attributes:
         name: shown in the tracking UI.
+        identity: tells it from the other runs of its sweep, whose name is the tag `sweep`.
         status: FAILED for a member that diverged; the reason is the tag `failure`.
         start_ms: milliseconds since 1970, UTC.
         end_ms: likewise.
@@ -27,6 +28,7 @@ class RunRecord:
     """
 
     name: str
+    identity: str
     status: RunStatus
     start_ms: int
     end_ms: int
@@ -51,15 +53,18 @@ class Recorder(Protocol):
     """Keeps runs. Calls return at once and are carried out in order; `close` waits for all of them."""
 
     def record(self, runs: Sequence[RunRecord]) -> Future[list[str]]:
-        """Write runs; the future holds their ids, in order."""
+        """Write runs; the future holds their ids, in order. One that its sweep has already is not written again."""
         ...
 
     def annotate(self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Add metrics and tags to a run written before."""
+        """Add metrics and tags to a run written before, unless it has them."""
         ...
 
     def register(self, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
-        """Log the bundle as a model of the run, register it and move the alias `champion` to it; waits."""
+        """Log the bundle as a model of the run, register it and move the alias `champion` to it; waits.
+
+        A run whose bundle is registered under this name already keeps that version.
+        """
         ...
 
     def tag_experiment(self, key: str, value: str) -> str:

@@ -5,8 +5,9 @@ For a person at a terminal. Whether there is one is the caller's business.
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TextIO, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -35,6 +36,11 @@ class Progress(Protocol):
         ...
 
 
+def _write_to_terminal(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
 @dataclass
 class ProgressLine:
     """Writes over one line of a terminal.
@@ -43,13 +49,13 @@ class ProgressLine:
         label: of the stack.
         last_epoch: that a member may reach.
         metric: the primary one.
-        stream: where to.
+        write: takes what is shown.
     """
 
     label: str
     last_epoch: int
     metric: MetricName
-    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    write: Callable[[str], object] = _write_to_terminal
     _started: float = field(default_factory=time.monotonic)
     _shown: float = 0.0
     _epochs: int = 0
@@ -65,16 +71,14 @@ class ProgressLine:
         self._shown = now
         elapsed = now - self._started
         left = (self.last_epoch - epochs) * elapsed / self._epochs
-        self.stream.write(
+        self.write(
             f"\r\033[K  {self.label}: epoch {epochs}/{self.last_epoch}, {_members(len(values))}"
             f"{self._quality(values)}, {self._steps / elapsed:,.0f} steps/s, at most {_duration(left)} left"
         )
-        self.stream.flush()
 
     def close(self) -> None:
         """Leave the line as it was found."""
-        self.stream.write("\r\033[K")
-        self.stream.flush()
+        self.write("\r\033[K")
 
     def _quality(self, values: np.ndarray) -> str:
         scores = score(self.metric, 1.0) * values[np.isfinite(values)]

@@ -13,7 +13,7 @@ from pipelines.errors import UserError
 from tests.engines.sweeps import STACKS, assert_bit_equal, deadly_trial, in_order, jobs_of, run_here, run_on
 from tests.tables import small_table, trial
 
-TRAINER = TrainerConfig(max_epochs=1, batch_size=8, accelerator="auto", precision="32-true")
+TRAINER = TrainerConfig(max_epochs=1, batch_size=8, accelerator="auto", precision="32-true", progress=False)
 
 
 def local(*devices: str) -> LocalEngineConfig:
@@ -43,7 +43,7 @@ def test_a_gpu_that_is_not_there_is_refused():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_cuda_without_a_gpu_is_refused_in_one_line():
-    trainer = TrainerConfig(max_epochs=1, batch_size=8, accelerator="cuda", precision="32-true")
+    trainer = TrainerConfig(max_epochs=1, batch_size=8, accelerator="cuda", precision="32-true", progress=False)
     with pytest.raises(UserError, match=r"trainer\.accelerator=cuda, but torch sees no such device here") as refusal:
         local_engine(local(), trainer)
     assert "\n" not in str(refusal.value)

@@ -15,7 +15,7 @@ from pipelines.errors import UserError
 from tests.engines.sweeps import STACKS, assert_bit_equal, deadly_trial, in_order, jobs_of, run_here, run_on
 from tests.tables import small_table, trial
 
-TRAINER = TrainerConfig(max_epochs=1, batch_size=8, accelerator="cpu", precision="64-true")
+TRAINER = TrainerConfig(max_epochs=1, batch_size=8, accelerator="cpu", precision="64-true", progress=False)
 MEBIBYTE = 2**20
 
 

@@ -1,6 +1,7 @@
 """Runs as a sweep records them."""
 
 from typing import Any
+from uuid import uuid4
 
 from pipelines.tracking.recorder import RunRecord
 
@@ -8,6 +9,7 @@ from pipelines.tracking.recorder import RunRecord
 def make_run(**changes: Any) -> RunRecord:
     values: dict[str, Any] = {
         "name": "adam, lr 0.01",
+        "identity": uuid4().hex,
         "status": "FINISHED",
         "start_ms": 1_700_000_000_000,
         "end_ms": 1_700_000_050_000,

@@ -54,7 +54,8 @@ def mlflow_case(folder: Path) -> Case:
 
     def read(run_id: str) -> Read:
         run = read_mlflow(uri, run_id)
-        tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
+        added = ("mlflow.", "identity")
+        tags = {key: value for key, value in run.data.tags.items() if not key.startswith(added)}
         return Read(run.info.run_name, run.info.status, run.data.params, run.data.metrics, tags)
 
     return Case(recorder, read)
@@ -115,9 +116,17 @@ def test_an_annotation_adds_and_overrides(case: Case):
 
 def test_versions_of_a_name_count_from_one(case: Case, tmp_path: Path):
     bundle = write_bundle(tmp_path / "some" / "model")
-    (run_id,) = case.recorder.record([make_run()]).result()
-    versions = [case.recorder.register(bundle, name=name, run_id=run_id) for name in ("a", "a", "b")]
+    first, second = case.recorder.record([make_run(), make_run()]).result()
+    asked = (("a", first), ("a", second), ("b", first))
+    versions = [case.recorder.register(bundle, name=name, run_id=run_id) for name, run_id in asked]
     assert versions == [RegisteredVersion("a", 1), RegisteredVersion("a", 2), RegisteredVersion("b", 1)]
+
+
+def test_a_run_that_has_a_version_keeps_it(case: Case, tmp_path: Path):
+    bundle = write_bundle(tmp_path / "some" / "model")
+    first, second = case.recorder.record([make_run(), make_run()]).result()
+    for run_id, version in ((first, 1), (second, 2), (first, 1), (second, 2)):
+        assert case.recorder.register(bundle, name="a", run_id=run_id) == RegisteredVersion("a", version)
 
 
 def test_a_tagged_experiment_says_its_id(case: Case):
@@ -129,3 +138,15 @@ def test_the_memory_recorder_refuses_a_run_it_does_not_have():
     recorder.record([make_run()])
     with pytest.raises(ValueError, match=r"A run that was recorded is needed, got 'run-7'\. Recorded: run-0\."):
         recorder.annotate("run-7", {}, {})
+
+
+def test_a_run_that_its_sweep_has_already_is_not_written_again(case: Case) -> None:
+    first, other = make_run(identity="a"), make_run(identity="b")
+    (run_id,) = case.recorder.record([first]).result()
+    again = case.recorder.record([other, make_run(identity="a", name="again")]).result()
+    assert again[1] == run_id
+    assert again[0] != run_id
+    assert case.read(run_id).name == first.name
+    (elsewhere,) = case.recorder.record([make_run(identity="a", tags={"sweep": "s2"})]).result()
+    assert elsewhere != run_id
+    case.recorder.close()

@@ -61,6 +61,7 @@ from pipelines.config.schema.schedule import (
 )
 from pipelines.config.schema.stopping import (
     EarlyStoppingConfig as EarlyStoppingConfig,
+    HalvingConfig as HalvingConfig,
     NoStoppingConfig as NoStoppingConfig,
     StoppingConfig as StoppingConfig,
 )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.config.schema.ranges import Count, Group, per_member
+from pipelines.config.schema.ranges import Count, Group, NotNegative, per_member, per_sweep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,7 @@ class TrainerConfig(Group):
     batch_size: Count
     accelerator: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["32-true", "bf16-mixed", "64-true"]
+    progress: bool = per_sweep()  # a live line a stack, where there is a terminal to show it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,3 +34,6 @@ class TrackingConfig(Group):
     artifacts: str | None  # folder of the artifacts; None: the server decides
     experiment: str | None  # None: the table's name
     bundles: str  # folder from which `python -m serving` answers
+    checkpoints: str  # folder from which an interrupted sweep goes on
+    checkpoint_seconds: NotNegative  # between two writes of a stack
+    resume: bool  # go on from what the same command left

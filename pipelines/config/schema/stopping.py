@@ -1,9 +1,11 @@
 """When a member has learned enough."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pipelines.config.schema.ranges import Count, Group, NotNegative
+from annotated_types import Ge, Le
+
+from pipelines.config.schema.ranges import Count, Group, NotNegative, WholeNumber
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,4 +24,13 @@ class NoStoppingConfig(Group):
     kind: Literal["none"]
 
 
-StoppingConfig = EarlyStoppingConfig | NoStoppingConfig
+@dataclass(frozen=True, kw_only=True)
+class HalvingConfig(Group):
+    """Of all trials of the sweep the best 1/eta train on after `min_epochs`, `min_epochs * eta`, ... epochs."""
+
+    kind: Literal["halving"]
+    eta: Annotated[WholeNumber, Ge(2), Le(4)]
+    min_epochs: Count
+
+
+StoppingConfig = EarlyStoppingConfig | NoStoppingConfig | HalvingConfig

@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from pipelines.errors import UserError
 from pipelines.tracking.mlflow.registry import register_bundle
-from pipelines.tracking.mlflow.runs import add_to_run, write_run
+from pipelines.tracking.mlflow.runs import add_to_run, whole_runs, write_run
 from pipelines.tracking.mlflow.store import open_store
 from pipelines.tracking.recorder import RegisteredVersion, RunRecord
 
@@ -31,6 +31,7 @@ class MlflowRecorder:
         self._store = open_store(uri, experiment=experiment, artifacts=artifacts)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="mlflow-writer")
         self._failures: list[BaseException] = []
+        self._whole_runs: dict[str, dict[str, str]] = {}  # sweep -> identity -> id
 
     def record(self, runs: Sequence[RunRecord]) -> Future[list[str]]:
         """Queue runs; one that cannot be written does not keep the others from it, and the future raises its error."""
@@ -83,9 +84,20 @@ class MlflowRecorder:
             if self._failures or failures:
                 self._store.check_answers()
             try:
-                ids.append(write_run(self._store, run))
+                ids.append(self._id_of(run))
             except UserError as failure:
                 failures.append(failure)
         if failures:
             raise failures[0]
         return ids
+
+    def _id_of(self, run: RunRecord) -> str:
+        sweep = run.tags.get("sweep")
+        if sweep is None:
+            return write_run(self._store, run)
+        if sweep not in self._whole_runs:
+            self._whole_runs[sweep] = whole_runs(self._store, sweep)
+        known = self._whole_runs[sweep]
+        if run.identity not in known:
+            known[run.identity] = write_run(self._store, run)
+        return known[run.identity]

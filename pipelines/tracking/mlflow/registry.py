@@ -30,11 +30,15 @@ SCORING_PACKAGES = ("mlflow", "numpy", "onnxruntime", "pandas")
 def register_bundle(store: Store, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
     """Log the bundle as a model of the run, register it as a new version of `name` and make it the champion.
 
+    A run that has a version of this name already keeps it.
+
     Raises:
         UserError: MLflow or the disk refused; the alias was not moved.
     """
     contract = json.loads((bundle / "contract.json").read_text(encoding="utf-8"))
     try:
+        if (registered := _version_of_run(store, name, run_id)) is not None:
+            return RegisteredVersion(name, registered)
         logged = _log_model(store, bundle, contract=contract, name=name, run_id=run_id)
         _make_sure_of_name(store, name)
         version = store.client.create_model_version(
@@ -49,6 +53,21 @@ def register_bundle(store: Store, bundle: Path, *, name: str, run_id: str) -> Re
     except (MlflowException, OSError) as error:
         raise UserError(f"The model {name!r} could not be registered in {store.uri}: {error}") from error
     return RegisteredVersion(name, int(version.version))
+
+
+def _version_of_run(store: Store, name: str, run_id: str) -> int | None:
+    """The version that was made of a run before; the champion, should the command not have come to say so."""
+    versions = [
+        int(version.version)
+        for version in store.client.search_model_versions(f"run_id = '{run_id}'")
+        if version.name == name
+    ]
+    if not versions:
+        return None
+    champion = store.client.get_registered_model(name).aliases.get(CHAMPION)
+    if champion is None or int(champion) < max(versions):
+        store.client.set_registered_model_alias(name, CHAMPION, str(max(versions)))
+    return max(versions)
 
 
 def _log_model(store: Store, bundle: Path, *, contract: dict[str, Any], name: str, run_id: str) -> LoggedModel:

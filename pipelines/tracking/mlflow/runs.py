@@ -16,14 +16,14 @@ from pipelines.errors import UserError
 from pipelines.tracking.mlflow.store import Store
 from pipelines.tracking.recorder import RunRecord, RunStatus
 
-Entity = TypeVar("Entity", Metric, Param, RunTag)
+Entity = TypeVar("Entity", Metric, Param)
 
-# One log_batch may carry 1000 entities, 100 params, 100 tags and 1 MB of JSON. A portion of each goes together.
+# One log_batch may carry 1000 entities, 100 params and 1 MB of JSON. A portion of each goes together.
 METRICS_A_PORTION = 800
 PARAMS_A_PORTION = 100
-TAGS_A_PORTION = 100
 BYTES_A_PORTION = 300_000
 PARAM_CHARACTERS = 6000
+IDENTITY_TAG = "identity"  # written last: a run that has it is whole
 TABLES_TAG = "mlflow.loggedArtifacts"  # tells the UI which artifacts are tables
 
 
@@ -40,8 +40,9 @@ def write_run(store: Store, run: RunRecord) -> str:
         run_id = str(created.info.run_id)
         status: RunStatus = "FAILED"
         try:
-            _log(store, run_id, metrics=_points(run), params=_params(run))
             _write_files(store, run_id, run)
+            identity = [RunTag(IDENTITY_TAG, run.identity)]
+            _log(store, run_id, metrics=_points(run), params=_params(run), tags=identity)
             status = run.status
         finally:
             store.client.set_terminated(run_id, status, run.end_ms)
@@ -50,15 +51,38 @@ def write_run(store: Store, run: RunRecord) -> str:
     return run_id
 
 
+def whole_runs(store: Store, sweep: str) -> dict[str, str]:
+    """The runs of a sweep that are there: identity -> id. What an interrupted command left half-written is deleted."""
+    found: dict[str, str] = {}
+    token = None
+    while True:
+        page = store.client.search_runs(
+            [store.experiment_id], f"tags.sweep = '{sweep}'", max_results=1000, page_token=token
+        )
+        for run in page:
+            if identity := run.data.tags.get(IDENTITY_TAG):
+                found[identity] = run.info.run_id
+            else:
+                store.client.delete_run(run.info.run_id)
+        token = page.token
+        if not token:
+            return found
+
+
 def add_to_run(store: Store, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-    """Add metrics and tags to a run; a metric that is there already gets a further, newer value.
+    """Add metrics and tags to a run; a metric that is there with another value gets a further, newer one.
 
     Raises:
         UserError: MLflow refused.
     """
     now = time.time_ns() // 1_000_000
     try:
-        points = [Metric(name, float(value), now, _next_step(store, run_id, name)) for name, value in metrics.items()]
+        present = store.client.get_run(run_id).data.metrics
+        points = [
+            Metric(name, float(value), now, _next_step(store, run_id, name))
+            for name, value in metrics.items()
+            if present.get(name) != value
+        ]
         _log(store, run_id, metrics=points, tags=[RunTag(key, value) for key, value in tags.items()])
     except (MlflowException, OSError) as error:
         raise UserError(f"The run {run_id} could not be completed in {store.uri}: {error}") from error
@@ -83,14 +107,12 @@ def _log(
     tags: Sequence[RunTag] = (),
 ) -> None:
     nothing: list[Any] = []
-    portions = zip_longest(
-        _portions(metrics, METRICS_A_PORTION),
-        _portions(params, PARAMS_A_PORTION),
-        _portions(tags, TAGS_A_PORTION),
-        fillvalue=nothing,
-    )
-    for some_metrics, some_params, some_tags in portions:
-        store.client.log_batch(run_id, some_metrics, some_params, some_tags)
+    portions = list(
+        zip_longest(_portions(metrics, METRICS_A_PORTION), _portions(params, PARAMS_A_PORTION), fillvalue=nothing)
+    ) or [(nothing, nothing)]
+    for some_metrics, some_params in portions[:-1]:
+        store.client.log_batch(run_id, some_metrics, some_params)
+    store.client.log_batch(run_id, *portions[-1], tags)
 
 
 def _params(run: RunRecord) -> list[Param]:

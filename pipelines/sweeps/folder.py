@@ -1,0 +1,125 @@
+"""Where a sweep keeps its stacks, so that the same command goes on after whatever ended it.
+
+A stack's file holds its state, when the stack has ended as well as on the way. Which runs MLflow has already is
+MLflow's to say (`pipelines.tracking`); nothing of it is kept here.
+"""
+
+import fcntl
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipelines.config.schema import TrialConfig
+from pipelines.config.scopes import without
+from pipelines.engines import Keeping
+from pipelines.errors import UserError
+from pipelines.training import StackState, load_state
+
+DIGITS = 16  # of a trial's identity: 64 bits
+
+
+@dataclass(frozen=True)
+class KeptStack:
+    """A stack that an earlier run of this sweep left.
+
+    Attributes:
+        number: of the stack.
+        trials: identities of its trials, in the order of the stack.
+        state: as it was last.
+    """
+
+    number: int
+    trials: tuple[str, ...]
+    state: StackState
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """The folder of one sweep.
+
+    Attributes:
+        path: of the folder.
+        created: when the sweep was first begun.
+        name: of the sweep, as all of its runs carry it.
+    """
+
+    path: Path
+    created: datetime
+    name: str
+
+    def kept_stacks(self) -> list[KeptStack]:
+        """What is there to go on from, by number."""
+        kept = []
+        for path in self.path.glob("stack-*.pt"):
+            state, note = load_state(path)
+            kept.append(KeptStack(note["number"], tuple(note["trials"]), state))
+        return sorted(kept, key=lambda stack: stack.number)
+
+    def keeping(self, number: int, trials: Sequence[str], *, every_seconds: float) -> Keeping:
+        """Where a stack of these trials (identities) is kept."""
+        note = {"number": number, "trials": list(trials)}
+        return Keeping(self.path / f"stack-{number}.pt", every_seconds, note)
+
+
+def trial_identities(trials: Sequence[TrialConfig], *, fingerprint: str) -> list[str]:
+    """One name a trial: the hash of its resolved configuration and of the data; equal trials are counted."""
+    seen: Counter[str] = Counter()
+    names = []
+    for trial in trials:
+        content = json.dumps([without(trial, "sweep"), fingerprint], sort_keys=True)
+        name = hashlib.sha256(content.encode()).hexdigest()[:DIGITS]
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return names
+
+
+@contextmanager
+def open_sweep_folder(root: Path, identities: Sequence[str], *, resume: bool) -> Iterator[SweepFolder]:
+    """The folder of the sweep that begins with these trials, for one process at a time.
+
+    Args:
+        root: holds the folders of all sweeps.
+        identities: of the trials.
+        resume: False forgets what an earlier run left.
+
+    Raises:
+        UserError: another process trains this sweep, or the folder cannot be written.
+    """
+    identity = hashlib.sha256(" ".join(identities).encode()).hexdigest()[:DIGITS]
+    path = root / identity
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / "lock").open("w")
+    except OSError as error:
+        raise UserError(f"tracking.checkpoints={root} cannot be written: {error}. Choose another folder.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"Another process trains this very sweep now (it holds {path}). Wait for it, or change a value."
+            ) from None
+        if not resume:
+            _forget(path)
+        yield _read_or_begin(path, identity)
+
+
+def _forget(path: Path) -> None:
+    for file in path.iterdir():
+        if file.name != "lock":
+            file.unlink()
+
+
+def _read_or_begin(path: Path, identity: str) -> SweepFolder:
+    description = path / "sweep.json"
+    if not description.exists():
+        unfinished = description.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps({"created": datetime.now(UTC).isoformat()}), encoding="utf-8")
+        unfinished.replace(description)
+    created = datetime.fromisoformat(json.loads(description.read_text(encoding="utf-8"))["created"])
+    return SweepFolder(path, created, f"{created:%Y%m%d-%H%M%S}-{identity[:6]}")

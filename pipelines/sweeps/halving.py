@@ -1,0 +1,61 @@
+"""Successive halving: after a few epochs the better part of a sweep's trials trains on, and again, and again.
+
+Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization" (2016), algorithm 1.
+Who ends where follows from the curves alone, so a sweep that was interrupted decides as it would have undisturbed.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+
+import numpy as np
+
+from pipelines.config.schema import HalvingConfig, TrialConfig
+from pipelines.tasks.metrics import score
+from pipelines.tasks.task import Task
+
+Curves = Mapping[str, Sequence[float]]
+
+
+def rungs(trials: Sequence[TrialConfig]) -> list[int]:
+    """The epochs, ascending, after which some of these trials compete."""
+    return sorted({rung for trial in trials for rung in _rungs(trial)})
+
+
+def losers(rung: int, trials: Sequence[TrialConfig], curves: Sequence[Curves], task: Task) -> set[int]:
+    """Which trials end at a rung. Those of one setting compete; of n the best `n // eta`, at least one, train on.
+
+    Args:
+        rung: epochs done.
+        trials: of the sweep.
+        curves: what each has shown, at least up to the rung where it came so far.
+        task: says which curve counts.
+    """
+    competitions: dict[HalvingConfig, list[int]] = {}
+    for place, trial in enumerate(trials):
+        is_there = rung in _rungs(trial) and len(curves[place].get("train/loss", ())) >= rung
+        if isinstance(trial.stopping, HalvingConfig) and is_there:
+            competitions.setdefault(trial.stopping, []).append(place)
+    return {
+        place
+        for setting, places in competitions.items()
+        for place in _ranked(places, rung, curves, task)[max(1, len(places) // setting.eta) :]
+    }
+
+
+def _rungs(trial: TrialConfig) -> list[int]:
+    stopping = trial.stopping
+    if not isinstance(stopping, HalvingConfig):
+        return []
+    epochs = (stopping.min_epochs * stopping.eta**step for step in range(trial.trainer.max_epochs))
+    return list(takewhile(lambda rung: rung < trial.trainer.max_epochs, epochs))
+
+
+def _ranked(places: Sequence[int], rung: int, curves: Sequence[Curves], task: Task) -> list[int]:
+    """Best first, by the best score up to the rung: that is the model which a trial would leave."""
+
+    def best(place: int) -> float:
+        values = np.array(curves[place][f"validation/{task.metric}"][:rung])
+        finite = values[np.isfinite(values)]
+        return float((score(task.metric, 1.0) * finite).max(initial=-np.inf))
+
+    return sorted(places, key=lambda place: (-best(place), place))

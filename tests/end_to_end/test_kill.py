@@ -1,0 +1,69 @@
+"""`kill -9` at any moment: the same command, typed again, ends with the table of an undisturbed run."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands import of_kind, run, runs
+
+pytestmark = pytest.mark.slow
+
+KILLS = 20
+LATEST_SECONDS = 2.5  # after the plan was told: longer than training, selection and registration take
+COMMAND = [
+    *("-m", "data=iris", "optimizer=adam,sgd", "optimizer.lr=0.001,0.01", "model=mlp,linear", "stopping=halving"),
+    *("stopping.min_epochs=10", "trainer.max_epochs=40", "tracking.checkpoint_seconds=0", "ensemble=greedy"),
+]
+
+
+def scores(found: list[Any]) -> dict[str, dict[str, float]]:
+    """Metrics by run, without how long it took."""
+    return {
+        own.data.tags["identity"]: {name: value for name, value in own.data.metrics.items() if name != "seconds"}
+        for own in found
+    }
+
+
+def table(printed: str) -> str:
+    """The leaderboard, without the address of the sweep's view."""
+    return printed[printed.index("ranked by") : printed.index("Registered as")]
+
+
+def kill_at_random(folder: Path, moments: random.Random) -> bool:
+    """Start the command and kill it a while after it told its plan; False when it ended before."""
+    command = [sys.executable, "-u", "-m", "pipelines.train", *COMMAND]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while (line := process.stdout.readline()) and not line.startswith("Plan"):
+            pass
+        time.sleep(moments.uniform(0, LATEST_SECONDS))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        return process.returncode == -signal.SIGKILL
+
+
+def test_a_sweep_killed_twenty_times_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+    calm, killed = tmp_path / "calm", tmp_path / "killed"
+    for folder in (calm, killed):
+        folder.mkdir()
+    undisturbed = run(calm, "pipelines.train", *COMMAND)
+    assert undisturbed.returncode == 0, undisturbed.stderr
+
+    moments = random.Random(0)
+    was_killed = [kill_at_random(killed, moments) for _ in range(KILLS)]
+    assert sum(was_killed) > KILLS // 2, "the sweep ended before most of the kills: choose earlier moments"
+    last = run(killed, "pipelines.train", *COMMAND)
+    assert last.returncode == 0, last.stderr
+
+    assert table(last.stdout) == table(undisturbed.stdout)
+    found, expected = runs(killed, "iris"), runs(calm, "iris")
+    assert scores(found) == scores(expected)
+    assert len(of_kind(found, "trial")) == 8, "no run is missing and none is doubled"
+    assert {own.info.status for own in found} == {"FINISHED"}
+    assert "version 1." in last.stdout, "one version was registered"

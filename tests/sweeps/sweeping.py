@@ -1,0 +1,40 @@
+"""Trains trials on the small table as a sweep does, with a recorder in memory."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.config.schema import TrialConfig
+from pipelines.engines.local import ThisProcess
+from pipelines.sweeps.folder import open_sweep_folder, trial_identities
+from pipelines.sweeps.plan import Plan, PlannedStack
+from pipelines.sweeps.run import TrialOutcome, train_trials
+from pipelines.tracking.memory import MemoryRecorder
+from tests.tables import small_table
+
+
+def train(
+    trials: Sequence[TrialConfig],
+    root: Path,
+    recorder: MemoryRecorder,
+    *,
+    members_a_stack: int,
+    resume: bool = True,
+    told: list[str] | None = None,
+) -> list[TrialOutcome]:
+    prepared, task = small_table()
+    places = range(len(trials))
+    starts = range(0, len(trials), members_a_stack)
+    stacks = [PlannedStack(tuple(places[start : start + members_a_stack]), 1, 1, 1) for start in starts]
+    identities = trial_identities(trials, fingerprint=prepared.table.fingerprint)
+    with open_sweep_folder(root, identities, resume=resume) as folder:
+        return train_trials(
+            trials,
+            Plan(tuple(stacks)),
+            engine=ThisProcess(),
+            folder=folder,
+            prepared=prepared,
+            task=task,
+            recorder=recorder,
+            tags={"sweep": folder.name},
+            tell=(told if told is not None else []).append,
+        )

@@ -1,0 +1,76 @@
+"""Successive halving: who trains on, within a stack and across the stacks of a sweep."""
+
+import pytest
+
+from pipelines.config.schema import HalvingConfig
+from pipelines.sweeps.halving import losers, rungs
+from pipelines.tracking.memory import MemoryRecorder
+from pipelines.training import fit
+from tests.contracts.test_stack_equality import assert_same
+from tests.sweeps.sweeping import train
+from tests.tables import mlp, small_table, trial
+
+HALVING = HalvingConfig(kind="halving", eta=2, min_epochs=2)
+
+
+def curves(*values: float, metric: str = "rmse") -> dict[str, list[float]]:
+    return {"train/loss": list(values), f"validation/{metric}": list(values)}
+
+
+def test_rungs_lie_eta_times_apart_and_before_the_last_epoch() -> None:
+    three = HalvingConfig(kind="halving", eta=3, min_epochs=5)
+    assert rungs([trial(stopping=three, max_epochs=135)]) == [5, 15, 45]
+    assert rungs([trial(stopping=three, max_epochs=136)]) == [5, 15, 45, 135]
+    assert rungs([trial(stopping=three, max_epochs=20), trial(stopping=HALVING, max_epochs=5), trial()]) == [
+        2,
+        4,
+        5,
+        15,
+    ]
+
+
+def test_the_better_half_by_the_best_score_so_far_trains_on() -> None:
+    _, task = small_table()  # lower rmse is better
+    trials = [trial(stopping=HALVING) for _ in range(4)]
+    shown = [curves(3.0, 2.0), curves(1.0, 9.0), curves(4.0, 4.0), curves(2.5, 2.5)]
+    assert losers(2, trials, shown, task) == {2, 3}
+
+
+def test_later_epochs_do_not_change_what_was_decided_at_a_rung() -> None:
+    _, task = small_table()
+    trials = [trial(stopping=HALVING) for _ in range(2)]
+    assert losers(2, trials, [curves(3.0, 2.0, 9.0), curves(4.0, 4.0)], task) == {1}
+    assert losers(2, trials, [curves(3.0, 2.0), curves(4.0, 4.0, 0.1)], task) == {1}
+
+
+def test_only_trials_of_one_setting_that_came_so_far_compete_and_one_always_trains_on() -> None:
+    _, task = small_table()
+    other = HalvingConfig(kind="halving", eta=4, min_epochs=2)
+    trials = [trial(stopping=HALVING), trial(stopping=HALVING), trial(stopping=other), trial()]
+    shown = [curves(1.0, 1.0), curves(5.0), curves(9.0, 9.0), curves(8.0, 8.0)]
+    assert losers(2, trials, shown, task) == set()
+
+
+def test_a_score_that_is_not_a_number_loses() -> None:
+    _, task = small_table()
+    trials = [trial(stopping=HALVING), trial(stopping=HALVING)]
+    assert losers(2, trials, [curves(float("nan"), float("nan")), curves(100.0, 100.0)], task) == {0}
+
+
+@pytest.mark.parametrize("members_a_stack", [8, 3])
+def test_survivors_equal_undisturbed_trials_and_losers_those_that_end_at_the_rung(tmp_path, members_a_stack) -> None:
+    trials = [trial(stopping=HALVING, max_epochs=8, seed=seed, model=mlp(dropout=0.2)) for seed in range(8)]
+    outcomes = train(trials, tmp_path, MemoryRecorder(), members_a_stack=members_a_stack)
+    epochs = [outcome.result.epochs for outcome in outcomes]
+    assert sorted(epochs) == [2, 2, 2, 2, 4, 4, 8, 8]
+    prepared, task = small_table()
+    for seed, outcome in enumerate(outcomes):
+        alone = trial(max_epochs=outcome.result.epochs, seed=seed, model=mlp(dropout=0.2))
+        assert_same(fit([alone], prepared, task)[0], outcome.result)
+
+
+def test_halving_across_stacks_is_halving_in_one(tmp_path) -> None:
+    trials = [trial(stopping=HALVING, max_epochs=8, seed=seed) for seed in range(6)]
+    one = train(trials, tmp_path / "one", MemoryRecorder(), members_a_stack=6)
+    many = train(trials, tmp_path / "many", MemoryRecorder(), members_a_stack=2)
+    assert [own.result.epochs for own in one] == [own.result.epochs for own in many]

@@ -1,0 +1,141 @@
+"""A sweep that was interrupted goes on: nothing is trained twice, no run is doubled, the table is the same."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from pipelines.config.schema import HalvingConfig, TrialConfig
+from pipelines.errors import UserError
+from pipelines.sweeps.folder import open_sweep_folder, trial_identities
+from pipelines.tracking.memory import MemoryRecorder
+from pipelines.training import StackState, checkpoint
+from tests.contracts.test_stack_equality import assert_same
+from tests.sweeps.sweeping import train
+from tests.tables import early, mlp, optimizers, trial
+
+HALVING = HalvingConfig(kind="halving", eta=2, min_epochs=2)
+EVERY_EPOCH = dataclasses.replace(trial().tracking, checkpoint_seconds=0.0)
+
+
+class KilledError(Exception):
+    """Ends a sweep where a kill would."""
+
+
+@pytest.fixture
+def kill_after(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Lets so many checkpoints be written, then raises after the next one (or instead of it)."""
+    save = checkpoint.save_state
+
+    def arm(n_writes: int, *, instead: bool = False) -> None:
+        left = [n_writes]
+
+        def dying(path: Path, state: StackState, *, note: dict[str, Any]) -> None:
+            left[0] -= 1
+            if left[0] < 0 and instead:
+                raise KilledError
+            save(path, state, note=note)
+            if left[0] < 0:
+                raise KilledError
+
+        monkeypatch.setattr(checkpoint, "save_state", dying)
+
+    yield arm
+    monkeypatch.undo()
+
+
+def sweep_trials(**changes: Any) -> list[TrialConfig]:
+    fixed = {"model": mlp(dropout=0.2), "tracking": EVERY_EPOCH, "max_epochs": 6} | changes
+    kinds = [optimizers()["adam"], optimizers()["momentum"], optimizers(l2=0.01)["rmsprop"]]
+    return [trial(optimizer=own, seed=seed, **fixed) for own in kinds for seed in (0, 1)]
+
+
+@pytest.mark.parametrize("instead", [False, True], ids=["after a write", "before a write"])
+@pytest.mark.parametrize("n_writes", [0, 2, 6, 7, 11, 16])
+@pytest.mark.parametrize(
+    "stopping", [early(2), HalvingConfig(kind="halving", eta=2, min_epochs=2)], ids=["early", "halving"]
+)
+def test_a_killed_sweep_ends_as_an_undisturbed_one(tmp_path, kill_after, n_writes, instead, stopping) -> None:
+    trials = sweep_trials(stopping=stopping)
+    expected = train(trials, tmp_path / "undisturbed", MemoryRecorder(), members_a_stack=3)
+    recorder = MemoryRecorder()
+    kill_after(n_writes, instead=instead)
+    try:
+        outcomes = train(trials, tmp_path / "killed", recorder, members_a_stack=3)
+    except KilledError:
+        kill_after(1000)
+        outcomes = train(trials, tmp_path / "killed", recorder, members_a_stack=3)
+    for own, known in zip(outcomes, expected, strict=True):
+        assert_same(known.result, own.result)
+        assert own.name == known.name
+    assert len(recorder.runs) == len(trials)
+    assert len({run.identity for run in recorder.runs}) == len(trials)
+
+
+def test_a_sweep_that_has_ended_is_not_trained_again(tmp_path, kill_after) -> None:
+    trials = sweep_trials()
+    recorder = MemoryRecorder()
+    first = train(trials, tmp_path, recorder, members_a_stack=4)
+    kill_after(0, instead=True)  # any training would write
+    told: list[str] = []
+    again = train(trials, tmp_path, recorder, members_a_stack=4, told=told)
+    assert [own.run_id for own in again] == [own.run_id for own in first]
+    assert len(recorder.runs) == len(trials)
+    assert "6 trials had ended, 0 were in training" in told[0]
+
+
+def test_without_resume_everything_is_trained_once_more_as_a_sweep_of_its_own(tmp_path, kill_after) -> None:
+    trials = sweep_trials()
+    train(trials, tmp_path, MemoryRecorder(), members_a_stack=6)
+    kill_after(0, instead=True)
+    with pytest.raises(KilledError):
+        train(trials, tmp_path, MemoryRecorder(), members_a_stack=6, resume=False)
+
+
+def test_stacks_may_be_planned_otherwise_the_second_time(tmp_path, kill_after) -> None:
+    trials = sweep_trials()
+    expected = train(trials, tmp_path / "undisturbed", MemoryRecorder(), members_a_stack=6)
+    kill_after(8)
+    with pytest.raises(KilledError):
+        train(trials, tmp_path / "killed", MemoryRecorder(), members_a_stack=2)
+    kill_after(1000)
+    outcomes = train(trials, tmp_path / "killed", MemoryRecorder(), members_a_stack=5)
+    for own, known in zip(outcomes, expected, strict=True):
+        assert_same(known.result, own.result)
+
+
+def test_equal_trials_of_one_sweep_are_told_apart() -> None:
+    names = trial_identities([trial(), trial(seed=1), trial()], fingerprint="f")
+    assert len(set(names)) == 3
+    assert names[2] == f"{names[0]}-2"
+
+
+@settings(max_examples=20)
+@given(other=st.sampled_from([{"seed": 1}, {"max_epochs": 5}, {"model": mlp(dropout=0.1)}, {"precision": "32-true"}]))
+def test_an_identity_is_of_the_configuration_and_of_the_data(other: dict[str, Any]) -> None:
+    (own,) = trial_identities([trial()], fingerprint="f")
+    assert trial_identities([trial(**other)], fingerprint="f") != [own]
+    assert trial_identities([trial()], fingerprint="g") != [own]
+    assert trial_identities([trial(tracking=EVERY_EPOCH, progress=True)], fingerprint="f") == [own]
+
+
+def test_one_sweep_is_trained_by_one_process(tmp_path) -> None:
+    with (
+        open_sweep_folder(tmp_path, ["a"], resume=True),
+        pytest.raises(UserError, match="Another process trains this very sweep"),
+        open_sweep_folder(tmp_path, ["a"], resume=True),
+    ):
+        pass
+    with open_sweep_folder(tmp_path, ["a"], resume=True):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_a_users_mistake(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(UserError, match=r"tracking\.checkpoints"),
+        open_sweep_folder(tmp_path / "file", ["a"], resume=True),
+    ):
+        pass
