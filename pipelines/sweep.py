@@ -1,14 +1,15 @@
-"""The main job as a story: plan, fit, record, select, export, register.
+"""The main job as a story: open a table, plan, train, record; and at the end select, export, register.
 
-`run_sweep` is called with all trials of one command line; a single trial is a sweep of one.
+`open_sweep` is for the trials of one command line, in one batch or in as many as a search asks for; `run_sweep` for
+those who know all of their trials. A single trial is a sweep of one.
 """
 
 import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.config.schema import MetricName, TrackingConfig, TrialConfig
@@ -17,7 +18,14 @@ from pipelines.data.prepare import PreparedTable
 from pipelines.engines import Engine, open_engine
 from pipelines.export import Origin, publish_bundle, write_bundle
 from pipelines.selection.baselines import BaselineResult, run_baselines
-from pipelines.sweeps.finalists import Finalist, Finalists, choose_finalists, score_on_test, served_members
+from pipelines.sweeps.finalists import (
+    Finalist,
+    Finalists,
+    NoModelError,
+    choose_finalists,
+    score_on_test,
+    served_members,
+)
 from pipelines.sweeps.folder import SweepFolder, open_sweep_folder, trial_identities
 from pipelines.sweeps.leaderboard import Row, render_leaderboard
 from pipelines.sweeps.plan import memory_budget_bytes, plan_stacks
@@ -47,62 +55,162 @@ class SweepResult:
     registered: list[RegisteredVersion]
 
 
-def run_sweep(trials: Sequence[TrialConfig], *, tell: Callable[[str], None] = print) -> SweepResult:
-    """Train trials, record each, and register the best model of every table.
+@dataclass
+class _TableSweep:
+    """The part of a sweep that is on one table and task: these trials compete with each other.
+
+    Attributes:
+        prepared: the table, read once.
+        task: what is predicted.
+        engine: trains the stacks.
+        folder: keeps the stacks, of all batches.
+        recorder: keeps the runs.
+        tags: of every run.
+        outcomes: of all batches until now, numbered by their place.
+        n_stacks: of all batches until now.
+    """
+
+    prepared: PreparedTable
+    task: Task
+    engine: Engine
+    folder: SweepFolder
+    recorder: Recorder
+    tags: Mapping[str, str]
+    outcomes: list[TrialOutcome] = field(default_factory=list)
+    n_stacks: int = 0
+
+    @property
+    def trials(self) -> list[TrialConfig]:
+        """Of all batches until now."""
+        return [outcome.trial for outcome in self.outcomes]
+
+
+@contextmanager
+def open_sweep(*, tell: Callable[[str], None] = print) -> Iterator["Sweep"]:
+    """A sweep for the trials of one command line; when the block ends, everything is written.
 
     Args:
-        trials: of one command; those on one table and task compete with each other.
         tell: called with what a user should read.
+    """
+    with ExitStack() as leaving:
+        yield Sweep(leaving, tell=tell)
+
+
+class Sweep:
+    """Call `train` once or more, then `finish`.
+
+    Args:
+        leaving: ends the engine, the recorders and the locks on folders; `open_sweep` holds it.
+        tell: called with what a user should read.
+    """
+
+    def __init__(self, leaving: ExitStack, *, tell: Callable[[str], None]) -> None:
+        self._leaving = leaving
+        self._tell = tell
+        self._engine: Engine | None = None
+        self._tables: dict[str, _TableSweep] = {}
+        self._scores: list[float | None] = []
+
+    def train(self, trials: Sequence[TrialConfig]) -> list[float | None]:
+        """Train a batch and record each of its trials.
+
+        Args:
+            trials: those on one table and task compete with each other and with those of earlier batches.
+
+        Returns:
+            Their scores, as in `SweepResult`. A batch may fail whole: another may yet give a model.
+
+        Raises:
+            UserError: something the user can put right; no trial of the batch was trained.
+        """
+        scores: list[float | None] = [None] * len(trials)
+        groups = _by_table(trials)
+        for key, places in groups.items():  # all of them first: a mistake in the last table costs no training
+            if key not in self._tables:
+                self._tables[key] = self._open_table([trials[place] for place in places])
+        for key, places in groups.items():
+            table = self._tables[key]
+            outcomes = _train_batch(table, [trials[place] for place in places], tell=self._tell)
+            for place, outcome in zip(places, outcomes, strict=True):
+                if outcome.result.failure is None:
+                    scores[place] = score(table.task.metric, outcome.result.metrics[table.task.metric])
+        self._scores += scores
+        return scores
+
+    def finish(self) -> SweepResult:
+        """Register the best model of every table, chosen among the trials of all batches.
+
+        Raises:
+            UserError: no trial ended with a model, or something else that the user can put right.
+            ParityError: the exported model does not answer as the trained one; it is not registered.
+        """
+        registered, without_model = [], []
+        for table in self._tables.values():
+            try:
+                registered.append(_finish_table(table, tell=self._tell))
+            except NoModelError as error:
+                without_model.append(error)
+        if without_model and not registered:
+            raise without_model[0]
+        for failure in without_model:
+            self._tell(f"\n{failure}")
+        return SweepResult(self._scores, registered)
+
+    def _open_table(self, trials: Sequence[TrialConfig]) -> _TableSweep:
+        first = trials[0]
+        prepared, task = prepare(first.data, first.task)
+        self._tell(_describe(prepared, task))
+        folder = self._leaving.enter_context(_folder(trials, prepared))
+        recorder = self._leaving.enter_context(_recorder(first.tracking, experiment=prepared.table.name))
+        return _TableSweep(prepared, task, self._engine_of(first), folder, recorder, _tags(prepared, folder))
+
+    def _engine_of(self, trial: TrialConfig) -> Engine:
+        """One engine for the whole sweep, as its first trial asks for it."""
+        if self._engine is None:
+            self._engine = self._leaving.enter_context(open_engine(trial.engine, trial.trainer))
+        return self._engine
+
+
+def run_sweep(trials: Sequence[TrialConfig], *, tell: Callable[[str], None] = print) -> SweepResult:
+    """Train trials, record each, and register the best model of every table: a sweep of one batch.
 
     Raises:
         UserError: something the user can put right; nothing half-written is left.
         ParityError: the exported model does not answer as the trained one; it is not registered.
     """
-    scores: list[float | None] = [None] * len(trials)
-    registered = []
-    with open_engine(trials[0].engine, trials[0].trainer) as engine:
-        for places in _by_table(trials):
-            own = [trials[place] for place in places]
-            prepared, task = prepare(own[0].data, own[0].task)
-            tell(_describe(prepared, task))
-            recording = _recorder(own[0].tracking, experiment=prepared.table.name)
-            with _folder(own, prepared) as folder, recording as recorder:
-                outcomes, version = _sweep_table(
-                    own, prepared, task, engine=engine, folder=folder, recorder=recorder, tell=tell
-                )
-            registered.append(version)
-            for place, outcome in zip(places, outcomes, strict=True):
-                if outcome.result.failure is None:
-                    scores[place] = score(task.metric, outcome.result.metrics[task.metric])
-    return SweepResult(scores, registered)
+    with open_sweep(tell=tell) as sweep:
+        sweep.train(trials)
+        return sweep.finish()
 
 
-def _sweep_table(
-    trials: Sequence[TrialConfig],
-    prepared: PreparedTable,
-    task: Task,
-    *,
-    engine: Engine,
-    folder: SweepFolder,
-    recorder: Recorder,
-    tell: Callable[[str], None],
-) -> tuple[list[TrialOutcome], RegisteredVersion]:
-    """Everything that happens on one table."""
-    plan = plan_stacks(trials, prepared, task, budget_bytes=memory_budget_bytes(trials[0]))
+def _train_batch(
+    table: _TableSweep, trials: Sequence[TrialConfig], *, tell: Callable[[str], None]
+) -> list[TrialOutcome]:
+    """Plan and train trials on one table; they take the numbers after those of earlier batches."""
+    budget_bytes = memory_budget_bytes(trials[0])
+    plan = plan_stacks(trials, table.prepared, table.task, budget_bytes=budget_bytes, first_number=table.n_stacks)
     tell(str(plan))
-    tags = _tags(prepared, folder)
     outcomes = train_trials(
         trials,
         plan,
-        engine=engine,
-        folder=folder,
-        prepared=prepared,
-        task=task,
-        recorder=recorder,
-        tags=tags,
+        engine=table.engine,
+        folder=table.folder,
+        swept=swept_names([*table.trials, *trials]),
+        prepared=table.prepared,
+        task=table.task,
+        recorder=table.recorder,
+        tags=table.tags,
         tell=tell,
     )
+    table.n_stacks += len(plan.stacks)
+    table.outcomes += outcomes
+    return outcomes
 
+
+def _finish_table(table: _TableSweep, *, tell: Callable[[str], None]) -> RegisteredVersion:
+    """What happens once, after the last batch: choose, compare, look at the test part, export and register."""
+    prepared, task, recorder, tags, outcomes = table.prepared, table.task, table.recorder, table.tags, table.outcomes
+    trials = table.trials
     finalists = choose_finalists(outcomes, trials[0].ensemble, prepared=prepared, task=task)
     champion_run = _record_champion(finalists, outcomes, recorder=recorder, tags=tags)
     baselines = _baselines(prepared, task, recorder=recorder, tags=tags)
@@ -114,7 +222,7 @@ def _sweep_table(
     metrics = {part: {str(name): value for name, value in own.items()} for part, own in chosen.items()}
 
     name = prepared.table.name
-    origin = Origin(sweep=tags["sweep"], code_version=tags["code_version"], created=folder.created)
+    origin = Origin(sweep=tags["sweep"], code_version=tags["code_version"], created=table.folder.created)
     with tempfile.TemporaryDirectory() as workshop:
         bundle = write_bundle(
             Path(workshop) / "bundle", prepared=prepared, task=task, members=members, metrics=metrics, origin=origin
@@ -126,15 +234,15 @@ def _sweep_table(
     tell(render_leaderboard(f"\n{name}: {task.kind}, ranked by {_ranked_by(task)}", rows, task))
     view = save_comparison_view(recorder, _comparison(trials, task, sweep=tags["sweep"]))
     tell(f"Registered as {name}, version {version.version}. {_where_to_look(trials[0].tracking)}/{view}")
-    return outcomes, version
+    return version
 
 
-def _by_table(trials: Sequence[TrialConfig]) -> list[list[int]]:
-    """Places of the trials on one table and task, in the order in which tables appear."""
+def _by_table(trials: Sequence[TrialConfig]) -> dict[str, list[int]]:
+    """Places of the trials on one table and task, by a key of the two, in the order in which tables appear."""
     groups: dict[str, list[int]] = {}
     for place, trial in enumerate(trials):
         groups.setdefault(json.dumps([without(trial.data), without(trial.task)]), []).append(place)
-    return list(groups.values())
+    return groups
 
 
 @contextmanager
@@ -150,6 +258,7 @@ def _recorder(config: TrackingConfig, *, experiment: str) -> Iterator[Recorder]:
 
 
 def _folder(trials: Sequence[TrialConfig], prepared: PreparedTable) -> AbstractContextManager[SweepFolder]:
+    """A sweep is known by its first batch: a search that begins alike goes on alike."""
     identities = trial_identities(trials, fingerprint=prepared.table.fingerprint)
     tracking = trials[0].tracking
     return open_sweep_folder(Path(tracking.checkpoints), identities, resume=tracking.resume)

@@ -51,7 +51,10 @@ def train_trial(config: Any) -> float | None:
             print a line of its own for any other exception.
     """
     with _mistakes_told():
-        return train_trials(checked_trials([config]))[0]
+        trials = checked_trials([config])
+        from pipelines.sweep import run_sweep  # noqa: PLC0415  # torch takes seconds, and a mistake is told at once
+
+        return run_sweep(trials).scores[0]
 
 
 def checked_trials(configs: Sequence[Any]) -> list[TrialConfig]:
@@ -61,26 +64,6 @@ def checked_trials(configs: Sequence[Any]) -> list[TrialConfig]:
         UserError: lists every mistake of every trial.
     """
     return validate_all([plain_values(config) for config in configs])
-
-
-def train_trials(trials: Sequence[TrialConfig]) -> list[float | None]:
-    """Run the sweep.
-
-    Returns:
-        A score a trial, in order, greater is better; None for one that ended without a model.
-
-    Raises:
-        UserError: no trial ended with a model.
-    """
-    from pipelines.sweep import run_sweep  # noqa: PLC0415  # torch takes seconds, and a mistake is told at once
-
-    scores = run_sweep(trials).scores
-    if all(score is None for score in scores):
-        raise UserError(
-            "No trial ended with a model. Each FAILED run in MLflow says when and why; "
-            "a smaller optimizer.lr is the first thing to try."
-        )
-    return list(scores)
 
 
 def _check(arguments: Namespace) -> None:

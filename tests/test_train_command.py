@@ -9,20 +9,25 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.hydra_plugins.fake_sweep import WITHOUT_MODEL
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # What trains is stood in for, so that a command ends in less than a second.
 STAND_IN = """
-import sys, time, types
+import sys, time
+from contextlib import nullcontext
+from tests.hydra_plugins.fake_sweep import FakeModule, FakeSweep
 
-def run_sweep(trials):
-    print(len(trials), "trials", flush=True)
-    if trials[0].data.name == "slow":
-        time.sleep(60)
-    return types.SimpleNamespace(scores=[None if trial.optimizer.lr >= 1 else 0.5 for trial in trials])
+class Told(FakeSweep):
+    def train(self, trials):
+        print(len(trials), "trials", flush=True)
+        if trials[0].data.name == "slow":
+            time.sleep(60)
+        return super().train(trials)
 
-sys.modules["pipelines.sweep"] = types.ModuleType("pipelines.sweep")
-sys.modules["pipelines.sweep"].run_sweep = run_sweep
+stand_in = sys.modules["pipelines.sweep"] = FakeModule()
+stand_in.open_sweep = lambda: nullcontext(Told(stand_in))
 from pipelines import train
 train.main()
 print("torch" in sys.modules)
@@ -119,10 +124,7 @@ def test_a_command_without_any_model_fails(tmp_path, arguments):
     code, _, errors = run(tmp_path, *arguments, how=("-c", STAND_IN))
 
     assert code == 2
-    assert errors == (
-        "No trial ended with a model. Each FAILED run in MLflow says when and why; "
-        "a smaller optimizer.lr is the first thing to try.\n"
-    )
+    assert errors == f"{WITHOUT_MODEL}\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["-m"]], ids=["one trial", "sweep"])

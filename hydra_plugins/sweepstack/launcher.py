@@ -4,9 +4,11 @@ Other launchers run a task function once a job. Here the jobs become stacks that
 it can run is that of `pipelines.train`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -17,6 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.sweepstack.composition import JobComposer
 from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from pipelines.sweep import Sweep
 
 
 @dataclass
@@ -30,7 +35,27 @@ ConfigStore.instance().store(group="hydra/launcher", name="stack", node=StackLau
 
 
 class StackLauncher(Launcher):
-    """Runs all jobs of a batch as one sweep."""
+    """Runs all jobs of a batch as one sweep, or those of several batches, launched inside `one_sweep`."""
+
+    def __init__(self) -> None:
+        self._sweep: Sweep | None = None
+        self._leaving: ExitStack | None = None  # ends the sweep; set inside `one_sweep`
+
+    @contextmanager
+    def one_sweep(self) -> Iterator[None]:
+        """Every batch launched inside the block belongs to one sweep, which ends with it.
+
+        Raises:
+            UserError: none of its trials ended with a model.
+        """
+        with ExitStack() as leaving:
+            self._leaving = leaving
+            try:
+                yield
+                if self._sweep is not None:
+                    self._sweep.finish()
+            finally:
+                self._sweep = self._leaving = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context = hydra_context
@@ -47,6 +72,9 @@ class StackLauncher(Launcher):
             UserError: a trial is wrongly configured, or none ended with a model; or the task is not ours.
             HydraException: Hydra refuses the overrides of a job.
         """
+        if self._leaving is None:
+            with self.one_sweep():
+                return self.launch(job_overrides, initial_job_idx)
         from pipelines import train  # noqa: PLC0415  # the entry point imports Hydra, which imports this module
 
         if self.task_function is not train.train_trial:
@@ -60,8 +88,7 @@ class StackLauncher(Launcher):
         composer = JobComposer(self.hydra_context.config_loader, self.config)
         configs = [composer.compose(overrides) for overrides in job_overrides]
         trials = train.checked_trials(configs)
-        self._keep_command()
-        scores = train.train_trials(trials)
+        scores = self._begun(self._leaving).train(trials)
         return [
             _job_return(config, overrides, score, number)
             for number, (config, overrides, score) in enumerate(
@@ -69,8 +96,17 @@ class StackLauncher(Launcher):
             )
         ]
 
+    def _begun(self, leaving: ExitStack) -> "Sweep":
+        """The sweep of this block; begun with the first batch that is right, so that a mistake leaves nothing."""
+        if self._sweep is None:
+            from pipelines.sweep import open_sweep  # noqa: PLC0415  # torch takes seconds, and a mistake is told at once
+
+            self._keep_command()
+            self._sweep = leaving.enter_context(open_sweep())
+        return self._sweep
+
     def _keep_command(self) -> None:
-        """Write what the command line meant; after the trials were checked, so that a mistake leaves no folder."""
+        """Write what the command line meant."""
         folder = Path(str(self.config.hydra.sweep.dir))
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")

@@ -16,6 +16,10 @@ from pipelines.tasks.metrics import score_members
 from pipelines.tasks.task import Task
 
 
+class NoModelError(UserError):
+    """No trial on a table ended with a model."""
+
+
 @dataclass(frozen=True)
 class Finalist:
     """A model that may be served: a trial alone, or an ensemble.
@@ -55,12 +59,14 @@ def choose_finalists(
     """Choose on the validation part.
 
     Raises:
-        UserError: every trial failed; lists why.
+        NoModelError: every trial failed; lists why.
     """
     places = [place for place, outcome in enumerate(outcomes) if outcome.result.failure is None]
     if not places:
         reasons = "\n".join(f"  {outcome.name}: {outcome.result.failure}" for outcome in outcomes[:5])
-        raise UserError(f"All {len(outcomes)} trials failed, so there is no model to serve:\n{reasons}")
+        raise NoModelError(
+            f"All {len(outcomes)} trials on {prepared.table.name} failed, so there is no model to serve:\n{reasons}"
+        )
     predictions = np.stack([outcomes[place].result.predictions for place in places])  # [K, N, P]
     target = prepared.validation.target
     best = _finalist(best_member(task, predictions, target), places)

@@ -41,22 +41,30 @@ class PlannedStack:
 
 @dataclass(frozen=True)
 class Plan:
-    """The stacks of a sweep, the longest first."""
+    """The stacks of a sweep or of one batch of it, the longest first.
+
+    Attributes:
+        stacks: in the order in which they train.
+        first_number: of the first stack; the others follow.
+    """
 
     stacks: tuple[PlannedStack, ...]
+    first_number: int = 0
 
     def __str__(self) -> str:
         n_trials = sum(len(stack.trials) for stack in self.stacks)
         lines = [f"Plan: {_counted(n_trials, 'trial')} in {_counted(len(self.stacks), 'stack')}"]
         lines += [
-            f"  stack {place}: {_counted(len(stack.trials), 'member')} x {stack.n_parameters:,} parameters, "
+            f"  stack {number}: {_counted(len(stack.trials), 'member')} x {stack.n_parameters:,} parameters, "
             f"about {stack.memory_bytes / 2**20:,.0f} MiB"
-            for place, stack in enumerate(self.stacks)
+            for number, stack in enumerate(self.stacks, start=self.first_number)
         ]
         return "\n".join(lines)
 
 
-def plan_stacks(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task, *, budget_bytes: int) -> Plan:
+def plan_stacks(
+    trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task, *, budget_bytes: int, first_number: int = 0
+) -> Plan:
     """Group trials by architecture and split groups that exceed the budget.
 
     Args:
@@ -64,6 +72,7 @@ def plan_stacks(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Ta
         prepared: the table.
         task: what is predicted.
         budget_bytes: memory that one stack may take; a stack of one is planned even above it.
+        first_number: of the first stack; earlier batches of the sweep have those below.
     """
     groups: dict[str, list[int]] = {}
     for index, trial in enumerate(trials):
@@ -77,7 +86,7 @@ def plan_stacks(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Ta
             epochs = sum(trials[index].trainer.max_epochs for index in own)
             work = n_parameters * len(prepared.train.rows) * epochs
             stacks.append(PlannedStack(own, n_parameters, member_bytes * len(own), work))
-    return Plan(tuple(sorted(stacks, key=lambda stack: -stack.work)))
+    return Plan(tuple(sorted(stacks, key=lambda stack: -stack.work)), first_number)
 
 
 def memory_budget_bytes(trial: TrialConfig) -> int:

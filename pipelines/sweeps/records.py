@@ -86,7 +86,7 @@ def trial_record(
         end_ms=int(period.ended * MILLISECONDS),
         params={name: flat[name] for name in shown},
         tags={"kind": "trial", **tags, **({"failure": result.failure} if result.failure else {})},
-        metrics=_validation(result.metrics) | {"epochs": result.epochs, "best_epoch": result.best_epoch},
+        metrics=_validation(result.metrics) | {"epochs": float(result.epochs), "best_epoch": float(result.best_epoch)},
         curves=result.curves,
         texts={"config.json": json.dumps(without(trial), indent=2)},
         tables=tables,

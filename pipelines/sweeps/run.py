@@ -16,7 +16,7 @@ from pipelines.engines import Engine, StackJob
 from pipelines.sweeps.folder import SweepFolder, trial_identities
 from pipelines.sweeps.halving import losers, rungs
 from pipelines.sweeps.plan import Plan
-from pipelines.sweeps.records import Period, swept_names, trial_name, trial_record
+from pipelines.sweeps.records import Period, trial_name, trial_record
 from pipelines.tasks.task import Task
 from pipelines.tracking.recorder import Recorder
 from pipelines.training import MemberResult, StackState
@@ -66,6 +66,7 @@ def train_trials(
     *,
     engine: Engine,
     folder: SweepFolder,
+    swept: Sequence[str],
     prepared: PreparedTable,
     task: Task,
     recorder: Recorder,
@@ -79,6 +80,7 @@ def train_trials(
         plan: of these trials.
         engine: trains its stacks.
         folder: where stacks are kept.
+        swept: names of the parameters that differ between the sweep's trials.
         prepared: the table.
         task: what is predicted.
         recorder: gets one run a trial.
@@ -89,7 +91,6 @@ def train_trials(
         One outcome a trial, in their order.
     """
     identities = trial_identities(trials, fingerprint=prepared.table.fingerprint)
-    swept = swept_names(trials)
     stacks = _stacks(plan, identities, folder, tell=tell)
     written: dict[int, tuple[Future[list[str]], int]] = {}
 

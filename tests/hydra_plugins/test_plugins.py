@@ -1,11 +1,10 @@
 """The launcher and the sweeper, driven by `python -m pipelines.train` in this process.
 
-What they hand the trials to, `pipelines.sweep.run_sweep`, is stood in for: its own tests train.
+What they hand the trials to, `pipelines.sweep.Sweep`, is stood in for: its own tests train.
 """
 
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
@@ -21,23 +20,15 @@ from hydra.plugins.sweeper import Sweeper
 from pipelines import train
 from pipelines.errors import UserError
 from tests.config.composed import CONF
+from tests.hydra_plugins.fake_sweep import WITHOUT_MODEL, FakeModule
 
 
 @pytest.fixture
 def sweep(monkeypatch, tmp_path):
-    """Stands in for the sweep: keeps the trials it is given and scores each by its learning rate, None from 1 on."""
-    trials = []
-
-    def run_sweep(given):
-        trials.extend(given)
-        rates = [trial.optimizer.lr for trial in given]
-        return SimpleNamespace(scores=[None if rate >= 1 else -rate for rate in rates])
-
-    module = ModuleType("pipelines.sweep")
-    module.run_sweep = run_sweep
-    monkeypatch.setitem(sys.modules, "pipelines.sweep", module)
+    """The trials that reached the stand-in for `pipelines.sweep`."""
+    monkeypatch.setitem(sys.modules, "pipelines.sweep", stand_in := FakeModule())
     monkeypatch.chdir(tmp_path)
-    return trials
+    return stand_in.trials
 
 
 def multirun(*overrides, task=train.train_trial):
@@ -104,7 +95,7 @@ def test_a_trial_that_failed_is_a_failed_return_and_the_sweep_goes_on(sweep):
 
 
 def test_a_sweep_without_any_model_is_an_error(sweep):
-    with pytest.raises(UserError, match=r"^No trial ended with a model\. .*; a smaller optimizer\.lr is the first"):
+    with pytest.raises(UserError, match=f"^{WITHOUT_MODEL}$"):
         multirun("data=wine", "optimizer.lr=1,10")
 
 

@@ -7,6 +7,7 @@ from pipelines.config.schema import TrialConfig
 from pipelines.engines.local import ThisProcess
 from pipelines.sweeps.folder import open_sweep_folder, trial_identities
 from pipelines.sweeps.plan import Plan, PlannedStack
+from pipelines.sweeps.records import swept_names
 from pipelines.sweeps.run import TrialOutcome, train_trials
 from pipelines.tracking.memory import MemoryRecorder
 from tests.tables import small_table
@@ -32,6 +33,7 @@ def train(
             Plan(tuple(stacks)),
             engine=ThisProcess(),
             folder=folder,
+            swept=swept_names(trials),
             prepared=prepared,
             task=task,
             recorder=recorder,

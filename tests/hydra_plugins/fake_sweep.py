@@ -1,0 +1,57 @@
+"""A stand-in for `pipelines.sweep` that trains nothing: for tests of what hands trials to it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from pipelines.errors import UserError
+
+WITHOUT_MODEL = "All trials failed, so there is no model to serve."
+
+
+class FakeModule(ModuleType):
+    """What `pipelines.sweep` offers, and what reached it.
+
+    Attributes:
+        batches: of all sweeps, in order.
+        trials: of all batches.
+        finished: how many trials each finished sweep had.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("pipelines.sweep")
+        self.batches: list[Sequence[Any]] = []
+        self.trials: list[Any] = []
+        self.finished: list[int] = []
+
+    @contextmanager
+    def open_sweep(self) -> Iterator["FakeSweep"]:
+        yield FakeSweep(self)
+
+    def run_sweep(self, trials: Sequence[Any]) -> SimpleNamespace:
+        with self.open_sweep() as sweep:
+            sweep.train(trials)
+            return sweep.finish()
+
+
+class FakeSweep:
+    """Scores each trial by its learning rate, lower is better, None from 1 on."""
+
+    def __init__(self, seen: FakeModule) -> None:
+        self.seen = seen
+        self.scores: list[float | None] = []
+
+    def train(self, trials: Sequence[Any]) -> list[float | None]:
+        self.seen.batches.append(trials)
+        self.seen.trials.extend(trials)
+        rates = [trial.optimizer.lr for trial in trials]
+        scores = [None if rate >= 1 else -rate for rate in rates]
+        self.scores += scores
+        return scores
+
+    def finish(self) -> SimpleNamespace:
+        self.seen.finished.append(len(self.scores))
+        if all(score is None for score in self.scores):
+            raise UserError(WITHOUT_MODEL)
+        return SimpleNamespace(scores=self.scores)
