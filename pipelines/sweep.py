@@ -187,8 +187,15 @@ def _train_batch(
     table: _TableSweep, trials: Sequence[TrialConfig], *, tell: Callable[[str], None]
 ) -> list[TrialOutcome]:
     """Plan and train trials on one table; they take the numbers after those of earlier batches."""
-    budget_bytes = memory_budget_bytes(trials[0])
-    plan = plan_stacks(trials, table.prepared, table.task, budget_bytes=budget_bytes, first_number=table.n_stacks)
+    n_places = table.engine.n_places
+    plan = plan_stacks(
+        trials,
+        table.prepared,
+        table.task,
+        budget_bytes=memory_budget_bytes(trials[0], n_places=n_places),
+        n_places=n_places,
+        first_number=table.n_stacks,
+    )
     tell(str(plan))
     outcomes = train_trials(
         trials,

@@ -1,5 +1,6 @@
 """What an engine is given: a stack, from which epoch to which, and where it is kept on the way."""
 
+import gc
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ def run_job(job: StackJob, prepared: PreparedTable, task: Task) -> DoneJob:
     )
     if checkpoint is not None:
         checkpoint.write(state)
+    # Lightning's objects hold each other, and with them the stack: without this it would stay beside the next one.
+    gc.collect()
     return DoneJob(job.number, state, time.perf_counter() - started)
 
 

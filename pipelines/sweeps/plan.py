@@ -1,25 +1,27 @@
 """Trials to stacks: trials of one architecture train together, as many at once as the memory budget allows."""
 
 import json
+import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import psutil
 import torch
 
-from pipelines.config.schema import TrialConfig
+from pipelines.config.schema import RayEngineConfig, TrialConfig
 from pipelines.config.scopes import without
 from pipelines.data.prepare import PreparedTable
-from pipelines.models import build_net
-from pipelines.stack.layers import StackedLinear
 from pipelines.tasks.task import Task
-from pipelines.training.fit import VALIDATION_BATCH_ROWS
+from pipelines.training import StackCost, device_type, probe_stack
 
 GIBIBYTE = 2**30
-# Weights, gradients, two moments, the best copy and one temporary.
-COPIES_OF_A_PARAMETER = 6
-# A layer's output, what activation and dropout keep of it, and their gradients.
-COPIES_OF_AN_ACTIVATION = 6
+FEWEST_MEMBERS = 8  # of a stack that was divided to fill places: smaller ones would gain little
+MINUTE, HOUR = 60, 3600
+
+# What is known of each architecture: a search asks for the same ones again and again.
+_costs: dict[str, StackCost] = {}
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,14 @@ class PlannedStack:
     Attributes:
         trials: their indices in the sweep, ascending.
         n_parameters: of one member.
-        memory_bytes: estimated, of the whole stack.
-        work: parameters times rows times epochs, of the whole stack: orders stacks by how long they take.
+        memory_bytes: of the whole stack at its largest, as measured on small ones.
+        seconds: that it takes, about, if no member ends early.
     """
 
     trials: tuple[int, ...]
     n_parameters: int
     memory_bytes: int
-    work: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -44,82 +46,112 @@ class Plan:
     """The stacks of a sweep or of one batch of it, the longest first.
 
     Attributes:
-        stacks: in the order in which they train.
+        stacks: in the order in which they begin.
+        n_places: how many train side by side.
         first_number: of the first stack; the others follow.
     """
 
     stacks: tuple[PlannedStack, ...]
+    n_places: int = 1
     first_number: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long all stacks take, about, if no member ends early."""
+        free_at = [0.0] * self.n_places
+        for stack in self.stacks:
+            free_at.sort()
+            free_at[0] += stack.seconds
+        return max(free_at)
 
     def __str__(self) -> str:
         n_trials = sum(len(stack.trials) for stack in self.stacks)
-        lines = [f"Plan: {_counted(n_trials, 'trial')} in {_counted(len(self.stacks), 'stack')}"]
+        beside = f", {self.n_places} side by side" if self.n_places > 1 else ""
+        what = f"{_counted(n_trials, 'trial')} in {_counted(len(self.stacks), 'stack')}{beside}"
+        lines = [f"Plan: {what}; about {_duration(self.seconds)} if none stops early"]
         lines += [
             f"  stack {number}: {_counted(len(stack.trials), 'member')} x {stack.n_parameters:,} parameters, "
-            f"about {stack.memory_bytes / 2**20:,.0f} MiB"
+            f"{math.ceil(stack.memory_bytes / 2**20):,} MiB, {_duration(stack.seconds)}"
             for number, stack in enumerate(self.stacks, start=self.first_number)
         ]
         return "\n".join(lines)
 
 
 def plan_stacks(
-    trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task, *, budget_bytes: int, first_number: int = 0
+    trials: Sequence[TrialConfig],
+    prepared: PreparedTable,
+    task: Task,
+    *,
+    budget_bytes: int,
+    n_places: int = 1,
+    first_number: int = 0,
 ) -> Plan:
-    """Group trials by architecture and split groups that exceed the budget.
+    """Group trials by architecture; divide groups that exceed the budget, and those that leave places empty.
+
+    Which trials share a stack depends on nothing that is measured, as long as all of a group fit into the budget.
 
     Args:
         trials: on one table and task.
         prepared: the table.
         task: what is predicted.
         budget_bytes: memory that one stack may take; a stack of one is planned even above it.
+        n_places: how many stacks train side by side.
         first_number: of the first stack; earlier batches of the sweep have those below.
     """
     groups: dict[str, list[int]] = {}
     for index, trial in enumerate(trials):
         groups.setdefault(json.dumps(without(trial, "member", "sweep"), sort_keys=True), []).append(index)
     stacks = []
-    for indices in groups.values():
-        n_parameters, member_bytes = _member_cost(trials[indices[0]], prepared, task)
-        n_members = max(1, budget_bytes // member_bytes)
-        for start in range(0, len(indices), n_members):
-            own = tuple(indices[start : start + n_members])
-            epochs = sum(trials[index].trainer.max_epochs for index in own)
-            work = n_parameters * len(prepared.train.rows) * epochs
-            stacks.append(PlannedStack(own, n_parameters, member_bytes * len(own), work))
-    return Plan(tuple(sorted(stacks, key=lambda stack: -stack.work)), first_number)
+    for architecture, indices in groups.items():
+        own = [trials[index] for index in indices]
+        cost = _cost(architecture, own, prepared, task, budget_bytes=budget_bytes)
+        n_for_memory = math.ceil(len(own) / cost.most_members(budget_bytes, len(own)))
+        n_for_places = min(n_places // len(groups), len(own) // FEWEST_MEMBERS)
+        for part in _even_parts(indices, max(1, n_for_memory, n_for_places)):
+            n_epochs = max(trials[index].trainer.max_epochs for index in part)
+            seconds = cost.seconds(len(part), n_epochs)
+            stacks.append(PlannedStack(part, cost.n_parameters, cost.memory_bytes(len(part)), seconds))
+    return Plan(tuple(sorted(stacks, key=lambda stack: (-stack.seconds, stack.trials))), n_places, first_number)
 
 
-def memory_budget_bytes(trial: TrialConfig) -> int:
-    """What `engine.memory_gb` says, or half of the memory that is free on the device a stack will train on."""
-    if trial.engine.memory_gb is not None:
-        return int(trial.engine.memory_gb * GIBIBYTE)
-    if trial.trainer.accelerator in ("auto", "cuda") and torch.cuda.is_available():
+def memory_budget_bytes(trial: TrialConfig, *, n_places: int = 1) -> int:
+    """What `engine.memory_gb` says, or half of what is free where a stack will train, shared by stacks side by side.
+
+    Stacks on the nodes of a cluster are planned as if each node were this machine.
+    """
+    engine = trial.engine
+    if engine.memory_gb is not None:
+        return int(engine.memory_gb * GIBIBYTE)
+    if device_type(trial.trainer.accelerator) == "cuda":
         free_bytes, _ = torch.cuda.mem_get_info()
-        return free_bytes // 2
-    return int(psutil.virtual_memory().available) // 2
+        share = min(1.0, engine.gpus_per_stack or 1.0) if isinstance(engine, RayEngineConfig) else 1.0
+        return int(free_bytes * share) // 2
+    if isinstance(engine, RayEngineConfig):
+        n_places = min(n_places, max(1, (os.cpu_count() or 1) // engine.cpus_per_stack))
+    return int(psutil.virtual_memory().available) // 2 // n_places
 
 
-def _member_cost(trial: TrialConfig, prepared: PreparedTable, task: Task) -> tuple[int, int]:
-    """Parameters of one member, and the bytes it adds to a stack."""
-    with torch.device("meta"):
-        net = build_net(
-            [trial.model],
-            n_numbers=prepared.encoder.n_numbers,
-            cardinalities=prepared.encoder.cardinalities,
-            n_outputs=task.n_outputs,
-        )
-    n_parameters = sum(parameter.numel() for parameter in net.parameters())
-    widths = [layer.weight.shape[1] for layer in net.modules() if isinstance(layer, StackedLinear)]
-    n_rows = len(prepared.validation.rows)
-    activations = max(
-        COPIES_OF_AN_ACTIVATION * trial.trainer.batch_size * sum(widths),
-        # In evaluation a layer's input, its output and the activation's are alive at once.
-        3 * min(n_rows, VALIDATION_BATCH_ROWS) * max(widths),
-    )
-    # The outputs, predictions and best predictions of the whole validation part.
-    predictions = n_rows * (2 * task.n_outputs + 2 * task.n_predictions)
-    item_bytes = 8 if trial.trainer.precision == "64-true" else 4
-    return n_parameters, item_bytes * (COPIES_OF_A_PARAMETER * n_parameters + activations + predictions)
+def _cost(
+    architecture: str, trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task, *, budget_bytes: int
+) -> StackCost:
+    """Measure it, unless the same was measured before."""
+    has_one_stream = len({trial.seed for trial in trials}) == 1
+    kinds = sorted({trial.optimizer.kind for trial in trials})
+    key = repr((architecture, prepared.table.fingerprint, has_one_stream, kinds, min(len(trials), 3)))
+    if key not in _costs:
+        _costs[key] = probe_stack(trials, prepared, task, budget_bytes=budget_bytes)
+    return _costs[key]
+
+
+def _even_parts(indices: Sequence[int], n_parts: int) -> list[tuple[int, ...]]:
+    edges = [len(indices) * part // n_parts for part in range(n_parts + 1)]
+    return [tuple(indices[start:stop]) for start, stop in pairwise(edges)]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < MINUTE:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / MINUTE:.0f} min" if seconds < 2 * HOUR else f"{seconds / HOUR:.1f} h"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -1,8 +1,9 @@
 """Training a stack in Lightning. The doors are `fit`, to the end, and `train_stack`, from one epoch to another."""
 
 from pipelines.training.checkpoint import Checkpoint
-from pipelines.training.device import check_accelerator
+from pipelines.training.device import check_accelerator, device_type
 from pipelines.training.fit import fit, train_stack
+from pipelines.training.probe import StackCost, probe_stack
 from pipelines.training.progress import Progress, ProgressLine
 from pipelines.training.result import MemberResult
 from pipelines.training.state import StackState, load_state, save_state
@@ -12,10 +13,13 @@ __all__ = [
     "MemberResult",
     "Progress",
     "ProgressLine",
+    "StackCost",
     "StackState",
     "check_accelerator",
+    "device_type",
     "fit",
     "load_state",
+    "probe_stack",
     "save_state",
     "train_stack",
 ]

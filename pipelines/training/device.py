@@ -21,3 +21,12 @@ def check_accelerator(accelerator: Accelerator) -> None:
         raise UserError(
             f"trainer.accelerator={accelerator}, but torch sees no such device here; use trainer.accelerator=auto."
         )
+
+
+def device_type(accelerator: Accelerator) -> Literal["cpu", "cuda", "mps"]:
+    """The type of the device that an accelerator means here: `auto` is the fastest that there is."""
+    if accelerator != "auto":
+        return accelerator
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -25,7 +25,7 @@ def train(
     prepared, task = small_table()
     places = range(len(trials))
     starts = range(0, len(trials), members_a_stack)
-    stacks = [PlannedStack(tuple(places[start : start + members_a_stack]), 1, 1, 1) for start in starts]
+    stacks = [PlannedStack(tuple(places[start : start + members_a_stack]), 1, 1, 1.0) for start in starts]
     identities = trial_identities(trials, fingerprint=prepared.table.fingerprint)
     with open_sweep_folder(root, identities, resume=resume) as folder:
         return train_trials(

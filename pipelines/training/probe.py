@@ -1,0 +1,270 @@
+"""What a stack costs on this device, found out by training small ones for an epoch: bytes and seconds.
+
+Memory is counted tensor by tensor, not read off the process, whose size says more of its past. A stack's memory at
+any one place of the code is a fixed part and a part a member, but where it is largest changes with the number of
+members. So the peak of every function is measured on its own, and a larger stack's is the largest of them all.
+"""
+
+import dataclasses
+import gc
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+from weakref import ref
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from pipelines.config.schema import NoStoppingConfig, TrialConfig
+from pipelines.config.scopes import without
+from pipelines.data.encode import Features
+from pipelines.data.prepare import Part, PreparedTable
+from pipelines.models import build_net
+from pipelines.tasks.task import Task
+from pipelines.training.device import device_type
+from pipelines.training.fit import train_stack
+
+SMALL, LARGE = 2, 4  # members; a stack of one takes shorter ways in places
+FEW, MANY = 1, 4  # batches
+MARGIN = 1.3  # for what kernels take for a moment, and what allocators leave unused between tensors: 1.22 was seen
+TIMED_EPOCHS = 3  # the first of them warms up
+
+Point = tuple[int, int]  # members, training rows
+
+
+@dataclass(frozen=True)
+class StackCost:
+    """What a stack costs by its number of members.
+
+    Attributes:
+        n_parameters: of one member.
+        peaks: bytes, (fixed, a member), of every place of the code.
+        epoch_seconds: of one epoch, (fixed, a member).
+    """
+
+    n_parameters: int
+    peaks: tuple[tuple[float, float], ...]
+    epoch_seconds: tuple[float, float]
+
+    def memory_bytes(self, n_members: int) -> int:
+        """The most that a stack of so many members holds at once."""
+        return int(MARGIN * max(fixed + each * n_members for fixed, each in self.peaks))
+
+    def seconds(self, n_members: int, n_epochs: int) -> float:
+        """How long a stack of so many members takes for so many epochs, about."""
+        fixed, each = self.epoch_seconds
+        return n_epochs * (fixed + each * n_members)
+
+    def most_members(self, budget_bytes: int, n_members: int) -> int:
+        """How many members, at most `n_members`, fit into the budget; one even if it does not."""
+        budget = budget_bytes / MARGIN
+        fitting = min(((budget - fixed) / each for fixed, each in self.peaks if each > 0), default=np.inf)
+        most = int(max(1, min(fitting, n_members)))
+        while most > 1 and self.memory_bytes(most) > budget_bytes:  # rounding
+            most -= 1
+        return most
+
+
+def probe_stack(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task, *, budget_bytes: int) -> StackCost:
+    """Measure what a stack of these trials costs.
+
+    Args:
+        trials: of one architecture.
+        prepared: the table; a few batches of its training part are trained on, and its whole validation part scored.
+        task: what is predicted.
+        budget_bytes: the probe itself stays below it if two members do.
+    """
+    small, large = _sizes(len(trials))
+    few, many = (min(n * trials[0].trainer.batch_size, len(prepared.train.rows)) for n in (FEW, MANY))
+    with _garbage_known():
+        at_small = {model: _peaks(model, trials, (small, few), prepared, task) for model in _models(trials)}
+        model = max(at_small, key=lambda model: max(at_small[model].values()))
+        if large > SMALL and max(at_small[model].values()) * large > budget_bytes * small:
+            small, large = 1, 2
+        points = sorted({(n_members, n_rows) for n_members in (small, large) for n_rows in (few, many)})
+        known = {(_sizes(len(trials))[0], few): at_small[model]}
+        peaks = {point: known.get(point) or _peaks(model, trials, point, prepared, task) for point in points}
+        seconds = {point: _epoch_seconds(model, trials, point, prepared, task) for point in points}
+    whole = len(prepared.train.rows)
+    names = sorted({name for own in peaks.values() for name in own})
+    return StackCost(
+        n_parameters=_count_parameters(model, prepared, task),
+        peaks=tuple(_line({point: own.get(name, 0.0) for point, own in peaks.items()}, n_rows=whole) for name in names),
+        epoch_seconds=_line(seconds, n_rows=whole),
+    )
+
+
+@contextmanager
+def _garbage_known() -> Iterator[None]:
+    """Set all that is there aside, so that to look for what a small stack leaves takes milliseconds."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _sizes(n_trials: int) -> Point:
+    """How many members the two probes have: never more than there are trials, if that can be."""
+    if n_trials == 1:
+        return 1, 1
+    return (1, 2) if n_trials == SMALL else (SMALL, LARGE)
+
+
+def _models(trials: Sequence[TrialConfig]) -> list[TrialConfig]:
+    """One trial a kind of optimizer, the one with the most that is switched on: state and work depend on these."""
+    most: dict[str, TrialConfig] = {}
+    for trial in trials:
+        known = most.get(trial.optimizer.kind)
+        if known is None or _count_switched_on(trial) > _count_switched_on(known):
+            most[trial.optimizer.kind] = trial
+    return list(most.values())
+
+
+def _count_switched_on(trial: TrialConfig) -> int:
+    return sum(bool(value) for value in tree_leaves(without(trial, "sweep")))
+
+
+def _members(model: TrialConfig, trials: Sequence[TrialConfig], n_members: int) -> list[TrialConfig]:
+    """Members like the model; on streams of their own if the trials have several."""
+    trainer = dataclasses.replace(model.trainer, max_epochs=TIMED_EPOCHS)
+    alike = dataclasses.replace(model, trainer=trainer, stopping=NoStoppingConfig(kind="none"))
+    has_one_stream = len({trial.seed for trial in trials}) == 1
+    seeds = [alike.seed + (0 if has_one_stream else place) for place in range(n_members)]
+    return [dataclasses.replace(alike, seed=seed) for seed in seeds]
+
+
+def _first_rows(prepared: PreparedTable, n_rows: int) -> PreparedTable:
+    part = prepared.train
+    features = Features(part.features.numbers[:n_rows], part.features.codes[:n_rows])
+    return dataclasses.replace(prepared, train=Part(part.rows[:n_rows], features, part.target[:n_rows]))
+
+
+def _line(values: Mapping[Point, float], *, n_rows: int) -> tuple[float, float]:
+    """The fixed part and the part a member, for the whole training part."""
+    sizes = sorted({n_members for n_members, _ in values})
+    portions = sorted({rows for _, rows in values})
+
+    def at(n_members: int) -> float:
+        few, many = portions[0], portions[-1]
+        least, most = values[n_members, few], values[n_members, many]
+        if few == many:
+            return least
+        return most + max(0.0, most - least) / (many - few) * (n_rows - many)
+
+    small, large = sizes[0], sizes[-1]
+    if small == large:
+        return at(small), 0.0
+    each = max(0.0, at(large) - at(small)) / (large - small)
+    return max(0.0, at(large) - each * large), each
+
+
+def _peaks(
+    model: TrialConfig, trials: Sequence[TrialConfig], point: Point, prepared: PreparedTable, task: Task
+) -> dict[str, float]:
+    """Bytes at most in every function, from the first step over a pause to the end."""
+    members, prepared = _members(model, trials, point[0]), _first_rows(prepared, point[1])
+    device = device_type(members[0].trainer.accelerator)
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated() if device == "cuda" else 0
+    with _Watch(device) as watch:
+        paused = train_stack(members, prepared, task, until_epoch=1)
+        gc.collect()  # Lightning's objects hold each other, and with them the stack: the next one would be beside it
+        train_stack(members, prepared, task, state=paused)
+    gc.collect()
+    overhead = 0
+    if device == "cuda":  # workspaces of kernels, and what is rounded up
+        overhead = max(0, torch.cuda.max_memory_allocated() - before - max(watch.peaks.values()))
+        torch.cuda.empty_cache()
+    return {name: float(peak + overhead) for name, peak in watch.peaks.items()}
+
+
+def _epoch_seconds(
+    model: TrialConfig, trials: Sequence[TrialConfig], point: Point, prepared: PreparedTable, task: Task
+) -> float:
+    clock = _Clock()
+    members, prepared = _members(model, trials, point[0]), _first_rows(prepared, point[1])
+    train_stack(members, prepared, task, progress=clock)
+    return float(np.diff(clock.ticks).min())
+
+
+def _count_parameters(trial: TrialConfig, prepared: PreparedTable, task: Task) -> int:
+    with torch.device("meta"):
+        net = build_net(
+            [trial.model],
+            n_numbers=prepared.encoder.n_numbers,
+            cardinalities=prepared.encoder.cardinalities,
+            n_outputs=task.n_outputs,
+        )
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it without types
+    """Counts the bytes of all tensors on a device that are alive, and keeps each function's peak.
+
+    Args:
+        device: its type.
+    """
+
+    def __init__(self, device: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # likewise
+        self.peaks: dict[str, int] = defaultdict(int)
+        self._device = device
+        self._alive = 0
+        self._storages: dict[int, ref[Any]] = {}
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor) and tensor.device.type == self._device:
+                self._count(tensor.untyped_storage())
+        function = _function_of_ours()
+        self.peaks[function] = max(self.peaks[function], self._alive)
+        return result
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        identity = storage._cdata  # noqa: SLF001  the one name that all tensors on a storage share
+        known = self._storages.get(identity)
+        if known is not None and known() is not None:
+            return
+        n_bytes = storage.nbytes()
+        self._alive += n_bytes
+        self._storages[identity] = ref(storage, lambda _: self._forget(n_bytes))
+
+    def _forget(self, n_bytes: int) -> None:
+        self._alive -= n_bytes
+
+
+def _function_of_ours() -> str:
+    """The innermost function of this project that is running; nothing in a thread of autograd's own."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001  `inspect` would read source files, thousands of times
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.startswith("pipelines."):
+            return f"{module}.{frame.f_code.co_qualname}"
+        frame = frame.f_back
+    return ""
+
+
+@dataclass
+class _Clock:
+    """Notes when epochs end."""
+
+    ticks: list[float] = field(default_factory=list)
+
+    def epoch_ended(self, epochs: int, *, values: np.ndarray, n_steps: int) -> None:
+        self.ticks.append(time.perf_counter())
+
+    def close(self) -> None:
+        """Nothing to close."""

@@ -1,0 +1,162 @@
+"""Plans: which trials share a stack, how large it may grow, and that the figures are true."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given, strategies as st
+
+from pipelines.config.schema import LocalEngineConfig, RayEngineConfig
+from pipelines.sweeps import plan
+from pipelines.sweeps.plan import GIBIBYTE, Plan, PlannedStack, memory_budget_bytes, plan_stacks
+from pipelines.training import StackCost
+from tests.tables import linear, mlp, optimizers, small_table, trial
+
+MODELS = [mlp((6, 5)), mlp((9,)), linear()]
+PREPARED, TASK = small_table()
+
+
+def planned(trials, *, budget_bytes=10**9, n_places=1) -> Plan:
+    return plan_stacks(trials, PREPARED, TASK, budget_bytes=budget_bytes, n_places=n_places)
+
+
+@given(
+    models=st.lists(st.sampled_from(MODELS), min_size=1, max_size=40),
+    budget_bytes=st.integers(1, 400_000),
+    n_places=st.integers(1, 5),
+)
+def test_no_stack_exceeds_the_budget_and_every_trial_is_in_one(models, budget_bytes, n_places):
+    trials = [trial(model=model) for model in models]
+    stacks = planned(trials, budget_bytes=budget_bytes, n_places=n_places).stacks
+
+    assert all(stack.memory_bytes <= budget_bytes or len(stack.trials) == 1 for stack in stacks)
+    assert sorted(index for stack in stacks for index in stack.trials) == list(range(len(trials)))
+    assert all(len({trials[index].model for index in stack.trials}) == 1 for stack in stacks)
+    assert [stack.seconds for stack in stacks] == sorted((stack.seconds for stack in stacks), reverse=True)
+
+
+costs = st.builds(
+    StackCost,
+    n_parameters=st.just(1),
+    peaks=st.lists(st.tuples(st.floats(0, 1e9), st.floats(0, 1e8)), min_size=1, max_size=4).map(tuple),
+    epoch_seconds=st.just((0.0, 0.0)),
+)
+
+
+@given(cost=costs, budget_bytes=st.integers(1, 10**10), n_members=st.integers(1, 500))
+def test_the_most_members_are_as_many_as_fit_and_no_more(cost, budget_bytes, n_members):
+    most = cost.most_members(budget_bytes, n_members)
+    assert 1 <= most <= n_members
+    assert most == 1 or cost.memory_bytes(most) <= budget_bytes
+    assert most == n_members or cost.memory_bytes(most + 2) > budget_bytes  # rounding may cost one
+
+
+def test_all_trials_of_an_architecture_share_a_stack_while_memory_allows():
+    trials = [
+        trial(model=MODELS[place % 2], seed=place, optimizer=own) for place, own in enumerate(optimizers().values())
+    ]
+    assert sorted(stack.trials for stack in planned(trials).stacks) == [(0, 2, 4, 6), (1, 3, 5, 7)]
+
+
+def test_a_group_that_is_too_large_is_divided_evenly():
+    trials = [trial()] * 10
+    (whole,) = planned(trials).stacks
+    parts = planned(trials, budget_bytes=whole.memory_bytes - 1).stacks
+    assert sorted(stack.trials for stack in parts) == [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)]
+
+
+def test_a_large_group_is_divided_so_that_no_place_is_empty_and_a_small_one_is_not():
+    sizes = [len(stack.trials) for stack in planned([trial()] * 34, n_places=4).stacks]
+    assert sorted(sizes) == [8, 8, 9, 9]
+    assert len(planned([trial()] * 15, n_places=4).stacks) == 1
+    assert len(planned([trial(model=model) for model in MODELS[:2] for _ in range(20)], n_places=2).stacks) == 2
+
+
+def test_the_stack_that_takes_longest_begins():
+    trials = [*[trial(max_epochs=2, model=linear())] * 2, *[trial(max_epochs=50)] * 20]
+    assert [len(stack.trials) for stack in planned(trials).stacks] == [20, 2]
+
+
+def test_an_architecture_is_measured_once(monkeypatch):
+    monkeypatch.setattr(plan, "_costs", {})
+    probed = []
+    cost = StackCost(n_parameters=7, peaks=((0.0, 1000.0),), epoch_seconds=(1.0, 0.5))
+    monkeypatch.setattr(plan, "probe_stack", lambda trials, *_, **__: probed.append(len(trials)) or cost)
+    for lr in (0.1, 0.2):
+        faster = dataclasses.replace(optimizers()["adam"], lr=lr)
+        planned([trial(optimizer=faster)] * 5 + [trial(model=linear())])
+    assert probed == [5, 1]
+
+
+def test_a_plan_says_how_much_and_how_long():
+    stacks = (PlannedStack((0, 2), 1234, 3 * 2**20, 200.0), PlannedStack((1,), 5, 100, 0.2))
+    assert str(Plan(stacks, n_places=1)).splitlines() == [
+        "Plan: 3 trials in 2 stacks; about 3 min if none stops early",
+        "  stack 0: 2 members x 1,234 parameters, 3 MiB, 3 min",
+        "  stack 1: 1 member x 5 parameters, 1 MiB, 1 s",
+    ]
+    assert str(Plan(stacks, n_places=2)).startswith("Plan: 3 trials in 2 stacks, 2 side by side; about 3 min")
+
+
+def test_the_time_of_a_plan_is_that_of_the_place_which_ends_last():
+    stacks = tuple(PlannedStack((place,), 1, 1, seconds) for place, seconds in enumerate([5.0, 4.0, 3.0, 2.0]))
+    assert Plan(stacks, n_places=2).seconds == 7.0
+    assert Plan(stacks, n_places=1).seconds == 14.0
+
+
+def test_the_budget_is_what_is_asked_for_or_half_of_what_is_free_shared_by_stacks_side_by_side():
+    asked = trial(engine=LocalEngineConfig(kind="local", memory_gb=1.5, devices=None))
+    assert memory_budget_bytes(asked) == 1.5 * GIBIBYTE
+    free = psutil.virtual_memory().available
+    alone, beside = memory_budget_bytes(trial()), memory_budget_bytes(trial(), n_places=4)
+    assert alone == pytest.approx(free / 2, rel=0.1)
+    assert beside == pytest.approx(free / 8, rel=0.1)
+
+
+def test_a_node_of_a_cluster_is_taken_to_be_like_this_machine():
+    engine = RayEngineConfig(kind="ray", memory_gb=None, address=None, cpus_per_stack=1, gpus_per_stack=0.0, retries=0)
+    free = psutil.virtual_memory().available
+    budget = memory_budget_bytes(trial(engine=engine), n_places=10_000)
+    assert budget == pytest.approx(free / 2 / os.cpu_count(), rel=0.1)
+
+
+TRAIN_AND_MEASURE = """
+import dataclasses, gc, json, resource, psutil
+from pipelines.engines.job import StackJob, run_job
+from pipelines.sweeps.plan import plan_stacks
+from tests.tables import mlp, optimizers, small_table, trial
+
+prepared, task = small_table("binary", n_rows=16_000)
+optimizer = optimizers()["adamw"]
+trials = [trial(seed=seed % SEEDS, model=mlp((64, 64), dropout=0.1), optimizer=optimizer, batch_size=256,
+                max_epochs=2, precision="32-true") for seed in range(80)]
+(stack,) = plan_stacks(trials, prepared, task, budget_bytes=10**10).stacks
+gc.collect()
+before = psutil.Process().memory_info().rss
+run_job(StackJob(0, trials), prepared, task)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps({"planned": stack.memory_bytes, "grown": peak - before}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of the process in kilobytes, as Linux gives it")
+@pytest.mark.parametrize("n_seeds", [1, 80])
+def test_a_planned_stack_stays_within_its_figure(n_seeds):
+    """The process grows by no more than was planned, and by enough that the figure says something."""
+    root = Path(__file__).parents[2]
+    answer = subprocess.run(
+        [sys.executable, "-c", TRAIN_AND_MEASURE.replace("SEEDS", str(n_seeds))],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    figures = json.loads(answer.stdout.splitlines()[-1])
+    assert figures["grown"] <= figures["planned"] <= 2 * figures["grown"], figures
