@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pipelines.config.schema import Activation
 from pipelines.models.net import StackedNet
 from pipelines.models.stem import OneHotStem
+from pipelines.stack.hidden import hidden_relu
 from pipelines.stack.layers import StackedDropout, StackedLinear
 from pipelines.stack.randomness import DropoutNoise
 
@@ -65,8 +66,18 @@ class StackedMLP(StackedNet):
         """Compute every member's outputs; without noise no activation is dropped."""
         x: Tensor = self.stem(numbers, codes)
         for layer in self.hidden:
-            x = self.activation(layer(x))
-            if noise is not None:
-                x = self.dropout(x, noise)
+            x = self._hidden(x, layer, noise)  # type: ignore[arg-type]  # a ModuleList forgets what it holds
         outputs: Tensor = self.output(x)
         return outputs
+
+    def _hidden(self, x: Tensor, layer: StackedLinear, noise: DropoutNoise | None) -> Tensor:
+        if noise is not None and self.activation is torch.relu and x.device.type == "cpu" and not _is_autocast():
+            masks = self.dropout.masks(noise, n_rows=x.shape[1], width=layer.bias.shape[1])
+            return hidden_relu(x, layer.weight, layer.bias, masks)
+        activated = self.activation(layer(x))
+        return activated if noise is None else self.dropout(activated, noise)
+
+
+def _is_autocast() -> bool:
+    """Whether products are rounded to bfloat16 on the CPU; `hidden_relu` keeps one dtype throughout."""
+    return torch.is_autocast_enabled("cpu")

@@ -6,12 +6,14 @@ Every parameter and buffer of a `StackedLayer` has the members axis first; that 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import groupby
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pipelines.axes import per_member
+from pipelines.stack.hidden import Mask
 from pipelines.stack.randomness import DropoutNoise
 
 
@@ -79,7 +81,7 @@ class StackedDropout(StackedLayer):
     def __init__(self, rates: Sequence[float]) -> None:
         super().__init__()
         self.register_buffer("rates", torch.tensor(rates), persistent=False)
-        self._is_off = not any(rates)
+        self._rates = list(rates)  # the same, without asking a device
 
     def draw_member_(self, member: int, generator: torch.Generator) -> None:
         """Nothing to draw."""
@@ -88,11 +90,30 @@ class StackedDropout(StackedLayer):
         self, x: Float[Tensor, "members rows width"], noise: DropoutNoise
     ) -> Float[Tensor, "members rows width"]:
         """Zero each activation with its member's rate and scale the rest up."""
-        if self._is_off:
+        if not any(self._rates):
             return x
         rates = per_member(self.rates, x)
         kept = noise.uniform(x.shape[1], x.shape[2]) >= rates
         return x * (kept / (1 - rates)).to(x.dtype)
+
+    def masks(self, noise: DropoutNoise, *, n_rows: int, width: int) -> list[Mask]:
+        """What `forward` would multiply by, one for neighbours with one rate and stream; none that is all ones."""
+        if not any(self._rates):
+            return []
+        uniform = noise.of_streams(n_rows, width)
+        masks: list[Mask] = []
+        start = 0
+        for (rate, stream), group in groupby(zip(self._rates, noise.stream_of_member, strict=True)):
+            members = slice(start, start + len(list(group)))
+            start = members.stop
+            if rate:
+                masks.append((members, (uniform[stream] >= rate).to(uniform.dtype).div_(1 - rate)))
+        return masks
+
+    def take_(self, members: Int[Tensor, " kept"]) -> None:
+        """Keep these members."""
+        super().take_(members)
+        self._rates = [self._rates[member] for member in members.tolist()]
 
 
 def take_members_(net: nn.Module, members: Int[Tensor, " kept"]) -> None:

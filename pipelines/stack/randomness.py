@@ -38,7 +38,8 @@ class Streams:
 
     Attributes:
         seeds: S distinct ones.
-        of_member: index into `seeds`, one a member.
+        places: index into `seeds`, one a member.
+        of_member: the same, on the device.
     """
 
     def __init__(self, seed_of_member: Sequence[int], *, device: torch.device) -> None:
@@ -47,13 +48,12 @@ class Streams:
 
     def _assign(self, seed_of_member: Sequence[int]) -> None:
         self.seeds = tuple(dict.fromkeys(seed_of_member))
-        places = [self.seeds.index(seed) for seed in seed_of_member]
-        self.of_member: Int[Tensor, " members"] = torch.tensor(places, device=self.device)
+        self.places = [self.seeds.index(seed) for seed in seed_of_member]
+        self.of_member: Int[Tensor, " members"] = torch.tensor(self.places, device=self.device)
 
     def take_(self, members: Int[Tensor, " kept"]) -> None:
         """Keep these members; a seed that none of them uses is drawn no more."""
-        kept = self.of_member.cpu()[members].tolist()
-        self._assign([self.seeds[place] for place in kept])
+        self._assign([self.seeds[self.places[member]] for member in members.tolist()])
 
     def spread(self, of_streams: Tensor) -> Tensor:
         """From one slice a stream, [S, ...], to one a member, [K, ...]; a single stream stays one shared slice."""
@@ -82,8 +82,17 @@ class DropoutNoise:
 
     def uniform(self, n_rows: int, width: int) -> Float[Tensor, "members_or_one rows width"]:
         """Draw the next layer's numbers in [0, 1): one slice a member, or one for all when they share a stream."""
+        return self._streams.spread(self.of_streams(n_rows, width))
+
+    def of_streams(self, n_rows: int, width: int) -> Float[Tensor, "streams rows width"]:
+        """Draw them, one slice a stream."""
         drawn = [
             torch.rand(n_rows, width, generator=generator, dtype=self._dtype, device=self._streams.device)
             for generator in self._generators
         ]
-        return self._streams.spread(torch.stack(drawn))
+        return torch.stack(drawn)
+
+    @property
+    def stream_of_member(self) -> Sequence[int]:
+        """Which slice is whose."""
+        return self._streams.places

@@ -28,7 +28,7 @@ from pipelines.training.progress import Progress
 from pipelines.training.result import MemberResult
 from pipelines.training.state import StackState, untrained
 
-VALIDATION_BATCH_ROWS = 4096
+VALIDATION_BATCH_ROWS = 1024
 
 
 def fit(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task) -> list[MemberResult]:

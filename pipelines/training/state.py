@@ -45,8 +45,17 @@ class StackState:
 
 
 def untrained(trials: Sequence[TrialConfig]) -> StackState:
-    """The state before the first epoch. Members are sorted by optimizer: each kind updates one slice of the stack."""
-    members = tuple(sorted(range(len(trials)), key=lambda place: trials[place].optimizer.kind))
+    """The state before the first epoch.
+
+    Members are sorted by optimizer, since each kind updates one slice of the stack, and then by dropout, since
+    neighbours with one rate share a mask.
+    """
+
+    def neighbours(place: int) -> tuple[str, float, int]:
+        trial = trials[place]
+        return trial.optimizer.kind, getattr(trial.model, "dropout", 0.0), trial.seed
+
+    members = tuple(sorted(range(len(trials)), key=neighbours))
     stopping = start_stopping(
         [trials[place].stopping for place in members],
         max_epochs=[trials[place].trainer.max_epochs for place in members],
