@@ -17,6 +17,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from pipelines.config.flags import refuse_flags
 from pipelines.config.overrides import check_overrides
 from pipelines.config.plain import plain_values
 from pipelines.config.schema import TrialConfig
@@ -67,7 +68,12 @@ def checked_trials(configs: Sequence[Any]) -> list[TrialConfig]:
 
 
 def _check(arguments: Namespace) -> None:
-    """Check the overrides of a command that trains or composes on our conf/."""
+    """Check the flags, and the overrides of a command that trains or composes on our conf/.
+
+    Raises:
+        UserError: lists what is wrong.
+    """
+    refuse_flags(arguments)
     asks_for_other = arguments.help or arguments.hydra_help or arguments.info or arguments.shell_completion
     other_tree = arguments.config_path or arguments.config_name or arguments.experimental_rerun
     if not asks_for_other and not other_tree:

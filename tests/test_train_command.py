@@ -90,12 +90,20 @@ def run(folder, *arguments, how=("-m", "pipelines.train")):
                 "Key 'foo' not in 'HydraConf'\n    full_key: hydra.foo\n    object_type=HydraConf\n"
             ),
         ),
+        (["--resolve"], "--resolve belongs to --cfg: write --cfg job --resolve.\n"),
+        (
+            ["-m", "seed=range(0,20000)"],
+            (
+                "The grid has 20,000 trials (seed: 20,000); at most 10,000 are tried. Give shorter lists, or let a "
+                "search choose among the same values: hydra/sweeper=optuna hydra.sweeper.n_trials=256.\n"
+            ),
+        ),
         (
             ["data.name=${nowhere}"],
             "data.name cannot be resolved: Interpolation key 'nowhere' not found\n",
         ),
     ],
-    ids=["command line", "one trial", "sweep", "Hydra", "interpolation"],
+    ids=["command line", "one trial", "sweep", "Hydra", "flags", "grid", "interpolation"],
 )
 def test_a_mistake_ends_with_one_message_and_exit_code_2_and_nothing_is_made(tmp_path, arguments, errors):
     assert run(tmp_path, *arguments) == (2, "", errors)
@@ -137,6 +145,16 @@ def test_an_interruption_ends_with_one_line_and_exit_code_130(tmp_path, argument
     assert (process.returncode, errors) == (130, "Interrupted.\n")
 
 
+def test_a_search_is_typed_as_a_grid_is(tmp_path):
+    space = ["optimizer=adam,sgd", "optimizer.lr=tag(log,interval(1e-4,1e-1))", "hydra.sweeper.n_trials=40"]
+    code, output, errors = run(tmp_path, "-m", "hydra/sweeper=optuna", *space, how=("-c", STAND_IN))
+
+    assert (code, errors) == (0, "")
+    first, second, best, torch = output.splitlines()
+    assert (first, second, torch) == ("32 trials", "8 trials", "False")
+    assert best.startswith("Search: best of 40 trials: optimizer=")
+
+
 def test_help_names_every_decision_with_its_options_and_examples_that_work(tmp_path):
     code, output, errors = run(tmp_path, "--help")
     groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "hydra"}
@@ -147,7 +165,7 @@ def test_help_names_every_decision_with_its_options_and_examples_that_work(tmp_p
         options = sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
         assert f"\n{group}: {', '.join(options)}\n" in output
     examples = [line.split()[3:] for line in output.splitlines() if line.startswith("  python -m pipelines.train ")]
-    assert len(examples) == 5
+    assert len(examples) == 6
     for example in examples:
         assert run(tmp_path, *example, how=("-c", STAND_IN))[0] == 0
 

@@ -21,6 +21,7 @@ from hydra_plugins.sweepstack.composition import JobComposer
 from pipelines.errors import UserError
 
 if TYPE_CHECKING:
+    from pipelines.config.schema import TrialConfig
     from pipelines.sweep import Sweep
 
 
@@ -75,6 +76,26 @@ class StackLauncher(Launcher):
         if self._leaving is None:
             with self.one_sweep():
                 return self.launch(job_overrides, initial_job_idx)
+        configs, trials = self._composed(job_overrides)
+        scores = self._begun(self._leaving).train(trials)
+        return [
+            _job_return(config, overrides, score, number)
+            for number, (config, overrides, score) in enumerate(
+                zip(configs, job_overrides, scores, strict=True), start=initial_job_idx
+            )
+        ]
+
+    def check(self, job_overrides: Sequence[Sequence[str]]) -> None:
+        """Compose and check jobs, launch none.
+
+        Raises:
+            UserError: a trial is wrongly configured, or the task is not ours.
+            HydraException: Hydra refuses the overrides of a job.
+        """
+        self._composed(job_overrides)
+
+    def _composed(self, job_overrides: Sequence[Sequence[str]]) -> "tuple[list[DictConfig], list[TrialConfig]]":
+        """What Hydra makes of the jobs, and the trials that they are."""
         from pipelines import train  # noqa: PLC0415  # the entry point imports Hydra, which imports this module
 
         if self.task_function is not train.train_trial:
@@ -87,14 +108,7 @@ class StackLauncher(Launcher):
         HydraConfig.instance().set_config(self.config)  # for interpolations such as ${hydra:runtime.cwd}
         composer = JobComposer(self.hydra_context.config_loader, self.config)
         configs = [composer.compose(overrides) for overrides in job_overrides]
-        trials = train.checked_trials(configs)
-        scores = self._begun(self._leaving).train(trials)
-        return [
-            _job_return(config, overrides, score, number)
-            for number, (config, overrides, score) in enumerate(
-                zip(configs, job_overrides, scores, strict=True), start=initial_job_idx
-            )
-        ]
+        return configs, train.checked_trials(configs)
 
     def _begun(self, leaving: ExitStack) -> "Sweep":
         """The sweep of this block; begun with the first batch that is right, so that a mistake leaves nothing."""

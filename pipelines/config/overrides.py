@@ -7,7 +7,7 @@ What fields mean together is checked after composition, by `validate`.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, product
+from itertools import chain, islice, product
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from pipelines.config.schema import TrialConfig
 
 _CONFIG = "config"  # the root of the tree
 _SEARCH_SPACE = "sweep"  # the group whose options hold comma lists of their own
+_LEAVES_OUT = "optuna"  # the sweeper that gives a trial only what its options have
+_CHECKED_ELEMENTS = 1000  # of a list; a range may name a billion, and its values are all alike
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,12 @@ def _mistakes(overrides: Sequence[str], loader: ConfigLoader, searched: Sequence
     composed = [tree.compose(choices) for choices in _combinations(lines, options)]
     lines = [*_of_search_space(composed[0], replaced={line.key for line in lines}, loader=loader), *lines]
     chosen = _chosen(lines, composed, options)
+    leaves_out = composed[0].hydra.runtime.choices.get("hydra/sweeper") == _LEAVES_OUT
     for line in lines:
-        found = _in_options(line, options[line.key]) if _is_choice(line, options) else _in_fields(line, chosen)
+        if _is_choice(line, options):
+            found = _in_options(line, options[line.key])
+        else:
+            found = _in_fields(line, _having(line, chosen) if leaves_out and line.swept else chosen)
         yield from (replace(mistake, where=mistake.where + line.origin) for mistake in found)
 
 
@@ -114,7 +120,7 @@ def _elements(override: Override) -> tuple[Any, ...]:
     if override.is_delete():
         return ()
     if override.is_discrete_sweep():
-        return tuple(_unquoted(element) for element in override.sweep_iterator())
+        return tuple(_unquoted(element) for element in islice(override.sweep_iterator(), _CHECKED_ELEMENTS))
     value = override.value()
     return (value.start, value.end) if isinstance(value, IntervalSweep) else (value,)
 
@@ -168,6 +174,18 @@ def _chosen(
     }
     named = {line.key: line.elements for line in lines if _is_choice(line, options) and line.elements}
     return {group: named.get(group, kinds[group]) for group in kinds}
+
+
+def _having(line: _Line, chosen: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
+    """The options that have this field; all of them if none has, so that the message names them."""
+    group, _, rest = line.key.partition(".")
+    name = rest.partition(".")[0]
+    having = [
+        option
+        for option in chosen.get(group, ())
+        if any(name in fields.fields_of(owner) for owner in _classes(group, option))
+    ]
+    return {**chosen, group: having} if having else chosen
 
 
 def _in_options(line: _Line, options: Sequence[str]) -> Iterator[Mistake]:

@@ -53,11 +53,15 @@ def trial_name(trial: TrialConfig, swept: Sequence[str]) -> str:
     """A short name that tells a trial from its neighbours: `adam lr=0.01 dropout=0.2`."""
     flat = flat_params(trial)
     parts = [
-        str(flat[name]) if name.endswith(".kind") else f"{name.rpartition('.')[2]}={flat[name]}"
+        str(flat[name]) if name.endswith(".kind") else f"{name.rpartition('.')[2]}={_short(flat[name])}"
         for name in swept
         if name in flat and name != "optimizer.kind"
     ]
     return " ".join([trial.optimizer.kind, *parts] if "optimizer.kind" in swept or not parts else parts)
+
+
+def _short(value: str | float) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)  # what a search proposes has 17 digits
 
 
 def trial_record(

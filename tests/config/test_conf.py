@@ -14,7 +14,7 @@ from pipelines.config.validate import validate
 from tests.config.composed import CONF, composed
 
 OPTIONS = sorted(path for path in CONF.rglob("*.yaml") if path.parent != CONF and "hydra" not in path.parts)
-SWEEPS = {"quick": 24, "default": 64, "linear": 24}
+GRIDS = {"quick": 24, "default": 64, "linear": 24}
 TABLE = ("data=table", "data.path=houses.csv", "data.target=price")
 
 
@@ -25,7 +25,7 @@ def name(path: Path) -> str:
 def test_no_file_is_overlooked():
     assert len(OPTIONS) >= 41
     assert {path.parent.name for path in OPTIONS} == {*fields.groups(), "sweep", "experiment"}
-    assert {path.stem for path in OPTIONS if path.parent.name == "sweep"} == set(SWEEPS)
+    assert {path.stem for path in OPTIONS if path.parent.name == "sweep"} == {*GRIDS, "none", "thorough"}
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=name)
@@ -56,7 +56,7 @@ def test_every_kind_of_the_schema_is_an_option(group):
     assert set(fields.by_kind(group)) <= {path.stem for path in OPTIONS if path.parent.name == group}
 
 
-@pytest.mark.parametrize(("sweep", "trials"), SWEEPS.items())
+@pytest.mark.parametrize(("sweep", "trials"), GRIDS.items())
 def test_a_search_space_has_as_many_trials_as_it_says(sweep, trials):
     text = (CONF / "sweep" / f"{sweep}.yaml").read_text()
     params = yaml.safe_load(text)["hydra"]["sweeper"]["params"]
@@ -120,6 +120,8 @@ def test_constants_of_an_optimizer_are_those_of_torch(kind):
         ["sweep=quick"],
         ["sweep=default", "model.dropout=0.5"],
         ["model=linear", "sweep=linear"],
+        ["sweep=thorough", "hydra.sweeper.n_trials=8"],
+        ["sweep=quick", "hydra/sweeper=optuna", "hydra.sweeper.sampler=qmc", "optimizer.lr=interval(0.1,0.2)"],
         ["tracking=server", "tracking.uri=http://127.0.0.1:5001"],
         ["engine=local", "engine.memory_gb=2.5"],
         ["engine.devices=[cuda:0,cuda:1]"],

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
 from hydra.errors import HydraException
@@ -19,25 +16,19 @@ from hydra.plugins.sweeper import Sweeper
 
 from pipelines import train
 from pipelines.errors import UserError
-from tests.config.composed import CONF
-from tests.hydra_plugins.fake_sweep import WITHOUT_MODEL, FakeModule
+from tests.hydra_plugins.fake_sweep import WITHOUT_MODEL
+from tests.hydra_plugins.multirun import batches
 
 
 @pytest.fixture
-def sweep(monkeypatch, tmp_path):
+def sweep(stand_in):
     """The trials that reached the stand-in for `pipelines.sweep`."""
-    monkeypatch.setitem(sys.modules, "pipelines.sweep", stand_in := FakeModule())
-    monkeypatch.chdir(tmp_path)
     return stand_in.trials
 
 
 def multirun(*overrides, task=train.train_trial):
-    """The returns of Hydra's multirun, which the command itself throws away."""
-    hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(CONF)))
-    try:
-        [returns] = hydra.multirun("config", task, [*overrides, "hydra.mode=MULTIRUN"], with_log_configuration=False)
-    finally:
-        GlobalHydra.instance().clear()
+    """The returns of the one batch."""
+    [returns] = batches(*overrides, task=task)
     return returns
 
 
@@ -47,7 +38,7 @@ def written(folder):
 
 def test_hydra_finds_the_plugins():
     assert "StackLauncher" in {found.__name__ for found in Plugins.instance().discover(Launcher)}
-    assert "GridSweeper" in {found.__name__ for found in Plugins.instance().discover(Sweeper)}
+    assert {"GridSweeper", "OptunaSweeper"} <= {found.__name__ for found in Plugins.instance().discover(Sweeper)}
 
 
 def test_a_sweep_is_handed_over_whole_and_in_order(sweep):
@@ -122,6 +113,19 @@ def test_an_override_that_hydra_refuses_is_told_by_hydra(sweep):
 def test_a_grid_needs_single_values(sweep):
     with pytest.raises(UserError, match=r"^optimizer\.lr=interval\(0,1\): a grid needs single values, "):
         multirun("optimizer.lr=interval(0,1)")
+
+
+def test_a_grid_that_nobody_means_is_counted_and_refused_before_it_is_composed(sweep, tmp_path):
+    with pytest.raises(UserError) as caught:
+        multirun("seed=range(0,1000000000)", "optimizer.lr=range(0.1,0.9,0.1)", "model.dropout=0,0.5")
+
+    assert str(caught.value) == (
+        "The grid has 16,000,000,000 trials (seed: 1,000,000,000 x optimizer.lr: 8 x model.dropout: 2); at most 10,000 "
+        "are tried. Give shorter lists, or let a search choose among the same values: "
+        "hydra/sweeper=optuna hydra.sweeper.n_trials=256."
+    )
+    assert sweep == []
+    assert written(tmp_path) == []
 
 
 def test_the_launcher_runs_no_other_task(sweep):

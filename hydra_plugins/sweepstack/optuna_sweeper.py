@@ -1,0 +1,115 @@
+"""`hydra/sweeper=optuna`: trials are asked of an Optuna study a batch at a time; all batches are one sweep.
+
+What may be set, and why, stands in conf/hydra/sweeper/optuna.yaml. The sweeper published for Hydra needs Optuna 2.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from hydra_plugins.sweepstack.launcher import StackLauncher
+from hydra_plugins.sweepstack.space import SearchSpace, read_space
+from hydra_plugins.sweepstack.study import Asked, Search
+from pipelines.config import fields
+from pipelines.config.mistakes import refuse, wrong_value
+from pipelines.config.schema.search import SearchConfig
+
+
+class OptunaSweeper(Sweeper):
+    """Asks, launches and tells, until the study has its trials.
+
+    Args:
+        params: lists and intervals beside those of the command line.
+        settings: the fields of `SearchConfig`, checked when the sweep begins.
+    """
+
+    def __init__(self, params: Mapping[str, Any] | None, **settings: Any) -> None:
+        self._params = dict(params or {})
+        self._settings = settings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self._loader = hydra_context.config_loader
+        self._launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
+        """Launch batch after batch; the returns of each.
+
+        Raises:
+            UserError: a setting or the space is wrong, or no trial ended with a model.
+        """
+        config = _checked(self._settings)
+        space = self._space(arguments)
+        if isinstance(self._launcher, StackLauncher):
+            self._launcher.check(space.corners())
+        search = Search(config, space)
+        if search.n_before:
+            print(f"Search: study {config.study} goes on; it has {search.n_before} trials.")
+        returns = []
+        with self._one_sweep():
+            n_jobs = 0
+            for asked in _batches(search, config):
+                batch = self._launcher.launch([own.overrides for own in asked], initial_job_idx=n_jobs)
+                search.tell(asked, [_score(own) for own in batch])
+                n_jobs += len(batch)
+                returns.append(batch)
+        print(_last_words(search, config, n_trials=n_jobs))
+        return returns
+
+    def _space(self, arguments: Sequence[str]) -> SearchSpace:
+        parser = OverridesParser.create(config_loader=self._loader)
+        overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self._params.items()), *arguments])
+        return read_space(overrides, lambda key: bool(self._loader.get_group_options(key, results_filter=None)))
+
+    def _one_sweep(self) -> AbstractContextManager[None]:
+        return self._launcher.one_sweep() if isinstance(self._launcher, StackLauncher) else nullcontext()
+
+
+def _checked(settings: Mapping[str, Any]) -> SearchConfig:
+    """The settings as the schema has them.
+
+    Raises:
+        UserError: lists every wrong one.
+    """
+    mistakes, right = [], {}
+    for name, annotation in fields.fields_of(SearchConfig).items():
+        try:
+            right[name] = fields.checked(annotation, settings[name])
+        except fields.WrongValueError:
+            mistakes.append(wrong_value(f"hydra.sweeper.{name}", settings[name], annotation))
+    refuse(mistakes)
+    return SearchConfig(**right)
+
+
+def _batches(search: Search, config: SearchConfig) -> Iterator[list[Asked]]:
+    """Those of an earlier run first: they belong to the sweep, and stacks that are kept do not train again."""
+    n_trials = 0
+    for asked in search.earlier_batches():
+        n_trials += len(asked)
+        yield asked
+    while n_trials < config.n_trials:
+        asked = search.ask(min(config.batch_size, config.n_trials - n_trials))
+        n_trials += len(asked)
+        yield asked
+
+
+def _score(job: JobReturn) -> float | None:
+    return None if job.status is JobStatus.FAILED else float(job.return_value)
+
+
+def _last_words(search: Search, config: SearchConfig, *, n_trials: int) -> str:
+    best = " ".join(search.best_overrides())
+    if config.study is None:
+        further = "a search that is to be continued needs a name: hydra.sweeper.study=<name>"
+    else:
+        further = f"to go on, type the command again with hydra.sweeper.n_trials={2 * n_trials}"
+    return f"Search: best of {n_trials} trials: {best}; {further}"

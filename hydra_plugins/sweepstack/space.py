@@ -1,0 +1,149 @@
+"""A search space in Hydra's own syntax: from overrides to what is proposed, and back to the overrides of a trial.
+
+Not here: who proposes (`study`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+
+from pipelines.config import fields
+from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+CORNERS = 256  # combinations of options that are checked before anything trains; far more than a search has
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One value that is searched.
+
+    Attributes:
+        key: the group or the dotted path of the field, as an override has it.
+        override: what the user wrote.
+        is_group: whether its values are the options of a config group.
+    """
+
+    key: str
+    override: Override
+    is_group: bool
+
+    def distribution(self) -> "BaseDistribution":
+        """What Optuna draws from.
+
+        Raises:
+            UserError: there is nothing to draw from.
+        """
+        from optuna.distributions import (  # noqa: PLC0415  Hydra imports this module at every start
+            CategoricalDistribution,
+            FloatDistribution,
+            IntDistribution,
+        )
+
+        value = self.override.value()
+        if isinstance(value, IntervalSweep):
+            low, high = self._bounds(value.start, value.end, is_log="log" in value.tags)
+            if isinstance(low, int) and isinstance(high, int):
+                return IntDistribution(low, high, log="log" in value.tags)
+            return FloatDistribution(low, high, log="log" in value.tags)
+        if isinstance(value, RangeSweep) and isinstance(steps := value.range(), range) and steps.step > 0:
+            low, high = self._bounds(steps[0], steps[-1], is_log="log" in value.tags)
+            is_log = "log" in value.tags
+            return IntDistribution(int(low), int(high), log=is_log, step=1 if is_log else steps.step)
+        return CategoricalDistribution(tuple(self.texts()))
+
+    def texts(self) -> list[str]:
+        """Every value of a list, as an override has it; the ends of an interval."""
+        value = self.override.value()
+        if isinstance(value, IntervalSweep):
+            return [str(value.start), str(value.end)]
+        return list(self.override.sweep_string_iterator())
+
+    def _bounds(self, low: Any, high: Any, *, is_log: bool) -> tuple[float, float]:
+        if low > high:
+            raise UserError(f"{self.override.input_line}: the first bound must not be above the second.")
+        if is_log and low <= 0:
+            raise UserError(f"{self.override.input_line}: on a log scale both bounds must be greater than 0.")
+        return low, high
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Everything that one command line searches, and what all of its trials share.
+
+    Attributes:
+        fixed: overrides of every trial.
+        dimensions: what is searched.
+    """
+
+    fixed: tuple[str, ...]
+    dimensions: tuple[Dimension, ...]
+
+    def distributions(self) -> dict[str, "BaseDistribution"]:
+        """What Optuna draws from, by key."""
+        return {dimension.key: dimension.distribution() for dimension in self.dimensions}
+
+    def overrides(self, values: Mapping[str, Any]) -> list[str]:
+        """Those of one trial. What the chosen optimizer, schedule or net lacks is left out.
+
+        Args:
+            values: key -> what was proposed.
+        """
+        chosen = {dimension.key: str(values[dimension.key]) for dimension in self.dimensions if dimension.is_group}
+        kept = [key for key in values if _exists(key, chosen)]
+        return [*self.fixed, *(f"{key}={values[key]}" for key in kept)]
+
+    def corners(self) -> list[list[str]]:
+        """Overrides of a trial for every combination of options: what is wrong with one of them is told at once."""
+        first = {dimension.key: dimension.texts()[0] for dimension in self.dimensions}
+        groups = [dimension for dimension in self.dimensions if dimension.is_group]
+        combinations = product(*(dimension.texts() for dimension in groups))
+        return [
+            self.overrides(first | dict(zip((group.key for group in groups), texts, strict=True)))
+            for texts in islice(combinations, CORNERS)
+        ]
+
+
+def read_space(overrides: Sequence[Override], is_group: Callable[[str], bool]) -> SearchSpace:
+    """Divide overrides into what is searched and what is fixed; of two for one key the later one counts.
+
+    Args:
+        overrides: those of `hydra.sweeper.params`, then those of the command line.
+        is_group: whether a key names a config group.
+
+    Raises:
+        UserError: nothing is searched.
+    """
+    last = {override.get_key_element(): override for override in overrides}
+    fixed = [_fixed(override) for override in last.values() if not override.is_sweep_override()]
+    dimensions = list(_dimensions(last, is_group))
+    if not dimensions:
+        raise UserError(
+            "hydra/sweeper=optuna has nothing to search. Give a space, such as "
+            "'optimizer.lr=tag(log,interval(1e-4,1e-1))', or choose one: sweep=thorough."
+        )
+    return SearchSpace(tuple(fixed), tuple(dimensions))
+
+
+def _dimensions(overrides: Mapping[str, Override], is_group: Callable[[str], bool]) -> Iterator[Dimension]:
+    for key, override in overrides.items():
+        if override.is_sweep_override():
+            yield Dimension(key, override, is_group(override.key_or_group))
+
+
+def _fixed(override: Override) -> str:
+    return str(override.input_line)
+
+
+def _exists(key: str, chosen: Mapping[str, str]) -> bool:
+    """Whether the option that was chosen for the group has the field."""
+    group, _, rest = key.lstrip("+").partition(".")
+    if group not in chosen or not rest:
+        return True
+    owner = fields.class_of(group, chosen[group]) if group in fields.groups() else None
+    return owner is None or rest.partition(".")[0] in fields.fields_of(owner)

@@ -1,0 +1,188 @@
+"""One search as an Optuna study: opened or continued, asked a batch at a time, told scores.
+
+Trials of a study carry the overrides that they were trained with and the number of their batch, so that a study can
+be continued as the sweep that it is: what an interruption left is asked again.
+"""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra_plugins.sweepstack.space import SearchSpace
+from pipelines.config.schema.search import SearchConfig
+from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+
+SQLITE = "sqlite:///"
+POSTGRESQL = "postgresql+psycopg://"
+FIXED, OVERRIDES, BATCH = "fixed overrides", "overrides", "batch"  # attributes of the study and of its trials
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial that Optuna proposed.
+
+    Attributes:
+        number: in the study.
+        overrides: what it is trained with.
+    """
+
+    number: int
+    overrides: list[str]
+
+
+class Search:
+    """A study in the terms of this project.
+
+    Args:
+        config: how trials are proposed.
+        space: what is searched.
+
+    Raises:
+        UserError: the study cannot be opened, or was begun with another space or other fixed values.
+    """
+
+    def __init__(self, config: SearchConfig, space: SearchSpace) -> None:
+        import optuna  # noqa: PLC0415  Hydra imports this module at every start
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it announces is in our own lines
+        self._space = space
+        self._distributions = space.distributions()
+        self._study = _open(config)
+        self.n_before = len(self._study.get_trials(deepcopy=False))
+        self._study.sampler = _sampler(config, n_before=self.n_before)
+        _refuse_other_space(self._study, self._distributions)
+        _keep_fixed(self._study, space.fixed)
+
+    def earlier_batches(self) -> list[list[Asked]]:
+        """What a study that is continued has asked until now, in order."""
+        batches: dict[int, list[Asked]] = {}
+        for trial in self._study.get_trials(deepcopy=False):
+            if OVERRIDES in trial.user_attrs:  # else interrupted while it was asked: it never was a trial of ours
+                asked = Asked(trial.number, trial.user_attrs[OVERRIDES])
+                batches.setdefault(trial.user_attrs[BATCH], []).append(asked)
+        return [batches[number] for number in sorted(batches)]
+
+    def ask(self, n_trials: int) -> list[Asked]:
+        """Propose a batch."""
+        batch = self._study.get_trials(deepcopy=False)
+        number = 1 + max((trial.user_attrs.get(BATCH, -1) for trial in batch), default=-1)
+        return [self._ask_one(number) for _ in range(n_trials)]
+
+    def tell(self, asked: Sequence[Asked], scores: Sequence[float | None]) -> None:
+        """Answer a batch.
+
+        Args:
+            asked: the batch.
+            scores: greater is better; None for a trial that ended without a model.
+        """
+        from optuna.trial import TrialState  # noqa: PLC0415  Hydra imports this module at every start
+
+        for own, score in zip(asked, scores, strict=True):
+            failed = score is None or not math.isfinite(score)
+            state = TrialState.FAIL if failed else TrialState.COMPLETE
+            # A trial of an earlier run may have been told before an interruption.
+            self._study.tell(own.number, None if failed else score, state=state, skip_if_finished=True)
+
+    def best_overrides(self) -> list[str]:
+        """What the best trial has beside the fixed values; empty when no trial ended with a model."""
+        told = [trial for trial in self._study.get_trials(deepcopy=False) if trial.value is not None]
+        if not told:
+            return []
+        best = max(told, key=lambda trial: (trial.value or 0.0, -trial.number))
+        return [text for text in best.user_attrs[OVERRIDES] if text not in self._space.fixed]
+
+    def _ask_one(self, batch: int) -> Asked:
+        trial = self._study.ask(self._distributions)
+        overrides = self._space.overrides({key: trial.params[key] for key in self._distributions})
+        trial.set_user_attr(BATCH, batch)
+        trial.set_user_attr(OVERRIDES, overrides)
+        return Asked(trial.number, overrides)
+
+
+def _open(config: SearchConfig) -> "optuna.Study":
+    import optuna  # noqa: PLC0415  Hydra imports this module at every start
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  likewise
+
+    if config.study is None:
+        return optuna.create_study(direction="maximize")
+    _prepare_storage(config.storage)
+    try:
+        storage = optuna.storages.RDBStorage(config.storage)
+        study = optuna.create_study(storage=storage, study_name=config.study, direction="maximize", load_if_exists=True)
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise UserError(
+            f"hydra.sweeper.storage={_shown(config.storage)} cannot be used: {reason}. Is the server there, are name "
+            "and password right, and does the database exist?"
+        ) from error
+    if study.direction != optuna.study.StudyDirection.MAXIMIZE:
+        raise UserError(f"The study {config.study!r} is not ours: it minimises. Choose another hydra.sweeper.study.")
+    return study
+
+
+def _prepare_storage(url: str) -> None:
+    if url.startswith(POSTGRESQL):
+        return
+    if not url.startswith(SQLITE) or url == SQLITE:
+        raise UserError(
+            f"hydra.sweeper.storage={_shown(url)} keeps no study. Write {SQLITE}var/optuna.db for a file, or "
+            f"{POSTGRESQL}user:password@host/database for a server."
+        )
+    folder = Path(url.removeprefix(SQLITE)).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"hydra.sweeper.storage={url}: {folder} cannot be made ({error.strerror}).") from error
+
+
+def _shown(url: str) -> str:
+    """The address without its password."""
+    head, at, tail = url.rpartition("@")
+    scheme, slashes, user = head.partition("://")
+    return f"{scheme}{slashes}{user.partition(':')[0]}:***{at}{tail}" if at else url
+
+
+def _sampler(config: SearchConfig, *, n_before: int) -> "optuna.samplers.BaseSampler":
+    from optuna.exceptions import ExperimentalWarning  # noqa: PLC0415  Hydra imports this module at every start
+    from optuna.samplers import QMCSampler, RandomSampler, TPESampler  # noqa: PLC0415  likewise
+
+    if config.sampler == "qmc":  # goes on in its sequence by what the study keeps
+        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+            return QMCSampler(seed=config.seed, scramble=True, warn_independent_sampling=False)
+    seed = config.seed + n_before  # else a study that is continued would be asked its first trials again
+    return RandomSampler(seed=seed) if config.sampler == "random" else TPESampler(seed=seed)
+
+
+def _refuse_other_space(study: "optuna.Study", distributions: Mapping[str, "BaseDistribution"]) -> None:
+    """Optuna can move the bounds of a study, and cannot exchange its choices."""
+    from optuna.distributions import check_distribution_compatibility  # noqa: PLC0415  Hydra imports this at every start
+
+    for trial in study.get_trials(deepcopy=False):
+        for key in distributions.keys() & trial.distributions.keys():
+            try:
+                check_distribution_compatibility(trial.distributions[key], distributions[key])
+            except ValueError as error:
+                raise UserError(
+                    f"The study {study.study_name!r} was begun with another list of values for {key}. "
+                    "Search the same list, or begin another study: hydra.sweeper.study=<name>."
+                ) from error
+
+
+def _keep_fixed(study: "optuna.Study", fixed: Sequence[str]) -> None:
+    """A study's scores can be compared only if all of its trials share everything that is not searched."""
+    known: Any = study.user_attrs.get(FIXED)
+    if known is None:
+        study.set_user_attr(FIXED, sorted(fixed))
+    elif known != sorted(fixed):
+        raise UserError(
+            f"The study {study.study_name!r} was begun with {' '.join(known) or 'no other values'}, not with "
+            f"{' '.join(sorted(fixed)) or 'none'}: its scores could not be compared. "
+            "Begin another study: hydra.sweeper.study=<name>."
+        )
