@@ -35,6 +35,7 @@ from pipelines.training.fit import train_stack
 SMALL, LARGE = 2, 4  # members; a stack of one takes shorter ways in places
 FEW, MANY = 1, 4  # batches
 MARGIN = 1.3  # for what kernels take for a moment, and what allocators leave unused between tensors: 1.22 was seen
+PROBED_RATE = 1e-30  # a member that diverges leaves the probe, and then there is nothing to measure
 TIMED_EPOCHS = 3  # the first of them warms up
 
 Point = tuple[int, int]  # members, training rows
@@ -136,7 +137,8 @@ def _count_switched_on(trial: TrialConfig) -> int:
 def _members(model: TrialConfig, trials: Sequence[TrialConfig], n_members: int) -> list[TrialConfig]:
     """Members like the model; on streams of their own if the trials have several."""
     trainer = dataclasses.replace(model.trainer, max_epochs=TIMED_EPOCHS)
-    alike = dataclasses.replace(model, trainer=trainer, stopping=NoStoppingConfig(kind="none"))
+    optimizer = dataclasses.replace(model.optimizer, lr=PROBED_RATE)
+    alike = dataclasses.replace(model, trainer=trainer, stopping=NoStoppingConfig(kind="none"), optimizer=optimizer)
     has_one_stream = len({trial.seed for trial in trials}) == 1
     seeds = [alike.seed + (0 if has_one_stream else place) for place in range(n_members)]
     return [dataclasses.replace(alike, seed=seed) for seed in seeds]
