@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from hydra_plugins.sweepstack.launcher import StackLauncher
 from hydra_plugins.sweepstack.space import SearchSpace, read_space
-from hydra_plugins.sweepstack.study import Asked, Search
+from hydra_plugins.sweepstack.study import Asked, Search, open_search
 from pipelines.config import fields
 from pipelines.config.mistakes import refuse, wrong_value
 from pipelines.config.schema.search import SearchConfig
@@ -51,18 +51,22 @@ class OptunaSweeper(Sweeper):
         space = self._space(arguments)
         if isinstance(self._launcher, StackLauncher):
             self._launcher.check(space.corners())
-        search = Search(config, space)
-        if search.n_before:
-            print(f"Search: study {config.study} goes on; it has {search.n_before} trials.")
-        returns = []
+        with open_search(config, space) as search:
+            if search.n_before:
+                print(f"Search: study {config.study} goes on; it has {search.n_before} trials.")
+            returns = self._launched(search, config)
+            print(_last_words(search, config, n_trials=sum(len(batch) for batch in returns)))
+        return returns
+
+    def _launched(self, search: Search, config: SearchConfig) -> list[Sequence[JobReturn]]:
+        """The returns of all batches, which are one sweep."""
+        returns: list[Sequence[JobReturn]] = []
         with self._one_sweep():
-            n_jobs = 0
             for asked in _batches(search, config):
-                batch = self._launcher.launch([own.overrides for own in asked], initial_job_idx=n_jobs)
+                n_before = sum(len(batch) for batch in returns)
+                batch = self._launcher.launch([own.overrides for own in asked], initial_job_idx=n_before)
                 search.tell(asked, [_score(own) for own in batch])
-                n_jobs += len(batch)
                 returns.append(batch)
-        print(_last_words(search, config, n_trials=n_jobs))
         return returns
 
     def _space(self, arguments: Sequence[str]) -> SearchSpace:

@@ -6,7 +6,8 @@ be continued as the sweep that it is: what an interruption left is asked again.
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,24 +38,48 @@ class Asked:
     overrides: list[str]
 
 
-class Search:
-    """A study in the terms of this project.
-
-    Args:
-        config: how trials are proposed.
-        space: what is searched.
+@contextmanager
+def open_search(config: SearchConfig, space: SearchSpace) -> Iterator["Search"]:
+    """Open the study that the settings name, or one in memory; its connections close with the block.
 
     Raises:
         UserError: the study cannot be opened, or was begun with another space or other fixed values.
     """
+    import optuna  # noqa: PLC0415  Hydra imports this module at every start
 
-    def __init__(self, config: SearchConfig, space: SearchSpace) -> None:
-        import optuna  # noqa: PLC0415  Hydra imports this module at every start
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it announces is in our own lines
+    if config.study is None:
+        yield Search(optuna.create_study(direction="maximize"), config, space)
+        return
+    storage = _open_storage(config.storage)
+    try:
+        study = optuna.create_study(storage=storage, study_name=config.study, direction="maximize", load_if_exists=True)
+        if study.direction != optuna.study.StudyDirection.MAXIMIZE:
+            raise UserError(
+                f"The study {config.study!r} is not ours: it minimises. Choose another hydra.sweeper.study."
+            )
+        yield Search(study, config, space)
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it announces is in our own lines
+
+class Search:
+    """A study in the terms of this project.
+
+    Args:
+        study: open; `open_search` closes it.
+        config: how trials are proposed.
+        space: what is searched.
+
+    Raises:
+        UserError: the study was begun with another space or other fixed values.
+    """
+
+    def __init__(self, study: "optuna.Study", config: SearchConfig, space: SearchSpace) -> None:
         self._space = space
         self._distributions = space.distributions()
-        self._study = _open(config)
+        self._study = study
         self.n_before = len(self._study.get_trials(deepcopy=False))
         self._study.sampler = _sampler(config, n_before=self.n_before)
         _refuse_other_space(self._study, self._distributions)
@@ -106,25 +131,19 @@ class Search:
         return Asked(trial.number, overrides)
 
 
-def _open(config: SearchConfig) -> "optuna.Study":
+def _open_storage(url: str) -> "optuna.storages.RDBStorage":
     import optuna  # noqa: PLC0415  Hydra imports this module at every start
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  likewise
 
-    if config.study is None:
-        return optuna.create_study(direction="maximize")
-    _prepare_storage(config.storage)
+    _prepare_storage(url)
     try:
-        storage = optuna.storages.RDBStorage(config.storage)
-        study = optuna.create_study(storage=storage, study_name=config.study, direction="maximize", load_if_exists=True)
+        return optuna.storages.RDBStorage(url)
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
         raise UserError(
-            f"hydra.sweeper.storage={_shown(config.storage)} cannot be used: {reason}. Is the server there, are name "
+            f"hydra.sweeper.storage={_shown(url)} cannot be used: {reason}. Is the server there, are name "
             "and password right, and does the database exist?"
         ) from error
-    if study.direction != optuna.study.StudyDirection.MAXIMIZE:
-        raise UserError(f"The study {config.study!r} is not ours: it minimises. Choose another hydra.sweeper.study.")
-    return study
 
 
 def _prepare_storage(url: str) -> None:
