@@ -19,8 +19,6 @@ def open_engine(config: EngineConfig, trainer: TrainerConfig) -> Iterator[Engine
     Raises:
         UserError: the device, Ray or the cluster that is asked for is not there.
     """
-    if isinstance(config, LocalEngineConfig):
-        yield local_engine(config, trainer)
-        return
-    with ray_engine(config) as engine:
+    opened = local_engine(config, trainer) if isinstance(config, LocalEngineConfig) else ray_engine(config)
+    with opened as engine:
         yield engine

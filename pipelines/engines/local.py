@@ -1,6 +1,7 @@
 """The engine of this machine: this process, or one process a device."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 
 import torch
 
@@ -24,21 +25,32 @@ class ThisProcess:
             yield run_job(job, prepared, task)
 
 
-def local_engine(config: LocalEngineConfig, trainer: TrainerConfig) -> Engine:
+@contextmanager
+def local_engine(config: LocalEngineConfig, trainer: TrainerConfig) -> Iterator[Engine]:
     """Stay in this process unless devices are named or there are several GPUs.
 
     Raises:
         UserError: there is no such device.
     """
     check_accelerator(trainer.accelerator)
+    devices = _devices(config, trainer)
+    if not devices:
+        yield ThisProcess()
+        return
+    with closing(WorkerProcesses(devices)) as engine:
+        yield engine
+
+
+def _devices(config: LocalEngineConfig, trainer: TrainerConfig) -> Sequence[str]:
+    """Of the processes; none to stay in this one."""
     n_gpus = torch.cuda.device_count()
     if config.devices is None:
         if trainer.accelerator == "cpu" or n_gpus <= 1:
-            return ThisProcess()
-        return WorkerProcesses([f"cuda:{index}" for index in range(n_gpus)])
+            return ()
+        return [f"cuda:{index}" for index in range(n_gpus)]
     for device in config.devices:
         if device != "cpu" and int(device.removeprefix("cuda:")) >= n_gpus:
             raise UserError(
                 f"engine.devices names {device}, but torch sees {n_gpus} GPUs here, the first of them cuda:0."
             )
-    return WorkerProcesses(config.devices)
+    return config.devices

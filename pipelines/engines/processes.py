@@ -57,7 +57,7 @@ class _Queue:
 
 
 class WorkerProcesses:
-    """Trains as many stacks side by side as there are devices.
+    """Trains as many stacks side by side as there are devices, in processes that live until `close`.
 
     Args:
         devices: `cpu` or `cuda:N`, a process each; processes on the CPU divide its cores.
@@ -65,38 +65,53 @@ class WorkerProcesses:
 
     def __init__(self, devices: Sequence[str]) -> None:
         self._devices = devices
+        self._workers: list[_Worker] = []
+        self._table: tuple[PreparedTable, Task] | None = None
 
     @property
     def n_places(self) -> int:
         return len(self._devices)
 
     def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
-        queue = _Queue(deque(range(len(jobs))))
-        workers: list[_Worker] = []
+        if self._table is None or self._table[0] is not prepared or self._table[1] is not task:
+            self.close()
+            self._table = prepared, task
+        for device in self._devices[len(self._workers) : len(jobs)]:
+            self._workers.append(_start(device, prepared, task, n_beside=len(self._devices)))
         try:
-            workers += [self._start(device, prepared, task) for device in self._devices[: len(jobs)]]
-            while queue.waiting or any(worker.place is not None for worker in workers):
-                _give_work(workers, queue, jobs)
-                for worker in _ready(workers):
-                    ended = _receive(worker)
-                    if ended is None:
-                        worker.end()
-                        workers[workers.index(worker)] = self._start(worker.device, prepared, task)
-                        ended = _begin_again_or_give_up(worker, queue, jobs)
-                    if ended is not None:
-                        yield ended
+            yield from self._run(jobs, prepared, task)
         finally:
-            for worker in workers:
-                worker.end()
+            if any(worker.place is not None for worker in self._workers):
+                self.close()  # it was broken off: nobody wants what they still do
 
-    def _start(self, device: str, prepared: PreparedTable, task: Task) -> _Worker:
-        context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
-        ours, theirs = context.Pipe()
-        n_threads = max(1, (os.cpu_count() or 1) // len(self._devices))
-        process = context.Process(target=_work, args=(theirs, device, n_threads, prepared, task), daemon=True)
-        process.start()
-        theirs.close()  # so that the death of the process closes the pipe
-        return _Worker(device, process, ours)
+    def _run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
+        queue, workers = _Queue(deque(range(len(jobs)))), self._workers
+        while queue.waiting or any(worker.place is not None for worker in workers):
+            _give_work(workers, queue, jobs)
+            for worker in _ready(workers):
+                done = _receive(worker)
+                if done is None:
+                    worker.end()
+                    workers[workers.index(worker)] = _start(worker.device, prepared, task, n_beside=len(self._devices))
+                    done = _begin_again_or_give_up(worker, queue, jobs)
+                if done is not None:
+                    yield done
+
+    def close(self) -> None:
+        """End the processes."""
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
+
+
+def _start(device: str, prepared: PreparedTable, task: Task, *, n_beside: int) -> _Worker:
+    context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
+    ours, theirs = context.Pipe()
+    n_threads = max(1, (os.cpu_count() or 1) // n_beside)
+    process = context.Process(target=_work, args=(theirs, device, n_threads, prepared, task), daemon=True)
+    process.start()
+    theirs.close()  # so that the death of the process closes the pipe
+    return _Worker(device, process, ours)
 
 
 def _begin_again_or_give_up(dead: _Worker, queue: _Queue, jobs: Sequence[StackJob]) -> DoneJob | None:

@@ -5,6 +5,7 @@ The command's own process alone plans, records and selects; nodes only train.
 
 import logging
 import os
+import pickle
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -63,7 +64,7 @@ class RayTasks:
         )
         table = ray.put((prepared, task))
         n_threads = config.cpus_per_stack
-        pending = {train.remote(_without_files(job), table, n_threads): job for job in jobs}
+        pending = {train.remote(pickle.dumps(_without_files(job)), table, n_threads): job for job in jobs}
         while pending:
             (ended,), _ = ray.wait(list(pending), num_returns=1)
             yield self._collect(ended, pending.pop(ended))
@@ -71,7 +72,7 @@ class RayTasks:
     def _collect(self, reference: object, job: StackJob) -> DoneJob:
         errors = self._ray.exceptions
         try:
-            done: DoneJob = self._ray.get(reference)
+            done: DoneJob = pickle.loads(self._ray.get(reference))  # noqa: S301  our own task wrote it
         except errors.RayTaskError as error:  # raised by the stack itself: shown as if it had been raised here
             raise error.cause if isinstance(error.cause, Exception) else error from None
         except errors.RayError as error:
@@ -88,10 +89,14 @@ def _without_files(job: StackJob) -> StackJob:
     return replace(job, keeping=None, shows_progress=False)
 
 
-def _train(job: StackJob, table: tuple[PreparedTable, Task], n_threads: int) -> DoneJob:
-    """The task, on some node."""
+def _train(job: bytes, table: tuple[PreparedTable, Task], n_threads: int) -> bytes:
+    """The task, on some node.
+
+    What goes to and fro is pickled here: Ray's own way would hand over arrays that cannot be written to. The table is
+    only read, and so is shared by all tasks of a node.
+    """
     torch.set_num_threads(n_threads)
-    return run_job(job, *table)
+    return pickle.dumps(run_job(pickle.loads(job), *table))  # noqa: S301  our own process wrote it
 
 
 def _ray() -> ModuleType:

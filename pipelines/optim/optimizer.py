@@ -91,7 +91,9 @@ class StackOptimizer(torch.optim.Optimizer):
             # A few hundred steps at a time: one copy to the device, and no scalar work in the step.
             self._factors_start, offset = self._step, 0
             factors = schedule_factors(self._schedules, first_step=self._step, n_steps=256)
-            self._factors = factors.to(self.learning_rates)
+            if self.learning_rates.is_cuda:
+                factors = factors.pin_memory()  # a copy from memory that may be paged out waits for the device
+            self._factors = factors.to(self.learning_rates, non_blocking=True)
         return self.learning_rates * self._factors[offset]
 
     def state_dict(self) -> dict[str, Any]:

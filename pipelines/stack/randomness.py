@@ -63,6 +63,9 @@ class Streams:
 class DropoutNoise:
     """Uniform numbers of the current epoch, one tensor a stream and layer, whatever the number of members.
 
+    The one thing that differs between kinds of devices: each draws where it trains, by its own generator. Weights and
+    orders are drawn on the CPU; to draw noise there too would copy as many numbers a step as there are activations.
+
     Args:
         streams: of the stack.
         dtype: of the numbers.

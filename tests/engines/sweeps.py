@@ -3,13 +3,15 @@
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from pipelines.config.schema import TrialConfig
-from pipelines.engines import Engine, StackJob
+from pipelines.engines import Engine, Keeping, StackJob
 from pipelines.engines.local import ThisProcess
-from pipelines.training import MemberResult, StackState
+from pipelines.training import MemberResult, StackState, load_state
 from tests.tables import mlp, small_table, trial
 
 STACKS = [
@@ -22,6 +24,22 @@ def run_on(engine: Engine, stacks=STACKS) -> list[Sequence[MemberResult]]:
     """The members of every stack, in the order of the stacks; each must come exactly once."""
     prepared, task = small_table()
     return in_order(engine.run(jobs_of(stacks), prepared, task), len(stacks))
+
+
+def run_with_a_pause(engine: Engine, folder: Path) -> list[Sequence[MemberResult]]:
+    """Stacks that are kept after an epoch and go on, the first without a member that is ended there."""
+    prepared, task = small_table()
+    jobs = [
+        replace(job, until_epoch=1, keeping=Keeping(folder / f"{job.number}.pt", 0.0, {"number": job.number}))
+        for job in jobs_of(STACKS)
+    ]
+    paused = {done.number: done.state for done in engine.run(jobs, prepared, task)}
+    assert [load_state(folder / f"{number}.pt")[1] for number in range(len(jobs))] == [job.keeping.note for job in jobs]
+    rest = [
+        replace(job, state=paused[job.number], until_epoch=None, ended=frozenset({1} if job.number == 0 else {}))
+        for job in jobs
+    ]
+    return in_order(engine.run(rest, prepared, task), len(rest))
 
 
 def jobs_of(stacks) -> list[StackJob]:

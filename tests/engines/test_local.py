@@ -7,10 +7,19 @@ import torch
 
 from pipelines.config.schema import LocalEngineConfig, TrainerConfig
 from pipelines.engines import open_engine
-from pipelines.engines.local import ThisProcess, local_engine
+from pipelines.engines.local import ThisProcess
 from pipelines.engines.processes import WorkerProcesses
 from pipelines.errors import UserError
-from tests.engines.sweeps import STACKS, assert_bit_equal, deadly_trial, in_order, jobs_of, run_here, run_on
+from tests.engines.sweeps import (
+    STACKS,
+    assert_bit_equal,
+    deadly_trial,
+    in_order,
+    jobs_of,
+    run_here,
+    run_on,
+    run_with_a_pause,
+)
 from tests.tables import small_table, trial
 
 TRAINER = TrainerConfig(max_epochs=1, batch_size=8, accelerator="auto", precision="32-true", progress=False)
@@ -25,6 +34,12 @@ def test_this_process_trains_stacks_in_their_order():
     assert [done.number for done in ThisProcess().run(jobs_of(STACKS), prepared, task)] == [0, 1, 2, 3]
 
 
+def test_this_process_goes_on_where_stacks_paused(tmp_path):
+    results = run_with_a_pause(ThisProcess(), tmp_path)
+    assert_bit_equal(results[1:], run_here()[1:])
+    assert [member.epochs for member in results[0]] == [6, 1]
+
+
 def test_without_several_gpus_stacks_stay_in_this_process(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with open_engine(local(), TRAINER) as engine:
@@ -33,33 +48,43 @@ def test_without_several_gpus_stacks_stay_in_this_process(monkeypatch):
 
 def test_every_gpu_of_several_gets_a_process(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    assert local_engine(local(), TRAINER).n_places == 3
+    with open_engine(local(), TRAINER) as engine:
+        assert engine.n_places == 3
 
 
 def test_a_gpu_that_is_not_there_is_refused():
-    with pytest.raises(UserError, match=r"engine.devices names cuda:7, but torch sees \d+ GPUs here"):
-        local_engine(local("cuda:7"), TRAINER)
+    with (
+        pytest.raises(UserError, match=r"engine.devices names cuda:7, but torch sees \d+ GPUs here"),
+        open_engine(local("cuda:7"), TRAINER),
+    ):
+        pass
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_cuda_without_a_gpu_is_refused_in_one_line():
     trainer = TrainerConfig(max_epochs=1, batch_size=8, accelerator="cuda", precision="32-true", progress=False)
-    with pytest.raises(UserError, match=r"trainer\.accelerator=cuda, but torch sees no such device here") as refusal:
-        local_engine(local(), trainer)
+    with (
+        pytest.raises(UserError, match=r"trainer\.accelerator=cuda, but torch sees no such device here") as refusal,
+        open_engine(local(), trainer),
+    ):
+        pass
     assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_numbers_of_one():
-    expected = run_here()
-    assert_bit_equal(run_on(local_engine(local("cpu", "cpu"), TRAINER)), expected)
+def test_two_processes_give_the_numbers_of_one_and_go_on_where_stacks_paused(tmp_path):
+    with open_engine(local("cpu", "cpu"), TRAINER) as engine:
+        assert_bit_equal(run_on(engine), run_here())
+        assert_bit_equal(
+            run_with_a_pause(engine, tmp_path / "there"), run_with_a_pause(ThisProcess(), tmp_path / "here")
+        )
     assert not multiprocessing.active_children(), "workers end with the run"
 
 
 @pytest.mark.slow
 def test_an_error_of_a_stack_is_raised_here_and_ends_the_workers():
     with pytest.raises(ValueError, match="A stack needs at least one trial"):
-        run_on(WorkerProcesses(["cpu"]), [[trial()], []])
+        run_on(WorkerProcesses(["cpu"]), [[trial()], [], [trial(max_epochs=9999)]])
     assert not multiprocessing.active_children()
 
 
@@ -68,17 +93,20 @@ def test_a_worker_that_dies_once_loses_nothing():
     prepared, task = small_table()
     long = [trial(max_epochs=300)]
     stacks = [STACKS[1], long, STACKS[2]]
-    ended = WorkerProcesses(["cpu"]).run(jobs_of(stacks), prepared, task)
-    first = next(ended)
-    (worker,) = multiprocessing.active_children()
-    worker.kill()
-    assert_bit_equal(in_order([first, *ended], 3), run_here(stacks))
+    with open_engine(local("cpu"), TRAINER) as engine:
+        ended = engine.run(jobs_of(stacks), prepared, task)
+        first = next(ended)
+        (worker,) = multiprocessing.active_children()
+        worker.kill()
+        results = in_order([first, *ended], 3)
+    assert_bit_equal(results, run_here(stacks))
 
 
 @pytest.mark.slow
 def test_a_stack_whose_process_dies_twice_fails_with_a_reason_and_the_others_train():
     stacks = [STACKS[1], [deadly_trial()], STACKS[2]]
-    first, lost, last = run_on(WorkerProcesses(["cpu"]), stacks)
+    with open_engine(local("cpu"), TRAINER) as engine:
+        first, lost, last = run_on(engine, stacks)
     assert_bit_equal([first, last], run_here([STACKS[1], STACKS[2]]))
     (member,) = lost
     assert member.failure is not None

@@ -11,8 +11,18 @@ import pytest
 
 from pipelines.config.schema import RayEngineConfig, TrainerConfig
 from pipelines.engines import open_engine
+from pipelines.engines.local import ThisProcess
 from pipelines.errors import UserError
-from tests.engines.sweeps import STACKS, assert_bit_equal, deadly_trial, in_order, jobs_of, run_here, run_on
+from tests.engines.sweeps import (
+    STACKS,
+    assert_bit_equal,
+    deadly_trial,
+    in_order,
+    jobs_of,
+    run_here,
+    run_on,
+    run_with_a_pause,
+)
 from tests.tables import small_table, trial
 
 TRAINER = TrainerConfig(max_epochs=1, batch_size=8, accelerator="cpu", precision="64-true", progress=False)
@@ -68,10 +78,13 @@ def test_an_address_that_does_not_answer_is_told_at_once():
 
 
 @pytest.mark.slow
-def test_a_cluster_of_its_own_gives_the_numbers_of_this_process_and_leaves_nothing():
+def test_a_cluster_of_its_own_gives_the_numbers_of_this_process_and_leaves_nothing(tmp_path):
     with open_engine(on_ray(retries=1), TRAINER) as engine:
         assert engine.n_places == os.cpu_count()
         results = run_on(engine)
+        assert_bit_equal(
+            run_with_a_pause(engine, tmp_path / "there"), run_with_a_pause(ThisProcess(), tmp_path / "here")
+        )
         first, (lost,) = run_on(engine, [STACKS[1], [deadly_trial()]])
         with pytest.raises(ValueError, match="A stack needs at least one trial"):
             run_on(engine, [STACKS[1], []])
