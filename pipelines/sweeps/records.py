@@ -60,7 +60,7 @@ def trial_name(trial: TrialConfig, swept: Sequence[str]) -> str:
     return " ".join([trial.optimizer.kind, *parts] if "optimizer.kind" in swept or not parts else parts)
 
 
-def _short(value: str | float) -> str:
+def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)  # what a search proposes has 17 digits
 
 
