@@ -18,6 +18,11 @@ README = (ROOT / "README.md").read_text()
 # Tests cannot run inside themselves, and the demo has a test file of its own.
 TYPED_ELSEWHERE = {"make test": "this very run", "make demo": "tests/end_to_end/test_demo.py"}
 SERVERS = {"make ui": "http://127.0.0.1:5000/health", "make serve": "http://127.0.0.1:8000/ready"}
+FLOWERS = """\
+sepal_length_cm,sepal_width_cm,petal_length_cm,petal_width_cm
+5.1,3.5,1.4,0.2
+6.7,3.0,5.2,2.3
+"""
 
 
 def commands() -> list[str]:
@@ -41,6 +46,7 @@ def running(command: str, folder: Path, environment: dict[str, str]) -> Iterator
 
 def test_every_command_of_the_readme_works(tmp_path: Path) -> None:
     write_houses(tmp_path / "houses.csv")
+    (tmp_path / "flowers.csv").write_text(FLOWERS)
     venv = Path(sys.executable).parents[1]
     environment = os.environ | {
         "PATH": f"{venv / 'bin'}:{os.environ['PATH']}",

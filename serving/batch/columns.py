@@ -1,0 +1,113 @@
+"""Columns of an Arrow table to the arrays that a model takes, by its contract; whole columns at once.
+
+The rules are those of a request: a column that had no missing values in training must have none, and a label that
+training did not see counts as unseen.
+"""
+
+from difflib import get_close_matches
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn
+
+MICROSECONDS_A_DAY = 86_400_000_000
+
+
+class ScoringError(Exception):
+    """Something about a file that its owner can put right; the text is all that is shown."""
+
+
+def check_names(contract: Contract, names: list[str], *, place: str) -> None:
+    """Raise a ScoringError that lists every column the model needs and the file lacks, with the nearest names."""
+    missing = [column.name for column in contract.columns if column.name not in names]
+    if not missing:
+        return
+    hints = []
+    for name in missing:
+        near = get_close_matches(name, names, n=1)
+        hints.append(f"{name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
+    raise ScoringError(f"{place} lacks {len(missing)} columns that the model takes: {', '.join(hints)}.")
+
+
+def read_columns(contract: Contract, batch: pa.RecordBatch, *, first_row: int) -> dict[str, np.ndarray]:
+    """The model's raw columns, [N] each: float64 with NaN for missing, or strings with "" for missing.
+
+    Args:
+        contract: of the model.
+        batch: has all of its columns.
+        first_row: of the batch in the file, from 0; for messages.
+
+    Raises:
+        ScoringError: a value does not fit its column.
+    """
+    return {column.name: _read(column, batch.column(column.name), first_row=first_row) for column in contract.columns}
+
+
+def _read(column: Column, values: pa.Array, *, first_row: int) -> np.ndarray:
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if isinstance(column, CategoricalColumn):
+        labels = pc.fill_null(_cast(column, values, pa.string(), first_row=first_row), "")
+        _refuse_missing(column, pc.equal(labels, ""), first_row=first_row)
+        return np.asarray(labels.to_numpy(zero_copy_only=False), dtype=object)
+    numbers = _numbers(column, values, first_row=first_row)
+    missing = np.isnan(numbers)
+    _refuse_missing(column, missing, first_row=first_row)
+    infinite = np.isinf(numbers)
+    if infinite.any():
+        raise _wrong(column, int(infinite.argmax()) + first_row, "is infinite")
+    return numbers
+
+
+def _numbers(column: Column, values: pa.Array, *, first_row: int) -> np.ndarray:
+    if isinstance(column, DateColumn):
+        moments = _cast(column, values, pa.timestamp("us"), first_row=first_row)
+        days = pc.divide(pc.cast(moments.cast(pa.int64()), pa.float64(), safe=False), float(MICROSECONDS_A_DAY))
+        return _floats(days)
+    if isinstance(column, BooleanColumn):
+        truths = _cast(column, values, pa.bool_(), first_row=first_row)
+        return _floats(truths.cast(pa.uint8()).cast(pa.float64()))
+    return _floats(_cast(column, values, pa.float64(), first_row=first_row))
+
+
+def _floats(values: pa.Array) -> np.ndarray:
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)  # null becomes NaN
+
+
+def _cast(column: Column, values: pa.Array, wanted: pa.DataType, *, first_row: int) -> pa.Array:
+    if pa.types.is_timestamp(values.type) and values.type.tz is not None:
+        values = values.cast(pa.timestamp(values.type.unit, "UTC")).cast(pa.timestamp(values.type.unit))
+    try:
+        # Whole numbers too large for float64 lose digits, as they do on every other way into the model.
+        return values.cast(wanted, safe=wanted != pa.float64())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise _wrong(column, _first_wrong(values, wanted) + first_row, f"is no {column.kind} value") from None
+
+
+def _first_wrong(values: pa.Array, wanted: pa.DataType) -> int:
+    """The first value that cannot be cast, by halving: one value at a time would take minutes."""
+    start, stop = 0, len(values)
+    while stop - start > 1:
+        middle = (start + stop) // 2
+        try:
+            values.slice(start, middle - start).cast(wanted)
+            start = middle
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            stop = middle
+    return start
+
+
+def _refuse_missing(column: Column, missing: np.ndarray | pa.Array, *, first_row: int) -> None:
+    if column.nullable:
+        return
+    is_missing = np.asarray(missing)
+    if is_missing.any():
+        raise _wrong(
+            column, int(is_missing.argmax()) + first_row, "is missing, and the column had no missing values in training"
+        )
+
+
+def _wrong(column: Column, row: int, what: str) -> ScoringError:
+    return ScoringError(f"Column {column.name!r}, row {row + 1}: the value {what}. Mend it or leave the row out.")

@@ -1,0 +1,220 @@
+"""`python -m serving.score`: predictions for every row of a file, in constant memory, without a server.
+
+An interrupted run goes on: finished portions lie beside the output until all are there. The answers are those of the
+server, under the names of MLflow's scoring: `prediction`, and `probability_<class>` for classes.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from serving.bundle import CONTRACT_FILE, Bundle, BundleError, Contract, open_bundle
+from serving.predictor import OUTPUT, Predictor
+from serving.store import FolderStore
+
+USER_MISTAKE = 2
+INTERRUPTED = 130
+PORTION_ROWS = 65_536  # of one file beside the output: what an interruption loses at most
+ROWS_AT_ONCE = 2048  # through the model: its activations stay in a core's cache
+
+try:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    from serving.batch.columns import ScoringError, check_names, read_columns
+    from serving.batch.files import check_suffix, column_names, count_rows, open_writer, read_portions
+except ModuleNotFoundError as error:
+    if error.name != "pyarrow":
+        raise
+    print("python -m serving.score reads and writes with pyarrow: pip install pyarrow", file=sys.stderr)
+    raise SystemExit(USER_MISTAKE) from None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is scored.
+
+    Attributes:
+        bundle: the model.
+        source: file of rows.
+        output: file of predictions.
+        keep: columns of the source that go along.
+        threads: of one prediction.
+    """
+
+    bundle: Bundle
+    source: Path
+    output: Path
+    keep: tuple[str, ...]
+    threads: int
+
+    @property
+    def parts(self) -> Path:
+        """Where finished portions wait."""
+        return self.output.with_name(f".{self.output.name}.parts")
+
+    @property
+    def identity(self) -> str:
+        """The same for the same model, rows and columns: only then do finished portions count."""
+        state = self.source.stat()
+        source = [str(self.source.resolve()), state.st_size, state.st_mtime_ns]
+        return json.dumps([self.bundle.contract.onnx_sha256, source, self.keep, PORTION_ROWS])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Score; the exit code is 0 after a normal end, 2 when something about the files or the model is wrong."""
+    try:
+        job = _job(_parse(arguments))
+        n_rows = score(job)
+    except (ScoringError, BundleError) as error:
+        print(error, file=sys.stderr)
+        return USER_MISTAKE
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on where it was.", file=sys.stderr)
+        return INTERRUPTED
+    print(f"{n_rows:,} predictions in {job.output}")
+    return 0
+
+
+def score(job: Job) -> int:
+    """Score every portion that is not there yet, then put the output together; return its rows.
+
+    Raises:
+        ScoringError: something about the files is wrong.
+        BundleError: the model cannot be run.
+    """
+    contract = job.bundle.contract
+    names = column_names(job.source)
+    check_names(contract, names, place=str(job.source))
+    if unknown := [name for name in job.keep if name not in names]:
+        raise ScoringError(f"--keep names no column of {job.source}: {', '.join(unknown)}.")
+    _begin_or_go_on(job)
+    predictor = Predictor(job.bundle, threads=job.threads)
+    columns = list(dict.fromkeys([*job.keep, *(column.name for column in contract.columns)]))
+    bar = _Bar(count_rows(job.source))
+    for place, portion in enumerate(read_portions(job.source, columns=columns, n_rows=PORTION_ROWS)):
+        path = job.parts / f"{place:06}.parquet"
+        if not path.exists():
+            answers = _answers(predictor, contract, portion, first_row=place * PORTION_ROWS, keep=job.keep)
+            pyarrow.parquet.write_table(answers, path.with_suffix(".unfinished"))
+            path.with_suffix(".unfinished").replace(path)
+        bar.advance(len(portion))
+    bar.close()
+    n_rows = _put_together(job)
+    shutil.rmtree(job.parts)
+    return n_rows
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m serving.score", description="Predict every row of a file.")
+    parser.add_argument("--model", required=True, type=Path, help="a bundle, or a folder of versions with a champion")
+    parser.add_argument("--input", required=True, type=Path, help="rows: Parquet or CSV")
+    parser.add_argument("--output", required=True, type=Path, help="predictions: Parquet or CSV")
+    parser.add_argument("--keep", default="", help="columns of the input to write too, e.g. id,day")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of one prediction (default: all)")
+    return parser.parse_args(arguments)
+
+
+def _job(given: argparse.Namespace) -> Job:
+    check_suffix(given.input, "--input")
+    check_suffix(given.output, "--output")
+    if not given.input.is_file():
+        raise ScoringError(f"--input {given.input} is no file.")
+    if not given.output.parent.is_dir():
+        raise ScoringError(f"--output {given.output}: there is no folder {given.output.parent}.")
+    keep = tuple(name.strip() for name in given.keep.split(",") if name.strip())
+    return Job(_open(given.model), given.input, given.output, keep, max(1, given.threads))
+
+
+def _open(folder: Path) -> Bundle:
+    if (folder / CONTRACT_FILE).exists():
+        return open_bundle(folder)
+    return FolderStore(folder.parent).open_champion(folder.name).bundle
+
+
+def _begin_or_go_on(job: Job) -> None:
+    note = job.parts / "job.json"
+    if note.exists() and note.read_text(encoding="utf-8") == job.identity:
+        return
+    if job.parts.exists():
+        shutil.rmtree(job.parts)
+    job.parts.mkdir()
+    note.write_text(job.identity, encoding="utf-8")
+
+
+def _answers(
+    predictor: Predictor, contract: Contract, portion: "pa.RecordBatch", *, first_row: int, keep: Sequence[str]
+) -> "pa.Table":
+    columns = read_columns(contract, portion, first_row=first_row)
+    parts = [
+        predictor.predict({name: values[start : start + ROWS_AT_ONCE] for name, values in columns.items()})
+        for start in range(0, len(portion), ROWS_AT_ONCE)
+    ]
+    predictions = np.concatenate(parts)  # [N, P]
+    finite = np.isfinite(predictions).all(axis=1)
+    if not finite.all():
+        raise ScoringError(f"Row {first_row + int(finite.argmin()) + 1}: a number is too large to compute with.")
+    kept = {name: portion.column(name) for name in keep}
+    classes = contract.target.classes
+    if not classes:
+        return pa.table({**kept, OUTPUT: predictions[:, 0]})
+    labels = pa.array(classes).take(pa.array(predictions.argmax(axis=1)))
+    probabilities = {f"probability_{label}": predictions[:, place] for place, label in enumerate(classes)}
+    return pa.table({**kept, OUTPUT: labels, **probabilities})
+
+
+def _put_together(job: Job) -> int:
+    """One file of all portions, whole or not at all."""
+    unfinished = job.output.with_name(f".{job.output.stem}.unfinished{job.output.suffix}")
+    paths = sorted(job.parts.glob("*.parquet"))
+    if not paths:
+        raise ScoringError(f"{job.source} has no rows.")
+    n_rows = 0
+    writer = open_writer(unfinished, pyarrow.parquet.read_schema(paths[0]))
+    try:
+        for table in _tables(paths):
+            writer.write_table(table)
+            n_rows += len(table)
+    finally:
+        writer.close()
+    unfinished.replace(job.output)
+    return n_rows
+
+
+def _tables(paths: Sequence[Path]) -> Iterator["pa.Table"]:
+    for path in paths:
+        yield pyarrow.parquet.read_table(path)
+
+
+class _Bar:
+    """How far it is, over one line of a terminal; quiet in a pipe."""
+
+    def __init__(self, n_rows: int | None) -> None:
+        self._n_rows = n_rows
+        self._done = 0
+        self._started = time.monotonic()
+        self._is_shown = sys.stderr.isatty()
+
+    def advance(self, n_rows: int) -> None:
+        self._done += n_rows
+        if not self._is_shown:
+            return
+        rate = self._done / max(time.monotonic() - self._started, 1e-9)
+        share = "" if self._n_rows is None else f" of {self._n_rows:,} ({self._done / max(self._n_rows, 1):.0%})"
+        print(f"\r\033[K{self._done:,}{share} rows, {rate:,.0f} rows/s", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._is_shown:
+            print(file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
