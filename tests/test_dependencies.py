@@ -42,7 +42,7 @@ def _imported(*rooms: str) -> set[str]:
 @pytest.mark.parametrize(
     ("extra", "rooms"),
     [
-        ("serve", ["serving"]),
+        ("score", ["serving"]),  # what the server needs, and what files need
         ("train", ["hydra_plugins"]),
         ("ray", ["pipelines"]),  # what training needs, and Ray
         ("dev", ["tests", "benchmarks"]),
@@ -83,3 +83,10 @@ def test_the_lock_installs_anywhere():
 def test_only_the_engine_of_a_cluster_needs_ray():
     places = [path for path in (ROOT / "pipelines").rglob("*.py") if re.search(r"import ray\b", path.read_text())]
     assert places == [ROOT / "pipelines" / "engines" / "ray.py"]
+
+
+def test_the_server_itself_reads_no_files_with_arrow():
+    files = ["score.py", *(f"batch/{path.name}" for path in (ROOT / "serving" / "batch").glob("*.py"))]
+    others = {path for path in (ROOT / "serving").rglob("*.py")} - {ROOT / "serving" / name for name in files}
+    imports_arrow = [path for path in others if re.search(r"^\s*(import|from) pyarrow", path.read_text(), re.MULTILINE)]
+    assert imports_arrow == []
