@@ -21,6 +21,7 @@ from pipelines.config.schema import (
     MomentumConfig,
     NesterovConfig,
     NoStoppingConfig,
+    ResNetConfig,
     RMSpropConfig,
     SGDConfig,
     TaskConfig,
@@ -128,9 +129,28 @@ def trial(**changes: Any) -> TrialConfig:
     return TrialConfig(**fields | changes)
 
 
-def mlp(hidden: tuple[int, ...] = (6, 5), *, dropout: float = 0.0, activation: Any = "tanh") -> MLPConfig:
-    """A small perceptron."""
-    return MLPConfig(kind="mlp", hidden=hidden, activation=activation, dropout=dropout)
+READING: dict[str, Any] = {
+    "numbers": "plain",
+    "frequencies": 3,
+    "frequency_scale": 0.1,
+    "number_width": 2,
+    "bins": 4,
+    "categories": "onehot",
+    "embedding_width": 2,
+}
+
+
+def mlp(
+    hidden: tuple[int, ...] = (6, 5), *, dropout: float = 0.0, activation: Any = "tanh", **reading: Any
+) -> MLPConfig:
+    """A small perceptron; `reading` says how it reads its columns."""
+    return MLPConfig(kind="mlp", hidden=hidden, activation=activation, dropout=dropout, **READING | reading)
+
+
+def resnet(*, dropout: float = 0.0, **reading: Any) -> ResNetConfig:
+    """A small residual perceptron."""
+    own = READING | reading
+    return ResNetConfig(kind="resnet", width=4, inner_width=5, blocks=2, activation="gelu", dropout=dropout, **own)
 
 
 def linear() -> LinearConfig:

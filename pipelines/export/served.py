@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from pipelines.axes import PerMember, per_member
 from pipelines.config.schema import ModelConfig
 from pipelines.config.scopes import without
-from pipelines.data.encode import Encoder, Features
-from pipelines.models import StackedNet, build_net
+from pipelines.data.encode import Features
+from pipelines.models import InputFacts, StackedNet, build_net
 from pipelines.tasks.task import Task
 
 ROWS_AT_ONCE = 8192  # bounds the activations of all members together
@@ -90,12 +90,12 @@ class ServedModel(nn.Module):
         return torch.cat([self(*rows) for rows in zip(numbers, codes, strict=True)]).numpy()
 
 
-def build_served(members: Sequence[ServedMember], *, encoder: Encoder, task: Task) -> ServedModel:
+def build_served(members: Sequence[ServedMember], *, inputs: InputFacts, task: Task) -> ServedModel:
     """Stack the members by architecture.
 
     Args:
         members: at least one.
-        encoder: says how wide the encoded rows are.
+        inputs: of the nets, as in training.
         task: of all members.
 
     Raises:
@@ -104,7 +104,7 @@ def build_served(members: Sequence[ServedMember], *, encoder: Encoder, task: Tas
     total = sum(member.weight for member in members)
     if abs(total - 1) > 1e-6:  # noqa: PLR2004  far above the rounding of float64, far below what shows in a prediction
         raise ValueError(f"The members' weights must sum to 1, got {total} from {len(members)} members.")
-    stacks = [_weighted_stack(alike, encoder=encoder, task=task) for alike in _by_architecture(members)]
+    stacks = [_weighted_stack(alike, inputs=inputs, task=task) for alike in _by_architecture(members)]
     return ServedModel(stacks).eval().requires_grad_(requires_grad=False)
 
 
@@ -115,11 +115,10 @@ def _by_architecture(members: Sequence[ServedMember]) -> list[list[ServedMember]
     return list(groups.values())
 
 
-def _weighted_stack(members: Sequence[ServedMember], *, encoder: Encoder, task: Task) -> WeightedStack:
+def _weighted_stack(members: Sequence[ServedMember], *, inputs: InputFacts, task: Task) -> WeightedStack:
     net = build_net(
         [member.model for member in members],
-        n_numbers=encoder.n_numbers,
-        cardinalities=encoder.cardinalities,
+        inputs=inputs,
         n_outputs=task.n_outputs,
     ).float()
     names = members[0].weights

@@ -15,6 +15,7 @@ from pipelines.export.contract import Origin, build_contract
 from pipelines.export.onnx_graph import export_model
 from pipelines.export.parity import check_parity
 from pipelines.export.served import ServedMember, ServedModel, build_served
+from pipelines.models import input_facts
 from pipelines.tasks.task import Task
 from serving.bundle import CONTRACT_FILE, MODEL_FILE, Contract
 
@@ -46,7 +47,7 @@ def write_bundle(
     Raises:
         ParityError: the written model answers otherwise than the members do; no folder is left.
     """
-    served = build_served(members, encoder=prepared.encoder, task=task)
+    served = build_served(members, inputs=input_facts(prepared), task=task)
     model = export_model(served, prepared.encoder).SerializeToString(deterministic=True)
     contract = build_contract(
         prepared,

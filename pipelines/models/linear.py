@@ -1,21 +1,31 @@
 """One linear layer: least squares, logistic and softmax regression, depending on the loss."""
 
+from collections.abc import Sequence
+
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pipelines.config.schema import LinearConfig
+from pipelines.models.inputs import InputFacts
 from pipelines.models.net import StackedNet
-from pipelines.models.stem import OneHotStem
+from pipelines.models.stem import TableStem
 from pipelines.stack.layers import StackedLinear
 from pipelines.stack.randomness import DropoutNoise
 
 
 class StackedLinearNet(StackedNet):
-    """`outputs = W features + b`, one `W` and `b` a member."""
+    """`outputs = W features + b`, one `W` and `b` a member.
 
-    def __init__(self, *, n_numbers: int, cardinalities: tuple[int, ...], n_outputs: int, n_members: int) -> None:
+    Args:
+        members: one configuration a member.
+        inputs: of the net.
+        n_outputs: outputs of every member.
+    """
+
+    def __init__(self, members: Sequence[LinearConfig], *, inputs: InputFacts, n_outputs: int) -> None:
         super().__init__()
-        self.stem = OneHotStem(n_numbers, cardinalities)
-        self.output = StackedLinear(self.stem.n_features, n_outputs, n_members=n_members)
+        self.stem = TableStem(inputs, n_members=len(members))
+        self.output = StackedLinear(self.stem.n_features, n_outputs, n_members=len(members))
 
     def forward(
         self,

@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from pipelines.config.schema import Activation
+from pipelines.config.schema import Activation, MLPConfig
+from pipelines.models.inputs import InputFacts
 from pipelines.models.net import StackedNet
-from pipelines.models.stem import OneHotStem
+from pipelines.models.stem import TableStem
 from pipelines.stack.hidden import hidden_relu
 from pipelines.stack.layers import StackedDropout, StackedLinear
 from pipelines.stack.randomness import DropoutNoise
@@ -28,34 +29,22 @@ class StackedMLP(StackedNet):
     """Perceptrons of one shape.
 
     Args:
-        hidden: width of every hidden layer.
-        activation: after every hidden layer.
-        dropout_rates: one a member; the same after every hidden layer.
-        n_numbers: width of the number features.
-        cardinalities: categories of each categorical column.
+        members: one configuration a member; they may differ in dropout alone.
+        inputs: of the net.
         n_outputs: outputs of every member.
     """
 
-    def __init__(
-        self,
-        hidden: Sequence[int],
-        *,
-        activation: Activation,
-        dropout_rates: Sequence[float],
-        n_numbers: int,
-        cardinalities: tuple[int, ...],
-        n_outputs: int,
-    ) -> None:
+    def __init__(self, members: Sequence[MLPConfig], *, inputs: InputFacts, n_outputs: int) -> None:
         super().__init__()
-        n_members = len(dropout_rates)
-        self.stem = OneHotStem(n_numbers, cardinalities)
-        widths = [self.stem.n_features, *hidden]
+        config, n_members = members[0], len(members)
+        self.stem = TableStem(inputs, config, n_members=n_members)
+        widths = [self.stem.n_features, *config.hidden]
         self.hidden = nn.ModuleList(
-            StackedLinear(inputs, outputs, n_members=n_members) for inputs, outputs in pairwise(widths)
+            StackedLinear(fan_in, fan_out, n_members=n_members) for fan_in, fan_out in pairwise(widths)
         )
         self.output = StackedLinear(widths[-1], n_outputs, n_members=n_members)
-        self.dropout = StackedDropout(dropout_rates)
-        self.activation = ACTIVATIONS[activation]
+        self.dropout = StackedDropout([member.dropout for member in members])
+        self.activation = ACTIVATIONS[config.activation]
 
     def forward(
         self,

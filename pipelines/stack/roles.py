@@ -13,6 +13,9 @@ class Role(Enum):
 
     WEIGHT = "weight"
     BIAS = "bias"
+    SCALE = "scale"  # of a normalisation: its neutral value is one
+    TABLE = "table"  # of embeddings: rows that a batch does not hold would be decayed too
+    FREQUENCY = "frequency"  # of periodic features
 
 
 def role_of(name: str) -> Role:

@@ -10,6 +10,7 @@ from pipelines.config.schema import EnsembleConfig, MetricName
 from pipelines.data.prepare import PreparedTable
 from pipelines.errors import UserError
 from pipelines.export import ServedMember, build_served
+from pipelines.models import input_facts
 from pipelines.selection.ensemble import Selection, best_member, choose_champion, greedy_ensemble, mean_ensemble
 from pipelines.sweeps.run import TrialOutcome
 from pipelines.tasks.metrics import score_members
@@ -96,7 +97,7 @@ def served_members(finalist: Finalist, outcomes: Sequence[TrialOutcome]) -> list
 
 def score_on_test(members: Sequence[ServedMember], *, prepared: PreparedTable, task: Task) -> dict[MetricName, float]:
     """The one look at the test part, for a model that is chosen already."""
-    served = build_served(members, encoder=prepared.encoder, task=task)
+    served = build_served(members, inputs=input_facts(prepared), task=task)
     predictions = torch.from_numpy(served.predict(prepared.test.features))
     metrics = score_members(task, predictions[None], torch.from_numpy(prepared.test.target))
     return {name: float(values[0]) for name, values in metrics.items()}

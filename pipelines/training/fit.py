@@ -15,7 +15,7 @@ import torch
 from pipelines.config.schema import TrainerConfig, TrialConfig
 from pipelines.config.scopes import without
 from pipelines.data.prepare import PreparedTable
-from pipelines.models import StackedNet, build_net
+from pipelines.models import StackedNet, build_net, input_facts
 from pipelines.stack.layers import draw_weights_
 from pipelines.stack.randomness import Purpose, Streams, stream_generator
 from pipelines.tasks.task import Task
@@ -143,8 +143,7 @@ def _net(
     """The net of these members, with the weights of the state or, before the first epoch, with drawn ones."""
     net = build_net(
         [trial.model for trial in members],
-        n_numbers=prepared.encoder.n_numbers,
-        cardinalities=prepared.encoder.cardinalities,
+        inputs=input_facts(prepared),
         n_outputs=task.n_outputs,
     )
     if state.epoch == 0:

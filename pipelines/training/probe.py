@@ -27,7 +27,7 @@ from pipelines.config.schema import NoStoppingConfig, TrialConfig
 from pipelines.config.scopes import without
 from pipelines.data.encode import Features
 from pipelines.data.prepare import Part, PreparedTable
-from pipelines.models import build_net
+from pipelines.models import build_net, input_facts
 from pipelines.tasks.task import Task
 from pipelines.training.device import device_type
 from pipelines.training.fit import train_stack
@@ -203,8 +203,7 @@ def _count_parameters(trial: TrialConfig, prepared: PreparedTable, task: Task) -
     with torch.device("meta"):
         net = build_net(
             [trial.model],
-            n_numbers=prepared.encoder.n_numbers,
-            cardinalities=prepared.encoder.cardinalities,
+            inputs=input_facts(prepared),
             n_outputs=task.n_outputs,
         )
     return sum(parameter.numel() for parameter in net.parameters())

@@ -106,7 +106,10 @@ def test_what_a_configuration_may_leave_out_is_none(right):
         ),
         (
             {"model__depth": 2},
-            "model.depth: no such field of model=mlp (has: hidden, activation, dropout)",
+            (
+                "model.depth: no such field of model=mlp (has: numbers, frequencies, frequency_scale, number_width, "
+                "bins, categories, embedding_width, activation, dropout, hidden)"
+            ),
         ),
         (
             {"schedule__gamma": 2},

@@ -1,6 +1,9 @@
 """The contract this project stands on: a member's weights do not depend on what else is in the stack."""
 
 import dataclasses
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from pipelines.config.schema import (
     TrialConfig,
 )
 from pipelines.training import MemberResult, fit
-from tests.tables import early, linear, mlp, optimizers, small_table, trial
+from tests.tables import early, linear, mlp, optimizers, resnet, small_table, trial
 
 SCHEDULES: list[Any] = [
     ConstantScheduleConfig(kind="constant"),
@@ -43,6 +46,31 @@ def assert_alone_equals_stacked(trials: list[TrialConfig], kind: Any) -> None:
     stacked = fit(trials, prepared, task)
     for own, member in zip(trials, stacked, strict=True):
         assert_same(fit([own], prepared, task)[0], member)
+
+
+NETS: dict[str, Callable[..., Any]] = {
+    "resnet": resnet,
+    "resnet of embeddings": partial(resnet, numbers="periodic", categories="embedding"),
+    "mlp of periodic numbers": partial(mlp, numbers="periodic"),
+    "mlp of piecewise numbers": partial(mlp, numbers="piecewise"),
+    "mlp of embedded categories": partial(mlp, categories="embedding", activation="relu"),
+}
+
+
+@pytest.mark.parametrize("net", NETS.values(), ids=NETS.keys())
+def test_every_net_alone_equals_itself_in_a_stack(net: Callable[..., Any]) -> None:
+    regularised = optimizers(l1=1e-3, l2=1e-2, weight_decay=0.1)
+    trials = [
+        trial(optimizer=own, model=net(dropout=dropout), seed=seed, max_epochs=epochs)
+        for own, dropout, seed, epochs in [
+            (optimizers()["adam"], 0.0, 0, 4),
+            (regularised["adamw"], 0.3, 1, 4),
+            (regularised["sgd"], 0.5, 0, 1),
+            (optimizers()["momentum"], 0.0, 2, 2),
+        ]
+    ]
+    assert_alone_equals_stacked(trials, "multiclass")
+    assert_alone_equals_stacked([replace(own, seed=0) for own in trials], "regression")  # one stream
 
 
 @pytest.mark.parametrize("kind", ["regression", "binary", "multiclass"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from pipelines.config.schema import TaskKind
 from pipelines.data.prepare import PreparedTable
 from pipelines.export import Origin, ServedMember, ServedModel, build_served, write_bundle
+from pipelines.models import input_facts
 from pipelines.tasks.task import Task
 from tests.export.tables import LINEAR, MLP, drawn_members, mixed_table, task_of
 
@@ -32,4 +33,4 @@ def write(folder: Path, kind: TaskKind) -> Written:
     task = task_of(prepared)
     members = drawn_members(prepared, MODELS[kind])
     write_bundle(folder, prepared=prepared, task=task, members=members, metrics=METRICS, origin=ORIGIN)
-    return Written(folder, prepared, task, members, build_served(members, encoder=prepared.encoder, task=task))
+    return Written(folder, prepared, task, members, build_served(members, inputs=input_facts(prepared), task=task))

@@ -7,16 +7,17 @@ import polars as pl
 import torch
 from hypothesis import strategies as st
 
-from pipelines.config.schema import LinearConfig, MLPConfig, ModelConfig, TaskConfig, TaskKind
+from pipelines.config.schema import LinearConfig, ModelConfig, TaskConfig, TaskKind
 from pipelines.data.encode import encode, fit_encoder
 from pipelines.data.prepare import Part, PreparedTable
 from pipelines.data.table import Column, ColumnKind, Table, Target
 from pipelines.export import ServedMember
-from pipelines.models import build_net
+from pipelines.models import build_net, input_facts
 from pipelines.tasks.task import Task, make_task
+from tests.tables import mlp
 
 LINEAR = LinearConfig(kind="linear")
-MLP = MLPConfig(kind="mlp", hidden=(8, 4), activation="gelu", dropout=0.2)
+MLP = mlp((8, 4), activation="gelu", dropout=0.2)
 CLASSES: Mapping[TaskKind, tuple[str, ...]] = {
     "regression": (),
     "binary": ("no", "yes"),
@@ -81,9 +82,7 @@ def drawn_members(table: PreparedTable, models: Sequence[ModelConfig]) -> list[S
     total = sum(range(1, len(models) + 1))
     members = []
     for place, model in enumerate(models):
-        net = build_net(
-            [model], n_numbers=table.encoder.n_numbers, cardinalities=table.encoder.cardinalities, n_outputs=n_outputs
-        )
+        net = build_net([model], inputs=input_facts(table), n_outputs=n_outputs)
         weights = {
             name: torch.randn(value.shape[1:], generator=generator) * 0.3 for name, value in net.state_dict().items()
         }

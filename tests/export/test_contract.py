@@ -7,6 +7,7 @@ import pytest
 from pipelines.data.table import ColumnKind
 from pipelines.export import build_served
 from pipelines.export.contract import build_contract
+from pipelines.models import input_facts
 from serving.bundle import (
     CONTRACT_FILE,
     BooleanColumn,
@@ -72,7 +73,7 @@ def test_the_file_is_plain_json_without_nan(written: Written, contract: Contract
 def contract_of(kind: ColumnKind, values: list[float]) -> Contract:
     prepared = prepare(table_of({"x": kind}, pl.DataFrame({"x": values})))
     members = drawn_members(prepared, [LINEAR])
-    served = build_served(members, encoder=prepared.encoder, task=task_of(prepared))
+    served = build_served(members, inputs=input_facts(prepared), task=task_of(prepared))
     return build_contract(
         prepared, served=served, members=members, metrics=METRICS, origin=ORIGIN, onnx_sha256="0" * 64
     )

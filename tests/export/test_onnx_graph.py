@@ -4,15 +4,18 @@ import onnxruntime
 import polars as pl
 import pytest
 
+from pipelines.config.schema import ModelConfig
 from pipelines.data.encode import encode
 from pipelines.data.table import ColumnKind
 from pipelines.errors import UserError
 from pipelines.export import build_served
 from pipelines.export.columns import input_columns
 from pipelines.export.onnx_graph import export_model
+from pipelines.models import input_facts
 from serving.bundle import MODEL_FILE
 from tests.export.bundles import Written
-from tests.export.tables import LINEAR, drawn_members, inputs_of, prepare, table_of, task_of
+from tests.export.tables import LINEAR, drawn_members, inputs_of, mixed_table, prepare, table_of, task_of
+from tests.tables import mlp, resnet
 
 
 def predict(model: onnx.ModelProto, features: pl.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
@@ -61,7 +64,7 @@ ODD_TABLES: dict[str, dict[str, tuple[ColumnKind, list[float] | list[str]]]] = {
 def test_columns_may_be_of_one_sort_and_have_any_name(columns: dict[str, tuple[ColumnKind, list[float] | list[str]]]):
     features = pl.DataFrame({name: values for name, (_, values) in columns.items()})
     prepared = prepare(table_of({name: kind for name, (kind, _) in columns.items()}, features))
-    served = build_served(drawn_members(prepared, [LINEAR]), encoder=prepared.encoder, task=task_of(prepared))
+    served = build_served(drawn_members(prepared, [LINEAR]), inputs=input_facts(prepared), task=task_of(prepared))
     model = export_model(served, prepared.encoder)
     assert {value.name for value in model.graph.input} == set(columns)
     np.testing.assert_allclose(
@@ -71,6 +74,25 @@ def test_columns_may_be_of_one_sort_and_have_any_name(columns: dict[str, tuple[C
 
 def test_a_column_with_the_name_of_the_output_is_refused():
     prepared = prepare(table_of({"prediction": "numeric"}, pl.DataFrame({"prediction": [1.0, 2.0, 3.0, 4.0]})))
-    served = build_served(drawn_members(prepared, [LINEAR]), encoder=prepared.encoder, task=task_of(prepared))
+    served = build_served(drawn_members(prepared, [LINEAR]), inputs=input_facts(prepared), task=task_of(prepared))
     with pytest.raises(UserError, match=r"A column is called 'prediction', .* data\.drop=\[prediction\]\."):
         export_model(served, prepared.encoder)
+
+
+NETS = {
+    "resnet": resnet(),
+    "resnet of embeddings": resnet(numbers="periodic", categories="embedding"),
+    "mlp of piecewise numbers": mlp(numbers="piecewise"),
+}
+
+
+@pytest.mark.parametrize("net", NETS.values(), ids=NETS.keys())
+def test_every_net_answers_from_its_file_as_in_training(net: ModelConfig):
+    prepared = mixed_table("multiclass")
+    members = drawn_members(prepared, [net, net])
+    served = build_served(members, inputs=input_facts(prepared), task=task_of(prepared))
+    model = export_model(served, prepared.encoder)
+    assert ("", 20) in [(opset.domain, opset.version) for opset in model.opset_import]
+    for rows in (prepared.table.features[:1], prepared.table.features):
+        answers = predict(model, rows, input_columns(prepared.encoder))
+        np.testing.assert_allclose(answers, served.predict(encode(prepared.encoder, rows)), rtol=1e-5, atol=1e-5)

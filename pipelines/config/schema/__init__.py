@@ -16,6 +16,8 @@ from pipelines.config.schema.model import (
     LinearConfig as LinearConfig,
     MLPConfig as MLPConfig,
     ModelConfig as ModelConfig,
+    ResNetConfig as ResNetConfig,
+    TabularConfig as TabularConfig,
 )
 from pipelines.config.schema.optimizer import (
     AdadeltaConfig as AdadeltaConfig,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import MinLen
 
-from pipelines.config.schema.ranges import Count, Group, Rate, per_member
+from pipelines.config.schema.ranges import Count, Group, Positive, Rate, per_member
 
 Activation = Literal["relu", "tanh", "sigmoid", "gelu", "silu", "none"]
 
@@ -18,13 +18,37 @@ class LinearConfig(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLPConfig(Group):
-    """Hidden layers, an activation after each, dropout after each activation."""
+class TabularConfig(Group):
+    """How a net for tables reads its columns; the nets below have these fields and their own."""
 
-    kind: Literal["mlp"]
-    hidden: Annotated[tuple[Count, ...], MinLen(1)]
+    kind: str
+    numbers: Literal["plain", "periodic", "piecewise"]
+    frequencies: Count
+    frequency_scale: Positive
+    number_width: Count
+    bins: Count
+    categories: Literal["onehot", "embedding"]
+    embedding_width: Count
     activation: Activation
     dropout: Rate = per_member()
 
 
-ModelConfig = LinearConfig | MLPConfig
+@dataclass(frozen=True, kw_only=True)
+class MLPConfig(TabularConfig):
+    """Hidden layers, an activation after each, dropout after each activation."""
+
+    kind: Literal["mlp"]
+    hidden: Annotated[tuple[Count, ...], MinLen(1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetConfig(TabularConfig):
+    """Residual blocks between a first and a last linear layer."""
+
+    kind: Literal["resnet"]
+    width: Count
+    inner_width: Count
+    blocks: Count
+
+
+ModelConfig = LinearConfig | MLPConfig | ResNetConfig
