@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from pipelines.errors import UserError
 from pipelines.tracking.mlflow.store import Store
@@ -40,7 +41,7 @@ def write_run(store: Store, run: RunRecord) -> str:
         run_id = str(created.info.run_id)
         status: RunStatus = "FAILED"
         try:
-            _write_files(store, run_id, run)
+            _write_files(store, created.info.artifact_uri, run)
             identity = [RunTag(IDENTITY_TAG, run.identity)]
             _log(store, run_id, metrics=_points(run), params=_params(run), tags=identity)
             status = run.status
@@ -163,7 +164,8 @@ def _portions(entities: Sequence[Entity], most: int) -> Iterator[list[Entity]]:
         yield portion
 
 
-def _write_files(store: Store, run_id: str, run: RunRecord) -> None:
+def _write_files(store: Store, location: str, run: RunRecord) -> None:
+    """Write the run's files to where it keeps them; asked by its id, MLflow would read the run again."""
     texts = {**run.texts, **{path: _table_json(table) for path, table in run.tables.items()}}
     if not texts:
         return
@@ -172,7 +174,7 @@ def _write_files(store: Store, run_id: str, run: RunRecord) -> None:
             file = Path(folder, path)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-        store.client.log_artifacts(run_id, folder)
+        get_artifact_repository(location, tracking_uri=store.uri).log_artifacts(folder)
 
 
 def _table_json(table: Mapping[str, Sequence[str | float | int]]) -> str:
