@@ -169,12 +169,13 @@ def _write_files(store: Store, location: str, run: RunRecord) -> None:
     texts = {**run.texts, **{path: _table_json(table) for path, table in run.tables.items()}}
     if not texts:
         return
+    place: Any = get_artifact_repository(location, tracking_uri=store.uri)  # MLflow leaves it without types
     with tempfile.TemporaryDirectory() as folder:
         for path, text in texts.items():
             file = Path(folder, path)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-        get_artifact_repository(location, tracking_uri=store.uri).log_artifacts(folder)
+        place.log_artifacts(folder)
 
 
 def _table_json(table: Mapping[str, Sequence[str | float | int]]) -> str:
