@@ -3,6 +3,10 @@
 Memory is counted tensor by tensor, not read off the process, whose size says more of its past. A stack's memory at
 any one place of the code is a fixed part and a part a member, but where it is largest changes with the number of
 members. So the peak of every function is measured on its own, and a larger stack's is the largest of them all.
+
+Not counted is what the C library keeps between tensors on a CPU: with glibc as it comes, processes grew up to 2.4
+times as much as their tensors; with MALLOC_MMAP_THRESHOLD_=65536 no more than these. Half of the free memory, the
+budget unless one is given, leaves room for most of that.
 """
 
 import dataclasses
@@ -34,7 +38,7 @@ from pipelines.training.fit import train_stack
 
 SMALL, LARGE = 2, 4  # members; a stack of one takes shorter ways in places
 FEW, MANY = 1, 4  # batches
-MARGIN = 1.3  # for what kernels take for a moment, and what allocators leave unused between tensors: 1.22 was seen
+MARGIN = 1.3  # for what kernels take for a moment
 PROBED_RATE = 1e-30  # a member that diverges leaves the probe, and then there is nothing to measure
 TIMED_EPOCHS = 3  # the first of them warms up
 
