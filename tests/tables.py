@@ -11,10 +11,12 @@ from pipelines.config.schema import (
     AdagradConfig,
     AdamConfig,
     AdamWConfig,
+    CNNConfig,
     ConstantScheduleConfig,
     DataConfig,
     EarlyStoppingConfig,
     EnsembleConfig,
+    GRUConfig,
     LinearConfig,
     LocalEngineConfig,
     MLPConfig,
@@ -151,6 +153,16 @@ def resnet(*, dropout: float = 0.0, **reading: Any) -> ResNetConfig:
     """A small residual perceptron."""
     own = READING | reading
     return ResNetConfig(kind="resnet", width=4, inner_width=5, blocks=2, activation="gelu", dropout=dropout, **own)
+
+
+def cnn(*, dropout: float = 0.0, grid: tuple[int, ...] | None = (1, 3)) -> CNNConfig:
+    """A small convolutional net; three numbers are one row of pixels."""
+    return CNNConfig(kind="cnn", grid=grid, channels=(3, 2), kernel=3, width=4, activation="relu", dropout=dropout)
+
+
+def gru(*, dropout: float = 0.0, steps: int | None = None, layers: int = 2) -> GRUConfig:
+    """A small recurrent net."""
+    return GRUConfig(kind="gru", steps=steps, width=4, layers=layers, dropout=dropout)
 
 
 def linear() -> LinearConfig:

@@ -19,7 +19,18 @@ _SCHEMES = {"sqlite": ("sqlite:///",), "server": ("http://", "https://")}
 
 def broken_rules(values: Values) -> Iterator[Mistake]:
     """Every rule that these values break."""
-    for rule in (_source, _columns, _parts, _loss_and_metric_of_kind, _metric_of_loss, _precision, _tracking, _engine):
+    rules = (
+        _source,
+        _columns,
+        _parts,
+        _loss_and_metric_of_kind,
+        _metric_of_loss,
+        _precision,
+        _tracking,
+        _engine,
+        _model,
+    )
+    for rule in rules:
         yield from rule(values)
 
 
@@ -74,6 +85,14 @@ def _metric_of_loss(values: Values) -> Iterator[Mistake]:
     kinds = [kind for kind in LOSSES_OF if loss in LOSSES_OF[kind]]
     if not any(metric in METRICS_OF[kind] for kind in kinds):
         yield Mistake(assigned("task.metric", metric), f"no task has it together with task.loss = {loss!r}")
+
+
+def _model(values: Values) -> Iterator[Mistake]:
+    grid, kernel = values.get("model.grid"), values.get("model.kernel", 1)
+    if grid is not None and len(grid) != len(("rows", "columns")):
+        yield Mistake(assigned("model.grid", grid), "must be rows and columns, e.g. model.grid=[8,8]")
+    if kernel % 2 == 0:
+        yield Mistake(assigned("model.kernel", kernel), "must be odd, so that a filter has a middle")
 
 
 def _precision(values: Values) -> Iterator[Mistake]:

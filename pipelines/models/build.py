@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from pipelines.config.schema import LinearConfig, MLPConfig, ModelConfig, ResNetConfig
+from pipelines.config.schema import CNNConfig, GRUConfig, LinearConfig, MLPConfig, ModelConfig, ResNetConfig
+from pipelines.models.cnn import StackedCNN
+from pipelines.models.gru import StackedGRUNet
 from pipelines.models.inputs import InputFacts
 from pipelines.models.linear import StackedLinearNet
 from pipelines.models.mlp import StackedMLP
@@ -14,6 +16,8 @@ NETS: Mapping[type[ModelConfig], Callable[..., StackedNet]] = {
     LinearConfig: StackedLinearNet,
     MLPConfig: StackedMLP,
     ResNetConfig: StackedResNet,
+    CNNConfig: StackedCNN,
+    GRUConfig: StackedGRUNet,
 }
 
 

@@ -24,7 +24,7 @@ def role_of(name: str) -> Role:
     Raises:
         ValueError: a layer named its parameter otherwise; give it a role here.
     """
-    return Role(name.rpartition(".")[2])
+    return Role(name.rpartition(".")[2].partition("_")[0])  # weight_ih is a weight
 
 
 def is_decayed(net: nn.Module) -> list[bool]:

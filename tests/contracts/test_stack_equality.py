@@ -19,7 +19,7 @@ from pipelines.config.schema import (
     TrialConfig,
 )
 from pipelines.training import MemberResult, fit
-from tests.tables import early, linear, mlp, optimizers, resnet, small_table, trial
+from tests.tables import cnn, early, gru, linear, mlp, optimizers, resnet, small_table, trial
 
 SCHEDULES: list[Any] = [
     ConstantScheduleConfig(kind="constant"),
@@ -50,6 +50,8 @@ def assert_alone_equals_stacked(trials: list[TrialConfig], kind: Any) -> None:
 
 NETS: dict[str, Callable[..., Any]] = {
     "resnet": resnet,
+    "cnn": cnn,
+    "gru": gru,
     "resnet of embeddings": partial(resnet, numbers="periodic", categories="embedding"),
     "mlp of periodic numbers": partial(mlp, numbers="periodic"),
     "mlp of piecewise numbers": partial(mlp, numbers="piecewise"),

@@ -15,7 +15,7 @@ from pipelines.models import input_facts
 from serving.bundle import MODEL_FILE
 from tests.export.bundles import Written
 from tests.export.tables import LINEAR, drawn_members, inputs_of, mixed_table, prepare, table_of, task_of
-from tests.tables import mlp, resnet
+from tests.tables import cnn, gru, mlp, resnet
 
 
 def predict(model: onnx.ModelProto, features: pl.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
@@ -79,7 +79,10 @@ def test_a_column_with_the_name_of_the_output_is_refused():
         export_model(served, prepared.encoder)
 
 
+N_NUMBERS = 14  # of the mixed table
 NETS = {
+    "cnn": cnn(grid=(2, 7)),
+    "gru": gru(steps=7),
     "resnet": resnet(),
     "resnet of embeddings": resnet(numbers="periodic", categories="embedding"),
     "mlp of piecewise numbers": mlp(numbers="piecewise"),
@@ -89,6 +92,7 @@ NETS = {
 @pytest.mark.parametrize("net", NETS.values(), ids=NETS.keys())
 def test_every_net_answers_from_its_file_as_in_training(net: ModelConfig):
     prepared = mixed_table("multiclass")
+    assert prepared.encoder.n_numbers == N_NUMBERS
     members = drawn_members(prepared, [net, net])
     served = build_served(members, inputs=input_facts(prepared), task=task_of(prepared))
     model = export_model(served, prepared.encoder)

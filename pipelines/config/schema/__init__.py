@@ -13,6 +13,8 @@ from pipelines.config.schema.engine import (
 )
 from pipelines.config.schema.model import (
     Activation as Activation,
+    CNNConfig as CNNConfig,
+    GRUConfig as GRUConfig,
     LinearConfig as LinearConfig,
     MLPConfig as MLPConfig,
     ModelConfig as ModelConfig,

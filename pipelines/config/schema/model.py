@@ -51,4 +51,28 @@ class ResNetConfig(TabularConfig):
     blocks: Count
 
 
-ModelConfig = LinearConfig | MLPConfig | ResNetConfig
+@dataclass(frozen=True, kw_only=True)
+class CNNConfig(Group):
+    """Convolutions over pixels, and one hidden layer."""
+
+    kind: Literal["cnn"]
+    grid: Annotated[tuple[Count, ...], MinLen(1)] | None
+    channels: Annotated[tuple[Count, ...], MinLen(1)]
+    kernel: Count
+    width: Count
+    activation: Activation
+    dropout: Rate = per_member()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRUConfig(Group):
+    """Gated recurrent layers over the steps of a sequence."""
+
+    kind: Literal["gru"]
+    steps: Count | None
+    width: Count
+    layers: Count
+    dropout: Rate = per_member()
+
+
+ModelConfig = LinearConfig | MLPConfig | ResNetConfig | CNNConfig | GRUConfig

@@ -1,0 +1,74 @@
+"""A recurrent net for tables whose number columns are the steps of a sequence."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from pipelines.config.schema import GRUConfig
+from pipelines.errors import UserError
+from pipelines.models.inputs import InputFacts
+from pipelines.models.net import StackedNet
+from pipelines.models.stem import OneHot
+from pipelines.stack.layers import StackedDropout, StackedLinear
+from pipelines.stack.randomness import DropoutNoise
+from pipelines.stack.recurrent import StackedGRU
+
+
+class StackedGRUNet(StackedNet):
+    """Gated recurrent layers over the steps, dropout after each, and a linear layer on the last state.
+
+    Numbers are read in the table's order, step after step: the first F/N are those of the first step. Categories,
+    where a table has any, are seen by the last layer, one-hot.
+
+    Args:
+        members: one configuration a member; they may differ in dropout alone.
+        inputs: of the net.
+        n_outputs: outputs of every member.
+
+    Raises:
+        UserError: the numbers do not divide into the steps.
+    """
+
+    def __init__(self, members: Sequence[GRUConfig], *, inputs: InputFacts, n_outputs: int) -> None:
+        super().__init__()
+        config, n_members = members[0], len(members)
+        self.n_steps = inputs.n_numbers if config.steps is None else config.steps
+        if not inputs.n_numbers or inputs.n_numbers % self.n_steps:
+            raise UserError(
+                f"model=gru reads number features as steps of equal width, and {inputs.n_numbers} of them do not make "
+                f"{self.n_steps} steps (a column with missing values gives two). Set model.steps to a divisor, leave "
+                "columns that belong to no step out with data.drop=[...], or use model=mlp."
+            )
+        widths = [inputs.n_numbers // self.n_steps, *[config.width] * config.layers]
+        self.categories = OneHot(inputs.cardinalities)
+        self.recurrent = nn.ModuleList(StackedGRU(fan_in, config.width, n_members=n_members) for fan_in in widths[:-1])
+        self.dropout = StackedDropout([member.dropout for member in members])
+        self.output = StackedLinear(config.width + self.categories.n_features, n_outputs, n_members=n_members)
+
+    def forward(
+        self,
+        numbers: Float[Tensor, "streams rows numbers"],
+        codes: Int[Tensor, "streams rows columns"],
+        noise: DropoutNoise | None = None,
+    ) -> Float[Tensor, "members rows outputs"]:
+        """Compute every member's outputs; without noise no activation is dropped."""
+        states = numbers.reshape(*numbers.shape[:2], self.n_steps, -1)  # [S, B, N, F/N]
+        for layer in self.recurrent:
+            states = layer(states)
+            if noise is not None:
+                states = self._drop(states, noise)
+        features = states[:, :, -1]
+        if self.categories.n_features:
+            labels = self.categories(codes).to(features.dtype)
+            features = torch.cat([features, labels.expand(len(features), -1, -1)], dim=2)
+        outputs: Tensor = self.output(features)
+        return outputs
+
+    def _drop(
+        self, states: Float[Tensor, "members rows steps width"], noise: DropoutNoise
+    ) -> Float[Tensor, "members rows steps width"]:
+        """`nn.GRU` drops each step's units apart; so does this, with a layer as wide as all steps."""
+        dropped: Tensor = self.dropout(states.flatten(2), noise)
+        return dropped.view(states.shape)
