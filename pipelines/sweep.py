@@ -33,7 +33,7 @@ from pipelines.sweeps.prepare import prepare
 from pipelines.sweeps.records import Period, baseline_record, ensemble_record, prefixed, swept_names
 from pipelines.sweeps.run import TrialOutcome, train_trials
 from pipelines.tasks.metrics import HIGHER_IS_BETTER, score
-from pipelines.tasks.task import Task
+from pipelines.tasks.task import Task, check_label_smoothing
 from pipelines.tracking.code_version import code_version
 from pipelines.tracking.recorder import Recorder, RegisteredVersion
 from pipelines.tracking.view import Comparison, save_comparison_view
@@ -187,6 +187,8 @@ def _train_batch(
     table: _TableSweep, trials: Sequence[TrialConfig], *, tell: Callable[[str], None]
 ) -> list[TrialOutcome]:
     """Plan and train trials on one table; they take the numbers after those of earlier batches."""
+    for trial in trials:
+        check_label_smoothing(table.task, trial.task.label_smoothing)
     n_places = table.engine.n_places
     plan = plan_stacks(
         trials,
@@ -248,7 +250,7 @@ def _by_table(trials: Sequence[TrialConfig]) -> dict[str, list[int]]:
     """Places of the trials on one table and task, by a key of the two, in the order in which tables appear."""
     groups: dict[str, list[int]] = {}
     for place, trial in enumerate(trials):
-        groups.setdefault(json.dumps([without(trial.data), without(trial.task)]), []).append(place)
+        groups.setdefault(json.dumps([without(trial.data), without(trial.task, "member")]), []).append(place)
     return groups
 
 

@@ -37,7 +37,7 @@ from pipelines.data.prepare import Part, PreparedTable
 from pipelines.data.table import Column, Table, Target
 from pipelines.tasks.task import Task, make_task
 
-PENALTIES = {"l1": 0.0, "l2": 0.0, "weight_decay": 0.0}
+PENALTIES = {"l1": 0.0, "l2": 0.0, "weight_decay": 0.0, "clip_norm": 0.0}
 
 
 def optimizers(**penalties: float) -> dict[str, Any]:
@@ -86,7 +86,10 @@ def small_table(kind: TaskKind = "regression", *, n_rows: int = 60, seed: int = 
     )
     prepared = PreparedTable(table, encoder, *parts)
     task = make_task(
-        TaskConfig(kind=kind, loss="auto", metric="auto"), kind=kind, classes=classes, train_target=parts[0].target
+        TaskConfig(kind=kind, loss="auto", metric="auto", class_weights="none", label_smoothing=0.0),
+        kind=kind,
+        classes=classes,
+        train_target=parts[0].target,
     )
     return prepared, task
 
@@ -108,10 +111,10 @@ def trial(**changes: Any) -> TrialConfig:
             test_fraction=0.2,
             split_seed=0,
         ),
-        "task": TaskConfig(kind="auto", loss="auto", metric="auto"),
+        "task": TaskConfig(kind="auto", loss="auto", metric="auto", class_weights="none", label_smoothing=0.0),
         "model": mlp(),
         "optimizer": optimizers()["adam"],
-        "schedule": ConstantScheduleConfig(kind="constant"),
+        "schedule": ConstantScheduleConfig(kind="constant", warmup_epochs=0.0),
         "stopping": NoStoppingConfig(kind="none"),
         "trainer": TrainerConfig(**trainer),
         "seed": 0,

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
 from pipelines.axes import PerMember, per_member, take_members
 from pipelines.config.schema import OptimizerConfig
+from pipelines.optim.plateau import Plateau
 from pipelines.optim.recipes import build_chain, finest_float
 from pipelines.optim.saving import from_plain, to_plain
 from pipelines.optim.schedule import MemberSchedule, schedule_factors
@@ -61,8 +63,10 @@ class StackOptimizer(torch.optim.Optimizer):
             self._slices.append(KindSlice(place, chain, chain.init([param.data[place] for param in params])))
             start = place.stop
         rates = [member.lr for member in members]
-        self.learning_rates: PerMember = torch.tensor(rates, dtype=finest_float(device), device=device)
+        self._base_rates: PerMember = torch.tensor(rates, dtype=finest_float(device), device=device)
+        self.learning_rates = self._base_rates  # times what a plateau has made of them
         self._schedules = list(schedules)
+        self._plateau = Plateau([schedule.config for schedule in schedules])
         self._step = 0
         self._factors = torch.empty(0, len(members))
         self._factors_start = 0
@@ -96,15 +100,26 @@ class StackOptimizer(torch.optim.Optimizer):
             self._factors = factors.to(self.learning_rates, non_blocking=True)
         return self.learning_rates * self._factors[offset]
 
+    def observe(self, scores: np.ndarray) -> None:
+        """Take in an epoch's validation scores [K], greater is better, for schedules that depend on them."""
+        if self._plateau.is_used:
+            self._plateau.observe(scores)
+            self._scale_rates()
+
+    def _scale_rates(self) -> None:
+        self.learning_rates = self._base_rates * torch.from_numpy(self._plateau.scales).to(self._base_rates)
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, save parameters and configurations."""
         # Transforms without a memory are left out: which of them a chain holds depends on who is in the stack.
         states = [[to_plain(state) for state in own.state if state is not None] for own in self._slices]
-        return {"step": self._step, "states": states}
+        return {"step": self._step, "states": states, "plateau": self._plateau.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where an optimizer of the same members was when its `state_dict` was taken."""
         self._step = state_dict["step"]
+        self._plateau.load_state_dict(state_dict["plateau"])
+        self._scale_rates()
         self._factors = self._factors[:0]
         for own, plain in zip(self._slices, state_dict["states"], strict=True):
             remembered = iter(plain)
@@ -126,6 +141,8 @@ class StackOptimizer(torch.optim.Optimizer):
             slices.append(KindSlice(place, take_members(own.chain, inside), take_members(own.state, inside)))
             start = place.stop
         self._slices = slices
-        self.learning_rates = self.learning_rates[members]
+        self._base_rates = self._base_rates[members]
         self._schedules = [self._schedules[member] for member in members.tolist()]
+        self._plateau.take_(members.numpy())
+        self._scale_rates()
         self._factors = self._factors[:, members.to(self._factors.device)]

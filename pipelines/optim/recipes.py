@@ -8,6 +8,7 @@ from pipelines.axes import PerMember
 from pipelines.config.schema import OptimizerConfig
 from pipelines.optim.adam import ScaleByAdam
 from pipelines.optim.adaptive import ScaleByAdadelta, ScaleByAdagrad, ScaleByRMSprop
+from pipelines.optim.clip import ClipByMemberNorm
 from pipelines.optim.decay import AddDecayedWeights, AddL1Gradient, is_on
 from pipelines.optim.momentum import AddMomentum, AddNesterovMomentum
 from pipelines.optim.transform import Chain, Transform
@@ -34,7 +35,7 @@ def finest_float(device: torch.device) -> torch.dtype:
 
 
 def build_chain(members: Sequence[OptimizerConfig], *, decayed: Sequence[bool], device: torch.device) -> Chain:
-    """L1 and L2, the optimizer's own transform, decoupled decay; the learning rate is left to `StackOptimizer`.
+    """Clipping, L1 and L2, the optimizer's own transform, decoupled decay; the rate is left to `StackOptimizer`.
 
     Args:
         members: one configuration a member, all of one kind.
@@ -48,6 +49,8 @@ def build_chain(members: Sequence[OptimizerConfig], *, decayed: Sequence[bool], 
 
     flags = tuple(decayed)
     transforms: list[Transform] = []
+    if is_on(constant("clip_norm")):
+        transforms.append(ClipByMemberNorm(constant("clip_norm")))
     if is_on(constant("l1")):
         transforms.append(AddL1Gradient(constant("l1"), flags))
     if is_on(constant("l2")):

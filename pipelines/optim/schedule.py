@@ -17,6 +17,7 @@ from pipelines.config.schema import (
     CosineScheduleConfig,
     ExponentialScheduleConfig,
     OneCycleScheduleConfig,
+    PlateauScheduleConfig,
     ScheduleConfig,
     StepScheduleConfig,
 )
@@ -39,8 +40,14 @@ def schedule_factors(
     columns: dict[MemberSchedule, Tensor] = {}
     for schedule in schedules:
         if schedule not in columns:
-            columns[schedule] = _factors(schedule, steps)
+            columns[schedule] = _factors(schedule, steps) * _warmup(schedule, steps)
     return torch.stack([columns[schedule] for schedule in schedules], dim=1)
+
+
+def _warmup(schedule: MemberSchedule, steps: Tensor) -> Tensor:
+    """Equal steps up to 1, the first of them above 0 (Goyal et al. 2017)."""
+    n_steps = round(schedule.config.warmup_epochs * schedule.steps_per_epoch)
+    return ((steps + 1) / max(n_steps, 1)).clamp(max=1.0)
 
 
 def _factors(schedule: MemberSchedule, steps: Tensor) -> Tensor:
@@ -50,7 +57,7 @@ def _factors(schedule: MemberSchedule, steps: Tensor) -> Tensor:
     last_step = max(schedule.n_steps - 1, 1)
     progress = steps.clamp(max=last_step)
     match config:
-        case ConstantScheduleConfig():
+        case ConstantScheduleConfig() | PlateauScheduleConfig():  # the latter's reductions are `plateau`'s
             return torch.ones_like(steps)
         case StepScheduleConfig():
             return config.gamma ** epochs.div(config.every_epochs, rounding_mode="floor")

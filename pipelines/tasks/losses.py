@@ -4,31 +4,57 @@ Not here: how members are summed for autograd (`training`), and the metrics that
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 from torch.nn import functional
 
-from pipelines.axes import PerMember
+from pipelines.axes import PerMember, per_member
 from pipelines.config.schema import LossName, TaskKind
 from pipelines.tasks.task import Task
 
 
 def member_loss(
-    task: Task, outputs: Float[Tensor, "members batch outputs"], target: Num[Tensor, "#members batch"]
+    task: Task,
+    outputs: Float[Tensor, "members batch outputs"],
+    target: Num[Tensor, "#members batch"],
+    *,
+    smoothing: PerMember | None = None,
 ) -> PerMember:
-    """Loss of every member, in float32 at least.
+    """Loss of every member, in float32 at least: the mean over its rows, weighted by class where the task says so.
 
     Args:
         task: says which loss.
         outputs: of the nets, before the link.
         target: standardised (`Task.standardise`) for regression, int64 class codes otherwise; one slice for all
             members or one a member.
+        smoothing: share of a label that is spread evenly over all classes (Szegedy et al. 2016), one a member;
+            of cross entropies alone.
     """
     if outputs.dtype in (torch.bfloat16, torch.float16):
         outputs = outputs.float()
-    return _ROW_LOSSES[task.kind, task.loss](outputs, target).mean(dim=1)
+    losses = _ROW_LOSSES[task.kind, task.loss](outputs, target)
+    if smoothing is not None:
+        losses = _smoothed(task, losses, outputs, smoothing)
+    if task.class_weights is None:
+        return losses.mean(dim=1)
+    weights = _class_weights(task.class_weights, losses.dtype, losses.device)[target]  # [1 or K, B]
+    return (losses * weights).sum(dim=1) / weights.sum(dim=1)
+
+
+@cache
+def _class_weights(weights: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """On the device once: a copy in every step would wait for it."""
+    return torch.tensor(weights, dtype=dtype, device=device)
+
+
+def _smoothed(task: Task, losses: Tensor, outputs: Tensor, smoothing: PerMember) -> Tensor:
+    """Cross entropy is linear in the label: a mean of the loss of the label and of that of all classes alike."""
+    of_any = _LOSSES_OF_ANY_CLASS[task.kind, task.loss](outputs)
+    share = per_member(smoothing, of_any)
+    return (1 - share) * losses + share * of_any
 
 
 # Each of these maps outputs [K, B, O] and target [1 or K, B] to losses of rows [K, B].
@@ -84,4 +110,11 @@ _ROW_LOSSES: Mapping[tuple[TaskKind, LossName], Callable[[Tensor, Tensor], Tenso
     ("binary", "hinge"): _hinge,
     ("multiclass", "cross_entropy"): _softmax_cross_entropy,
     ("multiclass", "one_versus_rest"): _one_versus_rest,
+}
+
+# The mean over all classes of each loss that a label is part of: outputs [K, B, O] to [K, B].
+_LOSSES_OF_ANY_CLASS: Mapping[tuple[TaskKind, LossName], Callable[[Tensor], Tensor]] = {
+    ("binary", "cross_entropy"): lambda outputs: (functional.softplus(outputs) - outputs / 2).squeeze(-1),
+    ("multiclass", "cross_entropy"): lambda outputs: torch.logsumexp(outputs, dim=-1) - outputs.mean(dim=-1),
+    ("multiclass", "one_versus_rest"): lambda outputs: functional.softplus(outputs).sum(dim=-1) - outputs.mean(dim=-1),
 }

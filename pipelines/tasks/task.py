@@ -28,6 +28,7 @@ class Task:
         classes: labels in the order of their codes; empty for regression.
         center: mean of the training target; the net learns `(target - center) / scale`. 0 for classes.
         scale: standard deviation of the training target; 1 for classes.
+        class_weights: of the rows of each class in the loss; None when all count alike.
     """
 
     kind: TaskKind
@@ -36,6 +37,7 @@ class Task:
     classes: tuple[str, ...]
     center: float
     scale: float
+    class_weights: tuple[float, ...] | None = None
 
     @property
     def n_outputs(self) -> int:
@@ -86,7 +88,24 @@ def make_task(
     loss = LOSSES_OF[kind][0] if config.loss == "auto" else config.loss
     metric = _default_metric(kind, loss) if config.metric == "auto" else config.metric
     center, scale = _center_and_scale(train_target) if kind == "regression" else (0.0, 1.0)
-    return Task(kind=kind, loss=loss, metric=metric, classes=classes, center=center, scale=scale)
+    if config.class_weights == "balanced" and kind == "regression":
+        raise UserError("task.class_weights=balanced belongs to classes; the target of this task is a number.")
+    weights = _balanced(train_target, len(classes)) if config.class_weights == "balanced" else None
+    return Task(kind=kind, loss=loss, metric=metric, classes=classes, center=center, scale=scale, class_weights=weights)
+
+
+def check_label_smoothing(task: Task, smoothing: float) -> None:
+    """Raise a UserError where labels are to be smoothed that no cross entropy is taken of."""
+    if smoothing and (task.kind == "regression" or task.loss == "hinge"):
+        raise UserError(
+            f"task.label_smoothing={smoothing} belongs to cross entropies; this {task.kind} task minimises {task.loss}."
+        )
+
+
+def _balanced(codes: Num[np.ndarray, " rows"], n_classes: int) -> tuple[float, ...]:
+    """`rows / (classes * rows of the class)`, as scikit-learn's `class_weight="balanced"` (King and Zeng 2001)."""
+    counts = np.bincount(codes, minlength=n_classes)
+    return tuple((len(codes) / (n_classes * counts)).tolist())
 
 
 def _check_allowed(field: str, asked: str, allowed: Sequence[str], *, kind: TaskKind, config: TaskConfig) -> None:

@@ -90,13 +90,17 @@ class StackMembers:
                 curves.setdefault(name, []).append(float(values[place]))
         losses = report.values["train/loss"] + report.values["validation/loss"]
         diverged = self.training & ~np.isfinite(losses)
-        scores = score(self._task.metric, 1.0) * report.values[f"validation/{self._task.metric}"]
+        scores = self.scores(report)
         improved, stopped = self._stopping.observe(report.epoch, scores)
         self._keep_best(improved & self.training & ~diverged, weights, report.predictions)
         for place in np.flatnonzero(diverged).tolist():
             self._end(place, failure=self._why(place), metrics={})
         self._finish(np.flatnonzero(self.training & stopped & ~diverged))
         self.training &= ~(diverged | stopped)
+
+    def scores(self, report: EpochReport) -> np.ndarray:
+        """Of every member in the stack, [K], by the primary metric; greater is better."""
+        return score(self._task.metric, 1.0) * report.values[f"validation/{self._task.metric}"]
 
     def end(self, trials: Collection[int]) -> None:
         """End these trials now, with the best that they had: others were better."""

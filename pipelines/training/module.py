@@ -74,6 +74,8 @@ class StackModule(pl.LightningModule):
         self._progress = progress
         self._epochs = start.epoch  # done
         self._stack_optimizer: StackOptimizer | None = None
+        smoothing = [trial.task.label_smoothing for trial in trials]
+        self._smoothing = torch.tensor(smoothing, dtype=dtype, device=streams.device) if any(smoothing) else None
         self._noise = DropoutNoise(streams, dtype=dtype)
         self._loss_sum = torch.zeros(0)
         self._n_rows = 0
@@ -102,7 +104,8 @@ class StackModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The sum over members, so that no member's gradient depends on how many others there are."""
-        losses = member_loss(self._task, self.net(batch.numbers, batch.codes, self._noise), batch.target)  # [K]
+        outputs = self.net(batch.numbers, batch.codes, self._noise)
+        losses = member_loss(self._task, outputs, batch.target, smoothing=self._smoothing)  # [K]
         n_rows = batch.target.shape[1]
         self._loss_sum += losses.detach() * n_rows
         self._n_rows += n_rows
@@ -117,6 +120,8 @@ class StackModule(pl.LightningModule):
         report = self._report()
         self._epochs += 1
         self._members.observe(report, dict(self.net.named_parameters()))
+        if self._stack_optimizer is not None:
+            self._stack_optimizer.observe(self._members.scores(report))
         if self._progress is not None:
             values = report.values[f"validation/{self._task.metric}"]
             self._progress.epoch_ended(
@@ -170,5 +175,7 @@ class StackModule(pl.LightningModule):
         take_members_(self.net, kept)
         self._streams.take_(kept)
         self._members.take_(places)
+        if self._smoothing is not None:
+            self._smoothing = self._smoothing[kept]
         if self._stack_optimizer is not None:
             self._stack_optimizer.take_(kept)

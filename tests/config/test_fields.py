@@ -101,7 +101,7 @@ def test_a_kind_chooses_the_class_of_its_group():
 
 
 def test_fields_come_in_the_order_of_the_schema():
-    assert list(fields.fields_of(SGDConfig)) == ["lr", "l1", "l2", "weight_decay", "kind"]
+    assert list(fields.fields_of(SGDConfig)) == ["lr", "l1", "l2", "clip_norm", "weight_decay", "kind"]
 
 
 def test_groups_come_in_the_order_of_a_trial():

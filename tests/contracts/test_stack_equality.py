@@ -15,18 +15,26 @@ from pipelines.config.schema import (
     CosineScheduleConfig,
     ExponentialScheduleConfig,
     OneCycleScheduleConfig,
+    PlateauScheduleConfig,
     StepScheduleConfig,
+    TaskConfig,
     TrialConfig,
 )
 from pipelines.training import MemberResult, fit
 from tests.tables import cnn, early, gru, linear, mlp, optimizers, resnet, small_table, trial
 
 SCHEDULES: list[Any] = [
-    ConstantScheduleConfig(kind="constant"),
-    StepScheduleConfig(kind="step", every_epochs=2, gamma=0.3),
-    ExponentialScheduleConfig(kind="exponential", gamma=0.8),
-    CosineScheduleConfig(kind="cosine", final_fraction=0.1),
-    OneCycleScheduleConfig(kind="one_cycle", warmup_fraction=0.3, initial_divisor=25.0, final_divisor=1e4),
+    PlateauScheduleConfig(
+        kind="plateau", warmup_epochs=1.0, factor=0.3, patience=1, min_delta=0.05, final_fraction=0.01
+    ),
+    CosineScheduleConfig(kind="cosine", warmup_epochs=1.5, final_fraction=0.0),
+    ConstantScheduleConfig(kind="constant", warmup_epochs=0.0),
+    StepScheduleConfig(kind="step", warmup_epochs=0.0, every_epochs=2, gamma=0.3),
+    ExponentialScheduleConfig(kind="exponential", warmup_epochs=0.0, gamma=0.8),
+    CosineScheduleConfig(kind="cosine", warmup_epochs=0.0, final_fraction=0.1),
+    OneCycleScheduleConfig(
+        kind="one_cycle", warmup_epochs=0.0, warmup_fraction=0.3, initial_divisor=25.0, final_divisor=1e4
+    ),
 ]
 
 
@@ -100,9 +108,23 @@ def test_members_that_stop_at_different_epochs_leave_the_others_as_they_were() -
     assert_alone_equals_stacked(trials, "regression")
 
 
+REGULARISED = optimizers(l1=1e-2, l2=1e-2, weight_decay=0.1, clip_norm=0.2)
+
+
+def smoothing(share: float) -> TaskConfig:
+    return TaskConfig(kind="auto", loss="auto", metric="auto", class_weights="none", label_smoothing=share)
+
+
+def test_label_smoothing_alone_equals_itself_in_a_stack_of_other_shares() -> None:
+    trials = [trial(task=smoothing(share), stopping=early(2), max_epochs=8) for share in (0.0, 0.1, 0.3)]
+    assert_alone_equals_stacked(trials, "multiclass")
+
+
 member_trials = st.builds(
     trial,
-    optimizer=st.sampled_from([*optimizers().values(), *optimizers(l1=1e-2, l2=1e-2, weight_decay=0.1).values()]),
+    optimizer=st.sampled_from(
+        [*optimizers().values(), *optimizers(l1=1e-2, l2=1e-2, weight_decay=0.1, clip_norm=0.2).values()]
+    ),
     schedule=st.sampled_from(SCHEDULES),
     model=st.sampled_from([mlp(), mlp(dropout=0.2), mlp(dropout=0.5)]),
     stopping=st.sampled_from([early(1), early(3)]),

@@ -68,7 +68,7 @@ def task_of(table: PreparedTable) -> Task:
     """With the defaults of its kind."""
     target = table.table.target
     return make_task(
-        TaskConfig(kind="auto", loss="auto", metric="auto"),
+        TaskConfig(kind="auto", loss="auto", metric="auto", class_weights="none", label_smoothing=0.0),
         kind=target.kind,
         classes=target.classes,
         train_target=table.train.target,

@@ -11,6 +11,7 @@ from pipelines.config.schema import ConstantScheduleConfig, OptimizerConfig
 from pipelines.optim import MemberSchedule, StackOptimizer
 from tests.tables import optimizers
 
+CONSTANT = ConstantScheduleConfig(kind="constant", warmup_epochs=0.0)
 STEPS = 40
 SHAPES = [(7, 3), (3,)]
 DECAYED = [True, False]
@@ -35,7 +36,10 @@ REFERENCES: dict[str, Callable[[Any, Any], torch.optim.Optimizer]] = {
 
 def reference(config: Any, params: list[nn.Parameter]) -> torch.optim.Optimizer:
     decay = config.weight_decay if config.kind == "adamw" else config.l2
-    groups = [{"params": [params[0]], "weight_decay": decay}, {"params": [params[1]], "weight_decay": 0.0}]
+    groups = [
+        {"params": [params[0]], "weight_decay": decay},
+        {"params": [params[1]], "weight_decay": 0.0},
+    ]
     return REFERENCES[config.kind](groups, config)
 
 
@@ -52,7 +56,7 @@ def walk(
     configs: list[OptimizerConfig], start: list[torch.Tensor], gradients: list[list[torch.Tensor]]
 ) -> list[nn.Parameter]:
     params = [nn.Parameter(tensor.clone()) for tensor in start]
-    schedule = MemberSchedule(ConstantScheduleConfig(kind="constant"), n_steps=STEPS, steps_per_epoch=STEPS)
+    schedule = MemberSchedule(CONSTANT, n_steps=STEPS, steps_per_epoch=STEPS)
     optimizer = StackOptimizer(params, configs, schedules=[schedule] * len(configs), decayed=DECAYED)
     for step in gradients:
         for param, gradient in zip(params, step, strict=True):
@@ -110,7 +114,7 @@ def test_members_taken_out_leave_the_others_on_their_way() -> None:
     whole = walk(configs, start, gradients)
 
     params = [nn.Parameter(tensor.clone()) for tensor in start]
-    schedule = MemberSchedule(ConstantScheduleConfig(kind="constant"), n_steps=STEPS, steps_per_epoch=STEPS)
+    schedule = MemberSchedule(CONSTANT, n_steps=STEPS, steps_per_epoch=STEPS)
     optimizer = StackOptimizer(params, configs, schedules=[schedule] * len(configs), decayed=DECAYED)
     for number, step in enumerate(gradients):
         if number == 3:

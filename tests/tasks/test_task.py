@@ -13,7 +13,7 @@ CLASSES = {"regression": (), "binary": ("no", "yes"), "multiclass": ("a", "b", "
 
 
 def config(kind="auto", loss="auto", metric="auto"):
-    return TaskConfig(kind=kind, loss=loss, metric=metric)
+    return TaskConfig(kind=kind, loss=loss, metric=metric, class_weights="none", label_smoothing=0.0)
 
 
 def task(kind, loss, *, center=0.0, scale=1.0):

@@ -60,6 +60,7 @@ from pipelines.config.schema.schedule import (
     CosineScheduleConfig as CosineScheduleConfig,
     ExponentialScheduleConfig as ExponentialScheduleConfig,
     OneCycleScheduleConfig as OneCycleScheduleConfig,
+    PlateauScheduleConfig as PlateauScheduleConfig,
     ScheduleConfig as ScheduleConfig,
     StepScheduleConfig as StepScheduleConfig,
 )

@@ -13,6 +13,7 @@ class OptimizerBase(Group):
     lr: Positive
     l1: NotNegative  # adds l1 * sign(w) to the gradient
     l2: NotNegative  # adds l2 * w to the gradient, as torch.optim's `weight_decay` of SGD and Adam
+    clip_norm: NotNegative  # a longer gradient of a member is shortened to it before all else; 0: none is
     weight_decay: NotNegative  # decoupled: w shrinks by lr * weight_decay * w, as torch.optim.AdamW
 
 

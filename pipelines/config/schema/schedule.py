@@ -3,18 +3,25 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.config.schema.ranges import ClosedFraction, Count, Divisor, Factor, Fraction, Group
+from pipelines.config.schema.ranges import ClosedFraction, Count, Divisor, Factor, Fraction, Group, NotNegative
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConstantScheduleConfig(Group):
+class ScheduleBase(Group):
+    """What every schedule has."""
+
+    warmup_epochs: NotNegative  # the rate climbs from nearly 0 to the schedule's own over so many epochs
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstantScheduleConfig(ScheduleBase):
     """The learning rate stays."""
 
     kind: Literal["constant"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepScheduleConfig(Group):
+class StepScheduleConfig(ScheduleBase):
     """The learning rate is multiplied by `gamma` every `every_epochs` epochs."""
 
     kind: Literal["step"]
@@ -23,7 +30,7 @@ class StepScheduleConfig(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExponentialScheduleConfig(Group):
+class ExponentialScheduleConfig(ScheduleBase):
     """The learning rate is multiplied by `gamma` every epoch."""
 
     kind: Literal["exponential"]
@@ -31,7 +38,7 @@ class ExponentialScheduleConfig(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CosineScheduleConfig(Group):
+class CosineScheduleConfig(ScheduleBase):
     """Half a cosine over all steps, from the learning rate to `final_fraction` of it (Loshchilov and Hutter 2017)."""
 
     kind: Literal["cosine"]
@@ -39,7 +46,7 @@ class CosineScheduleConfig(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneCycleScheduleConfig(Group):
+class OneCycleScheduleConfig(ScheduleBase):
     """Up to the learning rate and down again over all steps (Smith and Topin 2018)."""
 
     kind: Literal["one_cycle"]
@@ -48,10 +55,22 @@ class OneCycleScheduleConfig(Group):
     final_divisor: Divisor
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlateauScheduleConfig(ScheduleBase):
+    """The rate is multiplied by `factor` after more than `patience` epochs in which validation did not improve."""
+
+    kind: Literal["plateau"]
+    factor: Fraction
+    patience: Count
+    min_delta: NotNegative
+    final_fraction: ClosedFraction
+
+
 ScheduleConfig = (
     ConstantScheduleConfig
     | StepScheduleConfig
     | ExponentialScheduleConfig
     | CosineScheduleConfig
     | OneCycleScheduleConfig
+    | PlateauScheduleConfig
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.config.schema.ranges import Group
+from pipelines.config.schema.ranges import Group, Rate, per_member
 
 TaskKind = Literal["regression", "binary", "multiclass"]
 LossName = Literal["mse", "mae", "huber", "cross_entropy", "hinge", "one_versus_rest"]
@@ -32,3 +32,5 @@ class TaskConfig(Group):
     kind: TaskKind | Literal["auto"]
     loss: LossName | Literal["auto"]
     metric: MetricName | Literal["auto"]
+    class_weights: Literal["none", "balanced"]  # balanced: a class counts as much as any other, however rare
+    label_smoothing: Rate = per_member()  # share of a label that is spread over all classes
