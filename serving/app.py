@@ -1,34 +1,75 @@
-"""Puts the application together: routes, limits, errors and the documentation. Nothing happens at import."""
+"""Puts the application together: routes, what stands around every request, and the documentation.
 
-from collections.abc import Mapping
+Nothing happens at import.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
+from starlette.middleware.cors import CORSMiddleware
 
+from serving.auth import Authentication
 from serving.description import describe
 from serving.errors import add_error_answers
-from serving.limits import BodyLimit, SecurityHeaders
+from serving.headers import SecurityHeaders
+from serving.keys import Key
+from serving.limits import ConcurrencyLimit, RequestLimits
 from serving.models import Served
+from serving.observing import Observing
+from serving.operations import operations_router
 from serving.protocols.native import native_router
 from serving.settings import Settings
+from serving.tally import Tally
+
+# Swagger's own page fetches its script and style from where FastAPI says, and starts with a script inside the page.
+DOCUMENTATION_POLICY = (
+    "default-src 'none'; connect-src 'self'; img-src data: https://fastapi.tiangolo.com; "
+    "script-src https://cdn.jsdelivr.net 'unsafe-inline'; style-src https://cdn.jsdelivr.net; frame-ancestors 'none'"
+)
 
 
-def create_app(models: Mapping[str, Served], settings: Settings) -> FastAPI:
+def create_app(
+    models: Mapping[str, Served], settings: Settings, *, keys: Sequence[Key] = (), tally: Tally | None = None
+) -> FastAPI:
     """The application that serves these models.
 
     Args:
         models: name -> model; looked up for every request, so the caller may put another version in its place.
         settings: limits of a request.
+        keys: of which every request must bring one; none: everybody may ask.
+        tally: gets the counts; a new one when there is none.
     """
+    tally = tally or Tally()
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.include_router(native_router(models))
+    app.include_router(operations_router(models, tally))
     _add_documentation(app, models)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    app.add_middleware(SecurityHeaders)
+    _surround(app, settings, keys=keys, tally=tally)
     add_error_answers(app)
     return app
+
+
+def _surround(app: FastAPI, settings: Settings, *, keys: Sequence[Key], tally: Tally) -> None:
+    """From the innermost to the outermost."""
+    app.add_middleware(RequestLimits, max_body_bytes=settings.max_body_bytes, seconds=settings.request_seconds)
+    app.add_middleware(
+        ConcurrencyLimit, at_once=settings.max_concurrent, at_once_per_key=settings.max_concurrent_per_key
+    )
+    if keys:
+        app.add_middleware(Authentication, keys=keys)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=["X-Model-Version", "X-Request-ID"],
+        )
+    app.add_middleware(Observing, tally=tally)
+    app.add_middleware(SecurityHeaders, is_shared=bool(settings.cors_origins))
 
 
 def _add_documentation(app: FastAPI, models: Mapping[str, Served]) -> None:
@@ -38,4 +79,6 @@ def _add_documentation(app: FastAPI, models: Mapping[str, Served]) -> None:
 
     @app.get("/docs", include_in_schema=False)
     async def show_documentation() -> HTMLResponse:
-        return get_swagger_ui_html(openapi_url="openapi.json", title="sweepstack")
+        page = get_swagger_ui_html(openapi_url="openapi.json", title="sweepstack")
+        page.headers["Content-Security-Policy"] = DOCUMENTATION_POLICY
+        return page

@@ -1,12 +1,18 @@
 """What can go wrong with a request, and the one map from it to HTTP.
 
 ServingError
+├── UnauthorizedError      401  no valid API key
+├── ForbiddenError         403  a key whose role does not suffice
 ├── UnknownModelError      404  no model of that name
+├── BodyTooSlowError       408  a body that does not come within SERVING_REQUEST_SECONDS
 ├── BodyTooLargeError      413  more bytes than SERVING_MAX_BODY_BYTES
 ├── TooManyRowsError       413  more rows than SERVING_MAX_ROWS
 ├── WrongContentTypeError  415  not application/json
 ├── InvalidRequestError    422  not JSON, or JSON that does not fit the contract
-└── NotReadyError          503  no model is loaded
+├── TooManyAtOnceError     429  more requests at once than SERVING_MAX_CONCURRENT_PER_KEY, with Retry-After
+├── NotReadyError          503  no model is loaded
+├── OverloadedError        503  more requests at once than SERVING_MAX_CONCURRENT, with Retry-After
+└── PredictionTooSlowError 504  no answer within SERVING_REQUEST_SECONDS
 
 Every answer that is not 2xx is {"error": {"code", "message", "details": [{"path", "message"}]}}; no file path and no
 stack trace ever leaves the process. Codes of paths and methods that do not exist are those of HTTP: `not_found`,
@@ -49,7 +55,12 @@ class ErrorAnswer(BaseModel):
 
 
 class ServingError(Exception):
-    """A request that cannot be answered; the message is for the caller."""
+    """A request that cannot be answered; the message is for the caller.
+
+    Attributes:
+        details: what is wrong where.
+        headers: of the answer.
+    """
 
     status: ClassVar[int]
     code: ClassVar[str]
@@ -57,6 +68,21 @@ class ServingError(Exception):
     def __init__(self, message: str, details: Sequence[Detail] = ()) -> None:
         super().__init__(message)
         self.details = list(details)
+        self.headers: dict[str, str] = {}
+
+
+class UnauthorizedError(ServingError):
+    """There is no valid API key."""
+
+    status = 401
+    code = "unauthorized"
+
+
+class ForbiddenError(ServingError):
+    """The key's role does not suffice."""
+
+    status = 403
+    code = "forbidden"
 
 
 class UnknownModelError(ServingError):
@@ -72,6 +98,13 @@ class UnknownModelError(ServingError):
         near = get_close_matches(name[:MOST_NAME], names, n=3)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"Served are: {', '.join(names) or 'none'}."
         return cls(f"There is no model {name[:MOST_NAME]!r}. {hint}")
+
+
+class BodyTooSlowError(ServingError):
+    """The body does not come in time."""
+
+    status = 408
+    code = "body_too_slow"
 
 
 class BodyTooLargeError(ServingError):
@@ -102,6 +135,27 @@ class InvalidRequestError(ServingError):
     code = "invalid_request"
 
 
+class TooManyAtOnceError(ServingError):
+    """One caller has as many requests in work as one may have."""
+
+    status = 429
+    code = "too_many_at_once"
+
+
+class OverloadedError(ServingError):
+    """All callers together have as many requests in work as there may be."""
+
+    status = 503
+    code = "overloaded"
+
+
+class PredictionTooSlowError(ServingError):
+    """There is no answer in time."""
+
+    status = 504
+    code = "prediction_too_slow"
+
+
 class NotReadyError(ServingError):
     """No model is loaded."""
 
@@ -111,7 +165,14 @@ class NotReadyError(ServingError):
 
 def error_answer(error: ServingError) -> JSONResponse:
     """The answer to a request that cannot be answered otherwise."""
-    return _answer(error.status, Problem(code=error.code, message=str(error), details=error.details))
+    answer = _answer(error.status, Problem(code=error.code, message=str(error), details=error.details))
+    answer.headers.update(error.headers)
+    return answer
+
+
+def defect_answer() -> JSONResponse:
+    """The answer when the server itself fails: what failed is in its log, and nowhere else."""
+    return _answer(500, Problem(code="internal", message="The server failed on this request. Its log says why."))
 
 
 def add_error_answers(app: FastAPI) -> None:
@@ -119,7 +180,6 @@ def add_error_answers(app: FastAPI) -> None:
     app.add_exception_handler(ServingError, _answer_ours)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
-    app.add_exception_handler(Exception, _answer_defect)
 
 
 async def _answer_ours(_: Request, error: Exception) -> JSONResponse:
@@ -142,11 +202,6 @@ async def _answer_http(_: Request, error: Exception) -> JSONResponse:
 async def _answer_nobody(_: Request, __: Exception) -> Response:
     """The client hung up within its own body: no defect to log, and nobody to read this."""
     return Response(status_code=400)
-
-
-async def _answer_defect(_: Request, __: Exception) -> JSONResponse:
-    """Starlette raises the error again when this is sent, so that the server logs it."""
-    return _answer(500, Problem(code="internal", message="The server failed on this request. Its log says why."))
 
 
 def _answer(status: int, problem: Problem) -> JSONResponse:

@@ -1,50 +1,134 @@
-"""ASGI middleware around every request: how large a body may be, and headers that browsers obey."""
+"""What one request, and all of them together, may take: ASGI middleware with an answer for each limit."""
 
-from starlette.datastructures import Headers, MutableHeaders
+import asyncio
+from collections import Counter
+
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.errors import BodyTooLargeError, error_answer
+from serving.errors import (
+    BodyTooLargeError,
+    BodyTooSlowError,
+    OverloadedError,
+    PredictionTooSlowError,
+    ServingError,
+    TooManyAtOnceError,
+    error_answer,
+)
+from serving.exchange import current_exchange
+
+MOST_DIGITS = 18  # of a declared length; Python refuses to read thousands of them
 
 
-class BodyLimit:
-    """Refuses a body of more bytes than allowed, by its declared length or as soon as so many have come."""
+class RequestLimits:
+    """Bounds the bytes of a body and the time of a request.
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    A body is refused by its declared length or as soon as so many bytes have come.
+
+    Args:
+        app: behind it.
+        max_body_bytes: of one request.
+        seconds: from its first line to the first byte of the answer.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, seconds: float) -> None:
         self._app = app
-        self._max_bytes = max_bytes
+        self._max_body_bytes = max_body_bytes
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        error = BodyTooLargeError(f"The body is larger than {self._max_bytes:,} bytes. Send fewer rows at a time.")
-        declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self._max_bytes:
-            await error_answer(error)(scope, receive, send)
+        if _declared_bytes(scope) > self._max_body_bytes:
+            await error_answer(self._too_large())(scope, receive, send)
             return
         received = 0
+        has_body = has_begun = False
 
         async def counted() -> Message:
-            nonlocal received
+            nonlocal received, has_body
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise error
+            if received > self._max_body_bytes:
+                raise self._too_large()
+            has_body = has_body or not message.get("more_body", False)
             return message
 
-        await self._app(scope, counted, send)
-
-
-class SecurityHeaders:
-    """Tells browsers not to guess content types."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Content-Type-Options"] = "nosniff"
+        async def noticed(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            deadline.reschedule(None)
             await send(message)
 
-        await self._app(scope, receive, with_headers)
+        try:
+            async with asyncio.timeout(self._seconds) as deadline:
+                await self._app(scope, counted, noticed)
+        except TimeoutError:
+            if has_begun or not deadline.expired():
+                raise
+            await error_answer(self._too_slow(has_body=has_body))(scope, receive, send)
+
+    def _too_large(self) -> BodyTooLargeError:
+        return BodyTooLargeError(f"The body is larger than {self._max_body_bytes:,} bytes. Send fewer rows at a time.")
+
+    def _too_slow(self, *, has_body: bool) -> ServingError:
+        if has_body:
+            return PredictionTooSlowError(f"There is no answer after {self._seconds} seconds. Send fewer rows.")
+        error = BodyTooSlowError(f"The body did not come within {self._seconds} seconds.")
+        error.headers["Connection"] = "close"  # what may still come is not read
+        return error
+
+
+class ConcurrencyLimit:
+    """Bounds how many requests are in work at once: of everybody, and of one API key.
+
+    Only requests with a body count: those that only look must be answered when there is too much to do.
+
+    Args:
+        app: behind it.
+        at_once: in this process.
+        at_once_per_key: of these, with one key.
+    """
+
+    def __init__(self, app: ASGIApp, *, at_once: int, at_once_per_key: int) -> None:
+        self._app = app
+        self._at_once = at_once
+        self._at_once_per_key = at_once_per_key
+        self._n_running = 0
+        self._n_running_of: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        exchange = current_exchange()
+        caller = exchange.caller if exchange is not None else None
+        error = self._exceeded(caller)
+        if error is not None:
+            error.headers["Retry-After"] = "1"
+            await error_answer(error)(scope, receive, send)
+            return
+        self._n_running += 1
+        if caller is not None:
+            self._n_running_of[caller] += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._n_running -= 1
+            if caller is not None:
+                self._n_running_of[caller] -= 1
+
+    def _exceeded(self, caller: str | None) -> ServingError | None:
+        if self._n_running >= self._at_once:
+            return OverloadedError(f"{self._at_once} requests are in work, which is as many as there may be.")
+        if caller is not None and self._n_running_of[caller] >= self._at_once_per_key:
+            return TooManyAtOnceError(f"{self._at_once_per_key} requests with this key are in work. Wait for one.")
+        return None
+
+
+def _declared_bytes(scope: Scope) -> int:
+    declared = Headers(scope=scope).get("content-length", "0")
+    if not declared.isdecimal():
+        return 0  # the HTTP server refuses what is no number; the bytes are counted anyway
+    return int(declared[:MOST_DIGITS]) if len(declared) <= MOST_DIGITS else 10**MOST_DIGITS

@@ -12,6 +12,7 @@ import numpy as np
 
 from serving.bundle import BundleError, Contract
 from serving.errors import Detail, InvalidRequestError
+from serving.exchange import current_exchange
 from serving.predictor import Predictor, Row, check_golden, columns_from_rows
 from serving.reading import RequestReader
 from serving.schemas import Schemas, make_schemas, to_answer
@@ -35,7 +36,17 @@ class Served:
 
     def predict(self, rows: Sequence[Row]) -> np.ndarray:
         """Predictions, [N, P], for rows that fit the contract."""
-        return self.predictor.predict(columns_from_rows(self.contract, rows))
+        predictions = self.predictor.predict(columns_from_rows(self.contract, rows))
+        exchange = current_exchange()
+        if exchange is not None:
+            exchange.rows += len(predictions)
+        return predictions
+
+    def note(self) -> None:
+        """Write down that this model was asked, for the headers, the log and the metrics of the request under way."""
+        exchange = current_exchange()
+        if exchange is not None:
+            exchange.model, exchange.version = self.name, self.version
 
     def answer(self, body: bytes) -> bytes:
         """The JSON answer to a JSON body.

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,8 +33,15 @@ class Settings:
         max_body_bytes: of one request; 16 MiB hold 10,000 rows of about 80 columns. Reading a body takes up to 20
             times its size in memory.
         threads: of one prediction; 1, since requests run side by side.
+        workers: processes that answer; each loads every model.
         shutdown_seconds: that running requests get after SIGTERM; container engines kill after 10.
         log_level: critical, error, warning, info (a line a request) or debug.
+        keys_file: of API keys, as `python -m serving.keys` writes it; None: nobody is asked for one.
+        auth: "none" opens an address that others can reach to everybody; None: such an address needs a keys_file.
+        cors_origins: pages of these origins may ask from a browser; empty: of no other than the server's own.
+        max_concurrent: requests in work at once, in one process; the next is answered 503. Each may hold a whole body.
+        max_concurrent_per_key: of these, with one API key; the next is answered 429.
+        request_seconds: that one request may take, its body included.
     """
 
     host: str = "127.0.0.1"
@@ -44,15 +52,23 @@ class Settings:
     max_rows: int = 10_000
     max_body_bytes: int = 16 * 2**20
     threads: int = 1
+    workers: int = 1
     shutdown_seconds: int = 8
     log_level: str = "warning"
+    keys_file: Path | None = None
+    auth: str | None = None
+    cors_origins: tuple[str, ...] = ()
+    max_concurrent: int = 256
+    max_concurrent_per_key: int = 128
+    request_seconds: int = 30
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the variables; an empty one counts as not set.
 
     Raises:
-        SettingsError: lists every variable that is unknown or cannot be used.
+        SettingsError: lists every variable that is unknown or cannot be used; or the address is open to others and
+            nothing says who may ask.
     """
     known = {PREFIX + own.name.upper(): own.name for own in fields(Settings)}
     values: dict[str, Any] = {}
@@ -69,7 +85,28 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             wrong.append(f"{variable}={text!r}: {error}")
     if wrong:
         raise SettingsError("\n".join(["The server's settings are wrong:", *(f"  {line}" for line in wrong)]))
-    return Settings(**values)
+    settings = Settings(**values)
+    _check_access(settings)
+    return settings
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check_access(settings: Settings) -> None:
+    if settings.auth == "none" and settings.keys_file is not None:
+        raise SettingsError("SERVING_AUTH=none and SERVING_KEYS_FILE contradict each other. Leave one of them out.")
+    if settings.keys_file is None and settings.auth is None and not is_loopback(settings.host):
+        raise SettingsError(
+            f"{settings.host} can be reached from other machines, and no API key is asked for. Make a key and name "
+            "its file:\n  python -m serving.keys add NAME --file keys.json\n  SERVING_KEYS_FILE=keys.json\n"
+            "Or say that something in front of the server asks who is calling: SERVING_AUTH=none"
+        )
 
 
 def _port(text: str) -> int:
@@ -95,6 +132,21 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _auth(text: str) -> str:
+    if text != "none":
+        raise ValueError("must be none, or not set")
+    return text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = _names(text)
+    for origin in origins:
+        parts = urlsplit(origin)
+        if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"must be origins such as https://example.com, not {origin!r}")
+    return origins
+
+
 def _log_level(text: str) -> str:
     if text.lower() not in LOG_LEVELS:
         raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
@@ -110,6 +162,13 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "max_rows": _count,
     "max_body_bytes": _count,
     "threads": _count,
+    "workers": _count,
     "shutdown_seconds": _count,
     "log_level": _log_level,
+    "keys_file": Path,
+    "auth": _auth,
+    "cors_origins": _origins,
+    "max_concurrent": _count,
+    "max_concurrent_per_key": _count,
+    "request_seconds": _count,
 }

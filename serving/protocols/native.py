@@ -111,6 +111,7 @@ def _find(models: Mapping[str, Served], name: str) -> Served:
     own = models.get(name)
     if own is None:
         raise UnknownModelError.from_name(name, models)
+    own.note()
     return own
 
 
@@ -119,7 +120,9 @@ def _only(models: Mapping[str, Served]) -> Served:
         raise NotReadyError("No model is loaded.")
     if len(models) > 1:
         raise UnknownModelError(f"Several models are served. Ask /models/<name>/predict: {', '.join(sorted(models))}.")
-    return next(iter(models.values()))
+    own = next(iter(models.values()))
+    own.note()
+    return own
 
 
 async def _predict(own: Served, request: Request) -> Response:

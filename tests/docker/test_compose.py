@@ -93,7 +93,7 @@ def test_the_server_reads_what_training_publishes_and_cannot_change_it():
 
 
 def test_the_server_is_given_only_settings_that_it_knows():
-    assert read_settings(SERVICES["serve"]["environment"]) == Settings(host="0.0.0.0", port=8000)
+    assert read_settings(SERVICES["serve"]["environment"]) == Settings(host="0.0.0.0", port=8000, auth="none")
 
 
 def test_only_mlflow_reaches_the_database():

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from serving.__main__ import load_champions
 from serving.app import create_app
 from serving.settings import Settings
+from serving.worker import load_champions
 
 JSON = {"Content-Type": "application/json"}
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from serving.__main__ import load_champions
 from serving.app import create_app
 from serving.settings import Settings
+from serving.worker import load_champions
 from tests.tracking.bundles import write_bundle
 
 ROW = {"age": 40, "smoker": True, "city": "Bern", "joined": "2020-02-29"}

@@ -94,7 +94,9 @@ def test_a_port_that_is_taken_is_said_before_anything_is_announced(tmp_path: Pat
     ("arguments", "said"),
     [
         (["--port", "70000"], "SERVING_PORT='70000': must be a whole number"),
-        (["--host", "no such host"], "cannot be listened on"),
+        (["--host", "no such host"], "no such host can be reached from other machines"),
+        (["--host", "127.0.0.256.1"], "can be reached from other machines"),
+        (["--workers", "0"], "SERVING_WORKERS='0': must be a whole number"),
         (["--unknown"], "unrecognized arguments"),
     ],
 )

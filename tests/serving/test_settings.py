@@ -12,6 +12,8 @@ WRONG = {
     "SERVING_SHUTDOWN_SECONDS": "1.5",
     "SERVING_REGISTRY": "ftp://mlflow",
     "SERVING_LOG_LEVEL": "loud",
+    "SERVING_AUTH": "off",
+    "SERVING_CORS_ORIGINS": "https://one.example/",
 }
 
 
@@ -34,6 +36,12 @@ def test_every_variable_is_read():
             "SERVING_THREADS": "7",
             "SERVING_SHUTDOWN_SECONDS": "8",
             "SERVING_LOG_LEVEL": "INFO",
+            "SERVING_KEYS_FILE": "keys.json",
+            "SERVING_CORS_ORIGINS": "https://one.example, http://two.example:8080",
+            "SERVING_WORKERS": "9",
+            "SERVING_MAX_CONCURRENT": "10",
+            "SERVING_MAX_CONCURRENT_PER_KEY": "11",
+            "SERVING_REQUEST_SECONDS": "12",
         }
     )
     assert settings == Settings(
@@ -47,6 +55,12 @@ def test_every_variable_is_read():
         threads=7,
         shutdown_seconds=8,
         log_level="info",
+        keys_file=Path("keys.json"),
+        cors_origins=("https://one.example", "http://two.example:8080"),
+        workers=9,
+        max_concurrent=10,
+        max_concurrent_per_key=11,
+        request_seconds=12,
     )
 
 
@@ -78,3 +92,27 @@ def test_all_mistakes_are_listed_at_once_with_the_settings_that_there_are():
     lines = str(caught.value).splitlines()
     assert len(lines) == 1 + len(WRONG) + 1
     assert "SERVING_PROT: no such setting (there are SERVING_HOST, SERVING_PORT, " in lines[-1]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::", "serving.example"])
+def test_an_address_that_others_reach_is_not_opened_without_a_word_on_who_may_ask(host: str):
+    with pytest.raises(SettingsError, match=r"(?s)can be reached from other machines.*serving\.keys add.*AUTH=none"):
+        read_settings({"SERVING_HOST": host})
+    assert read_settings({"SERVING_HOST": host, "SERVING_AUTH": "none"}).keys_file is None
+    assert read_settings({"SERVING_HOST": host, "SERVING_KEYS_FILE": "keys.json"}).auth is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_an_address_of_this_machine_alone_needs_no_key(host: str):
+    assert read_settings({"SERVING_HOST": host}).host == host
+
+
+def test_keys_that_nobody_would_ask_for_are_refused():
+    with pytest.raises(SettingsError, match="contradict each other"):
+        read_settings({"SERVING_AUTH": "none", "SERVING_KEYS_FILE": "keys.json"})
+
+
+@pytest.mark.parametrize("text", ["*", "example.com", "https://", "https://one.example/page", "null"])
+def test_an_origin_is_a_scheme_and_a_host(text: str):
+    with pytest.raises(SettingsError, match="must be origins such as https://example"):
+        read_settings({"SERVING_CORS_ORIGINS": text})

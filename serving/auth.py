@@ -1,0 +1,74 @@
+"""Who may ask: ASGI middleware that wants an API key, and says what a key's role may do.
+
+A program sends `Authorization: Bearer <key>`. A browser cannot, so it is asked for a password, which is a key too. The
+browser sends it along on its own, also when another site makes it ask: so it never has an admin's rights.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.errors import ForbiddenError, ServingError, UnauthorizedError, error_answer
+from serving.exchange import current_exchange
+from serving.keys import Key, find_key
+
+# Whoever watches the process has no key: these say that it runs, and nothing of its models.
+OPEN_PATHS = frozenset({"/live", "/ready", "/ping", "/health", "/version", "/v2/health/live", "/v2/health/ready"})
+ADMIN_PATH_END = "/reload"
+
+
+class Authentication:
+    """Answers 401 without a valid key and 403 where its role does not suffice.
+
+    Args:
+        app: behind it.
+        keys: that are valid.
+    """
+
+    def __init__(self, app: ASGIApp, *, keys: Sequence[Key]) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+            return
+        try:
+            key = self._authenticate(scope)
+        except ServingError as error:
+            await error_answer(error)(scope, receive, send)
+            return
+        exchange = current_exchange()
+        if exchange is not None:
+            exchange.caller = key.name
+        await self._app(scope, receive, send)
+
+    def _authenticate(self, scope: Scope) -> Key:
+        headers = Headers(scope=scope)
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        is_browser = scheme.lower() == "basic"
+        presented = _password(credentials) if is_browser else credentials
+        key = find_key(self._keys, presented.strip()) if scheme.lower() in ("bearer", "basic") else None
+        if key is None:
+            raise _unauthorized(headers)
+        if scope["path"].endswith(ADMIN_PATH_END) and (key.role != "admin" or is_browser):
+            raise ForbiddenError("This needs the key of an admin, sent as Authorization: Bearer <key>.")
+        return key
+
+
+def _unauthorized(headers: Headers) -> UnauthorizedError:
+    asked_by_browser = "text/html" in headers.get("accept", "")
+    challenge = 'Basic realm="sweepstack: any name, and an API key as the password"' if asked_by_browser else "Bearer"
+    error = UnauthorizedError("A valid API key is needed, sent as Authorization: Bearer <key>.")
+    error.headers["WWW-Authenticate"] = challenge
+    return error
+
+
+def _password(credentials: str) -> str:
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

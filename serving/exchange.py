@@ -1,0 +1,56 @@
+"""A request and its answer while they are under way: what logs, metrics and headers say about them.
+
+The outermost middleware opens an exchange for every request. Whatever works on the request, however deep and in
+whichever thread, finds it by `current_exchange` and writes down what it knows.
+"""
+
+import re
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+NATIVE, MLFLOW, OPEN_INFERENCE = "native", "mlflow", "open_inference"
+MLFLOW_PATHS = frozenset({"/invocations", "/ping", "/health", "/version"})
+CHOSEN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request and its answer.
+
+    Attributes:
+        request_id: that the caller gave, or was given.
+        protocol: native, mlflow or open_inference.
+        started: `time.perf_counter()` at its first line.
+        caller: name of the API key; None where none is asked for.
+        model: that was asked; "" when it was none.
+        version: of the model that answers.
+        rows: that were predicted.
+    """
+
+    request_id: str
+    protocol: str
+    started: float
+    caller: str | None = None
+    model: str = ""
+    version: str = ""
+    rows: int = 0
+
+
+_CURRENT: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
+
+
+def open_exchange(exchange: Exchange) -> None:
+    """Make it the current one of this task, and of the threads that work for it."""
+    _CURRENT.set(exchange)
+
+
+def current_exchange() -> Exchange | None:
+    """The exchange under way; None where no request is answered, as while a model is loaded."""
+    return _CURRENT.get()
+
+
+def protocol_of(path: str) -> str:
+    """The protocol that a path belongs to."""
+    if path == "/v2" or path.startswith("/v2/"):
+        return OPEN_INFERENCE
+    return MLFLOW if path in MLFLOW_PATHS else NATIVE

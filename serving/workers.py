@@ -1,0 +1,128 @@
+"""Several worker processes on one port: started, started again when one dies, and ended together.
+
+They accept from one socket, so a connection that waits is taken by whoever lives. uvicorn's own supervisor keeps that
+socket open while its workers end, kills a worker that computes for 5 s, and leaves workers behind when it is killed.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from serving.settings import Settings
+from serving.tally import bury
+
+TICK_SECONDS = 0.1
+SOUND_SECONDS = 10.0  # a worker that dies sooner is started again later each time
+LONGEST_PAUSE_SECONDS = 30.0
+KILL_SECONDS = 3.0  # beyond what a worker takes at most to end by itself
+
+Announce = Callable[[Mapping[str, str]], None]
+
+
+@dataclass
+class Place:
+    """A worker's place, which a new process takes when the old one dies."""
+
+    process: "subprocess.Popen[bytes] | None" = None
+    started: float = 0.0
+    pause: float = 0.0
+
+
+class Workers:
+    """All workers of a server.
+
+    Args:
+        settings: of the server; each worker reads the same ones from `environment`.
+        listening: socket that all of them accept from.
+        environment: of each worker.
+    """
+
+    def __init__(self, settings: Settings, listening: socket.socket, environment: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._listening = listening
+        self._environment = dict(environment)
+        self._places = [Place() for _ in range(settings.workers)]
+        self._ended = False
+
+    def run(self, announce: Announce) -> int:
+        """Start all, announce what they serve, and keep them alive until SIGTERM or Ctrl-C.
+
+        Returns:
+            0; or, when a worker cannot even start at first, its exit code.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        with tempfile.TemporaryDirectory(prefix="serving-") as folder:
+            try:
+                first, versions = self._start_first(Path(folder))
+                if not versions:
+                    return 0 if self._ended else first.wait()
+                announce(versions)
+                while not self._ended:
+                    time.sleep(TICK_SECONDS)
+                    self._revive(Path(folder))
+            finally:
+                self._stop()
+        return 0
+
+    def _end(self, _: int, __: FrameType | None) -> None:
+        self._ended = True
+
+    def _start_first(self, folder: Path) -> tuple["subprocess.Popen[bytes]", Mapping[str, str]]:
+        """Start one worker, so that what is wrong is said once, and wait until it serves.
+
+        Returns:
+            it, and model -> version; no model when it has ended instead.
+        """
+        reading, writing = os.pipe()
+        process = self._spawn(self._places[0], folder, announcing=writing)
+        with os.fdopen(reading) as pipe:
+            text = pipe.read()  # until the worker closes it, or ends
+        return process, json.loads(text or "{}")
+
+    def _spawn(self, place: Place, folder: Path, *, announcing: int) -> "subprocess.Popen[bytes]":
+        listening = self._listening.fileno()
+        place.started = time.monotonic()
+        place.process = subprocess.Popen(  # noqa: S603  this very program
+            [sys.executable, "-m", "serving.worker", str(listening), str(announcing), str(os.getpid()), str(folder)],
+            env=self._environment,
+            pass_fds=(listening, announcing),
+        )
+        os.close(announcing)
+        return place.process
+
+    def _revive(self, folder: Path) -> None:
+        for place in self._places:
+            now = time.monotonic()
+            if place.process is not None and place.process.poll() is not None:
+                code = place.process.returncode
+                print(f"Worker {place.process.pid} ended with {code}; it is started again.", file=sys.stderr)
+                bury(folder, place.process.pid)
+                is_sound = now - place.started > SOUND_SECONDS
+                place.pause = 0.0 if is_sound else min(max(1.0, 2 * place.pause), LONGEST_PAUSE_SECONDS)
+                place.process, place.started = None, now
+            if place.process is None and now - place.started >= place.pause and not self._ended:
+                self._spawn(place, folder, announcing=os.open(os.devnull, os.O_WRONLY))
+
+    def _stop(self) -> None:
+        """Nobody waits in vain: the port is closed first, then every worker finishes what it has begun."""
+        self._listening.close()
+        running = [place.process for place in self._places if place.process is not None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + self._settings.shutdown_seconds + KILL_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,152 @@
+"""Several processes on one port, as real processes: one is killed, all are ended, and their counts are one server's."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.serving.bundles import SALES_ROW, publish_sales
+from tests.serving.processes import run_to_the_end, running
+
+BODY = {"rows": [SALES_ROW]}
+SECONDS = 60.0
+
+
+def eventually(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def parent_of(process_id: int) -> int | None:
+    """None when the process has ended, whether or not somebody has taken notice."""
+    try:
+        state, parent = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return None
+    return None if state == "Z" else int(parent)
+
+
+def children(process_id: int) -> set[int]:
+    others = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    return {own for own in others if parent_of(own) == process_id}
+
+
+def counted(address: str, name: str) -> float:
+    """The sum of a metric over its labels."""
+    lines = httpx.get(f"{address}/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
+
+
+class Load(threading.Thread):
+    """Asks one question after the other, on one connection, until it is told to stop."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(daemon=True)
+        self.address, self.stopped = address, threading.Event()
+        self.answers: Counter[str] = Counter()
+
+    def run(self) -> None:
+        with httpx.Client() as client:
+            while not self.stopped.is_set():
+                try:
+                    answer = client.post(f"{self.address}/predict", json=BODY)
+                    self.answers[str(answer.status_code)] += 1
+                except httpx.ConnectError:
+                    return  # nobody accepts any more: nothing was begun
+                except httpx.TransportError as error:
+                    self.answers[type(error).__name__] += 1
+
+
+def ended(loads: list[Load]) -> Counter[str]:
+    for load in loads:
+        load.stopped.set()
+    for load in loads:
+        load.join(SECONDS)
+    return sum((load.answers for load in loads), Counter())
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_request_is_lost_when_the_server_is_asked_to_end_under_load(tmp_path: Path, workers: str):
+    publish_sales(tmp_path)
+    with running(tmp_path, "--bundles", str(tmp_path), "--workers", workers) as server:
+        loads = [Load(server.address) for _ in range(16)]
+        for load in loads:
+            load.start()
+        eventually(lambda: all(load.answers["200"] > 5 for load in loads))
+        assert server.stop(signal.SIGTERM) == 0
+        answers = ended(loads)
+    assert set(answers) == {"200"}, answers
+
+
+def test_a_worker_that_is_killed_is_started_again_while_the_others_answer(tmp_path: Path):
+    publish_sales(tmp_path)
+    with running(tmp_path, "--bundles", str(tmp_path), "--workers", "3") as server:
+        eventually(lambda: len(children(server.process.pid)) == 3)
+        before = children(server.process.pid)
+        os.kill(min(before), signal.SIGKILL)
+        for _ in range(50):
+            assert httpx.post(f"{server.address}/predict", json=BODY).status_code == 200
+        eventually(lambda: len(children(server.process.pid) - before) == 1)
+        assert before - {min(before)} <= children(server.process.pid)
+        assert server.stop() == 0
+    assert f"Worker {min(before)} ended with -9; it is started again." in (tmp_path / "stderr.log").read_text()
+
+
+def test_workers_do_not_outlive_their_parent(tmp_path: Path):
+    publish_sales(tmp_path)
+    with running(tmp_path, "--bundles", str(tmp_path), "--workers", "2") as server:
+        eventually(lambda: len(children(server.process.pid)) == 2)
+        workers = children(server.process.pid)
+        server.process.kill()
+        server.process.wait()
+        eventually(lambda: {parent_of(worker) for worker in workers} == {None})
+
+
+def test_what_workers_count_is_one_servers_also_after_one_is_killed(tmp_path: Path):
+    publish_sales(tmp_path)
+    with running(tmp_path, "--bundles", str(tmp_path), "--workers", "2") as server:
+        eventually(lambda: len(children(server.process.pid)) == 2)
+        for _ in range(40):
+            httpx.post(f"{server.address}/predict", json=BODY)  # a connection each, so that both get some
+        eventually(lambda: counted(server.address, "serving_rows_total") == 40)
+        time.sleep(1.5)  # each worker has written its counts by then
+        os.kill(min(children(server.process.pid)), signal.SIGKILL)
+        eventually(lambda: len(children(server.process.pid)) == 2)
+        seen = [counted(server.address, "serving_rows_total") for _ in range(20)]
+        assert seen == [40] * 20
+
+
+def test_a_mistake_is_said_once_and_ends_all(tmp_path: Path):
+    (publish_sales(tmp_path) / "model.onnx").write_bytes(b"changed")
+    done = run_to_the_end(tmp_path, "--bundles", str(tmp_path), "--workers", "3", "--port", "0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("is not served") == 1
+
+
+def test_the_log_has_a_line_of_json_a_request_with_its_id(tmp_path: Path):
+    publish_sales(tmp_path)
+    with running(tmp_path, "--bundles", str(tmp_path), SERVING_LOG_LEVEL="info") as server:
+        httpx.post(f"{server.address}/predict", json=BODY, headers={"X-Request-ID": "my-id.7"})
+        given = httpx.post(f"{server.address}/predict", json={}, headers={"X-Request-ID": "bad id"})
+        assert server.stop() == 0
+    lines = [json.loads(line) for line in (tmp_path / "stderr.log").read_text().splitlines()]
+    ours = {line["request_id"]: line for line in lines if line.get("path") == "/predict"}
+    assert set(ours) == {"my-id.7", given.headers["X-Request-ID"]}
+    line = ours["my-id.7"]
+    assert (line["status"], line["model"], line["version"], line["rows"], line["protocol"]) == (
+        200,
+        "ice cream",
+        "1",
+        1,
+        "native",
+    )
+    assert ours[given.headers["X-Request-ID"]]["status"] == 422
