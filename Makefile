@@ -13,7 +13,7 @@ CANDIDATES := $(PYTHON) $(if $(PYTHON),,python3.11 python3.12 python3.13 python3
 USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-fast fix demo ui serve bench-data bench-around lock clean clean-var
+.PHONY: help setup test test-fast fix demo ui serve bench-data bench-around bench-sweep lock clean clean-var
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -67,6 +67,9 @@ serve: setup ## Serve the registered champions over HTTP
 
 bench-data: setup ## Read, split and encode a table of 1,000,000 rows, beside polars' bare read
 	@$(PY) -m benchmarks.data
+
+bench-sweep: setup ## What a trial costs in a stack, beside Lightning, a bare torch loop and scikit-learn
+	@$(PY) -m benchmarks.sweep
 
 bench-around: setup ## Compose, plan and log 256 trials: what a sweep costs beside its training
 	@$(PY) -m benchmarks.around

@@ -1,0 +1,215 @@
+"""Measure, print the table, write the results. `--quick` tries it out on fewer trials, epochs and rounds.
+
+Everybody trains in this process, in turns, so that a busy machine slows all alike; figures are medians of rounds, a
+trial. A peer's cost grows with its trials one by one, so it trains a few of the 64.
+"""
+
+import argparse
+import logging
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from benchmarks.results_file import Claim, write_results
+from benchmarks.sweep.peers import train_bare, train_lightning, train_sklearn
+from benchmarks.sweep.picture import draw_growth
+from benchmarks.sweep.problem import (
+    BATCH_ROWS,
+    N_COLUMNS,
+    SETTINGS,
+    Arrays,
+    Setting,
+    make_arrays,
+    prepared_table,
+    trial,
+)
+from pipelines.config.schema import HalvingConfig, StoppingConfig
+from pipelines.data.prepare import PreparedTable
+from pipelines.engines import StackJob
+from pipelines.engines.local import ThisProcess
+from pipelines.sweeps.halving import losers, rungs
+from pipelines.tasks.task import Task
+from pipelines.training import StackState, fit
+
+PEERS = {
+    "plain Lightning with a DataLoader": (train_lightning, {32: 40.0, 128: 10.0}),
+    "a bare torch loop": (train_bare, {32: 5.0, 128: 2.0}),
+    "scikit-learn's RandomizedSearchCV (n_jobs=2)": (train_sklearn, {32: 8.0, 128: 3.0}),
+}
+SHARES_OF_PEAK = {128: 0.4, 512: 0.6}
+HALVING_TIMES = 2.5
+GROWTH = (1, 4, 16, 64, 256, 1024)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is trained: epochs, rounds, trials of a peer, members of the largest stack, epochs of the halving."""
+
+    epochs: int
+    rounds: int
+    peer_trials: int
+    most_members: int
+    halving_epochs: int
+
+
+WHOLE = Effort(epochs=3, rounds=3, peer_trials=4, most_members=1024, halving_epochs=27)
+QUICK = Effort(epochs=1, rounds=1, peer_trials=2, most_members=64, halving_epochs=9)
+
+
+def main() -> None:
+    """Run all comparisons."""
+    parser = argparse.ArgumentParser("python -m benchmarks.sweep", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="try it out; writes no results")
+    effort = QUICK if parser.parse_args().quick else WHOLE
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    arrays = make_arrays()
+    prepared, task = prepared_table(arrays)
+    _train_stack(SETTINGS, prepared, task, width=32, epochs=1)  # imports and first allocations are nobody's cost
+    claims: list[Claim] = []
+    for width in (32, 128):
+        claims += _compare_peers(arrays, prepared, task, width=width, effort=effort)
+    claims += [_share_of_peak(prepared, task, width=width, least=least) for width, least in SHARES_OF_PEAK.items()]
+    claims.append(_compare_halving(prepared, task, epochs=effort.halving_epochs))
+    growth = _measure_growth(prepared, task, most=effort.most_members)
+    claims.append(_growth_claim(growth))
+    if effort is WHOLE:
+        draw_growth(growth, Path("docs/pictures/stack_growth.svg"))
+        write_results("sweep", claims, command="make bench-sweep")
+    else:
+        for claim in claims:
+            print(claim)
+
+
+def _train_stack(settings: Sequence[Setting], prepared: PreparedTable, task: Task, *, width: int, epochs: int) -> None:
+    fit([trial(setting, width=width, epochs=epochs) for setting in settings], prepared, task)
+
+
+def _seconds(train: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    train()
+    return time.perf_counter() - started
+
+
+def _compare_peers(arrays: Arrays, prepared: PreparedTable, task: Task, *, width: int, effort: Effort) -> list[Claim]:
+    few = SETTINGS[:: len(SETTINGS) // effort.peer_trials][: effort.peer_trials]
+    seconds: dict[str, list[float]] = {name: [] for name in ("stack", *PEERS)}
+    for _ in range(effort.rounds):
+        whole = _seconds(partial(_train_stack, SETTINGS, prepared, task, width=width, epochs=effort.epochs))
+        seconds["stack"].append(whole / len(SETTINGS))
+        for name, (train, _) in PEERS.items():
+            run = _seconds(partial(train, few, arrays, width=width, epochs=effort.epochs))
+            seconds[name].append(run / len(few))
+    stack = median(seconds["stack"])
+    claims = []
+    for name, (_, targets) in PEERS.items():
+        peer = median(seconds[name])
+        claims.append(
+            Claim(
+                claim=f"H={width}: time a trial of {effort.epochs} epochs in a stack of {len(SETTINGS)}, beside {name}",
+                target=f"at most 1/{targets[width]:g}",
+                measured=f"1/{peer / stack:.1f} ({stack * 1e3:.0f} against {peer * 1e3:.0f} ms)",
+                met=peer / stack >= targets[width],
+            )
+        )
+    return claims
+
+
+def _share_of_peak(prepared: PreparedTable, task: Task, *, width: int, least: float) -> Claim:
+    """Operations that a stack's products need, by the time of an epoch, by what a large product reaches."""
+    n_members = 64 if width <= 128 else 16  # noqa: PLR2004  enough to fill two cores, and no more memory than needed
+    settings = SETTINGS[:: len(SETTINGS) // n_members]
+    peak = _measure_peak()
+    short, long = (
+        _seconds(partial(_train_stack, settings, prepared, task, width=width, epochs=epochs)) for epochs in (1, 3)
+    )
+    forward = 2 * (N_COLUMNS * width + width * width + width)
+    backward = 2 * forward - 2 * N_COLUMNS * width  # nothing flows back to the columns
+    rows = len(prepared.train.rows) * (forward + backward) + len(prepared.validation.rows) * forward
+    share = n_members * rows / ((long - short) / 2) / peak
+    return Claim(
+        claim=f"H={width}: share of the machine's matrix peak, {n_members} members, validation included",
+        target=f"at least {least:.0%}",
+        measured=f"{share:.0%} of {peak / 1e9:.0f} GFLOP/s",
+        met=share >= least,
+    )
+
+
+def _measure_peak() -> float:
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    return 2 * 2048**3 / min(_seconds(lambda: a @ b) for _ in range(10))
+
+
+def _compare_halving(prepared: PreparedTable, task: Task, *, epochs: int) -> Claim:
+    none, halving = None, HalvingConfig(kind="halving", eta=3, min_epochs=3)
+    whole_seconds, whole = _run(prepared, task, none, epochs=epochs)
+    halved_seconds, halved = _run(prepared, task, halving, epochs=epochs)
+    losses = np.array([min(whole[0]), min(halved[0])])
+    error = whole[1]
+    return Claim(
+        claim=f"halving (eta 3) against training all {len(SETTINGS)} trials for {epochs} epochs, H=32",
+        target=f"at most 1/{HALVING_TIMES:g} of the time, log loss no worse than by its standard error",
+        measured=f"1/{whole_seconds / halved_seconds:.2f}, log loss {losses[1]:.4f} against {losses[0]:.4f} "
+        f"(standard error {error:.4f})",
+        met=whole_seconds / halved_seconds >= HALVING_TIMES and losses[1] <= losses[0] + error,
+    )
+
+
+def _run(
+    prepared: PreparedTable, task: Task, stopping: StoppingConfig | None, *, epochs: int
+) -> tuple[float, tuple[list[float], float]]:
+    """Train all settings to the end; seconds, every trial's best log loss, and the standard error of the best one's."""
+    trials = [trial(setting, width=32, epochs=epochs, stopping=stopping) for setting in SETTINGS]
+    pauses = rungs(trials)
+    state: StackState | None = None
+    ended: set[int] = set()
+    started = time.perf_counter()
+    for rung, until in zip([None, *pauses], [*pauses, None], strict=True):
+        if rung is not None and state is not None:
+            ended |= losers(rung, trials, state.curves, task)
+        job = StackJob(0, trials, state=state, ended=frozenset(ended), until_epoch=until)
+        (done,) = ThisProcess().run([job], prepared, task)
+        state = done.state
+    seconds = time.perf_counter() - started
+    if state is None:
+        raise RuntimeError("a stack that was trained has a state")
+    results = [state.results[place] for place in range(len(trials))]
+    best = min(results, key=lambda own: own.metrics["log_loss"])
+    of_rows = -np.log(best.predictions[np.arange(len(prepared.validation.target)), prepared.validation.target])
+    error = float(of_rows.std() / np.sqrt(len(of_rows)))
+    return seconds, ([own.metrics["log_loss"] for own in results], error)
+
+
+def _measure_growth(prepared: PreparedTable, task: Task, *, most: int) -> dict[int, float]:
+    """Milliseconds a step of stacks of K members, H=32; a step takes its share of validation with it."""
+    n_steps = -(-len(prepared.train.rows) // BATCH_ROWS)
+    growth = {}
+    for n_members in (own for own in GROWTH if own <= most):
+        settings = [SETTINGS[place % len(SETTINGS)] for place in range(n_members)]
+        short, long = (
+            _seconds(partial(_train_stack, settings, prepared, task, width=32, epochs=epochs)) for epochs in (1, 2)
+        )
+        growth[n_members] = (long - short) / n_steps * 1e3
+    return growth
+
+
+def _growth_claim(growth: dict[int, float]) -> Claim:
+    alone = growth[1]
+    shown = ", ".join(f"K={n_members}: {step:.1f} ms ({step / alone:.1f}x)" for n_members, step in growth.items())
+    return Claim(
+        claim="how the cost of a step grows with the members of a stack, H=32 (docs/pictures/stack_growth.svg)",
+        target="shown",
+        measured=shown,
+        met=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
