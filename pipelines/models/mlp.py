@@ -60,9 +60,12 @@ class StackedMLP(StackedNet):
         return outputs
 
     def _hidden(self, x: Tensor, layer: StackedLinear, noise: DropoutNoise | None) -> Tensor:
-        if noise is not None and self.activation is torch.relu and x.device.type == "cpu" and not _is_autocast():
-            masks = self.dropout.masks(noise, n_rows=x.shape[1], width=layer.bias.shape[1])
-            return hidden_relu(x, layer.weight, layer.bias, masks)
+        if self.activation is torch.relu and x.device.type == "cpu" and not _is_autocast():
+            if noise is not None:
+                masks = self.dropout.masks(noise, n_rows=x.shape[1], width=layer.bias.shape[1])
+                return hidden_relu(x, layer.weight, layer.bias, masks)
+            if torch.is_inference_mode_enabled():  # validation; an exporter must see the operators one by one
+                return hidden_relu(x, layer.weight, layer.bias, [])
         activated = self.activation(layer(x))
         return activated if noise is None else self.dropout(activated, noise)
 

@@ -32,6 +32,8 @@ def hidden_relu(
         bias: of the layer.
         masks: of all members, in order; none when nothing is dropped.
     """
+    if not torch.is_grad_enabled():
+        return _compute(x, weight, bias, tuple(masks))
     outputs: Tensor = _HiddenReLU.apply(x, weight, bias, tuple(masks))  # type: ignore[no-untyped-call]  # torch has none
     return outputs
 
@@ -39,13 +41,7 @@ def hidden_relu(
 class _HiddenReLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, masks: tuple[Mask, ...]) -> Tensor:
-        y = x.new_empty(weight.shape[0], x.shape[1], weight.shape[1])  # [K, B, H]
-        for members in _cached(y):
-            own = y[members]
-            torch.bmm(_of(x, members), weight[members].transpose(1, 2), out=own)
-            own.add_(bias[members, None, :]).relu_()
-            for place, mask in _within(masks, members):
-                y[place].mul_(mask)
+        y = _compute(x, weight, bias, masks)
         ctx.save_for_backward(x, weight, y)
         ctx.masks = masks
         return y
@@ -70,6 +66,17 @@ class _HiddenReLU(torch.autograd.Function):
             elif of_x is not None:
                 of_x += torch.bmm(of_sum, weight[members]).sum(0, keepdim=True)
         return of_x, of_weight, of_bias, None
+
+
+def _compute(x: Tensor, weight: Tensor, bias: Tensor, masks: tuple[Mask, ...]) -> Tensor:
+    y = x.new_empty(weight.shape[0], x.shape[1], weight.shape[1])  # [K, B, H]
+    for members in _cached(y):
+        own = y[members]
+        torch.bmm(_of(x, members), weight[members].transpose(1, 2), out=own)
+        own.add_(bias[members, None, :]).relu_()
+        for place, mask in _within(masks, members):
+            y[place].mul_(mask)
+    return y
 
 
 def _cached(y: Tensor) -> list[slice]:
