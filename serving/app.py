@@ -15,14 +15,16 @@ from serving.auth import Authentication
 from serving.description import describe
 from serving.errors import add_error_answers
 from serving.headers import SecurityHeaders
+from serving.keeper import Keeper
 from serving.keys import Key
 from serving.limits import ConcurrencyLimit, RequestLimits
 from serving.models import Served
 from serving.observing import Observing
 from serving.operations import operations_router
 from serving.protocols.native import native_router
-from serving.settings import Settings
+from serving.settings import Settings, is_loopback
 from serving.tally import Tally
+from serving.traces import telemetry
 
 # Swagger's own page fetches its script and style from where FastAPI says, and starts with a script inside the page.
 DOCUMENTATION_POLICY = (
@@ -32,7 +34,12 @@ DOCUMENTATION_POLICY = (
 
 
 def create_app(
-    models: Mapping[str, Served], settings: Settings, *, keys: Sequence[Key] = (), tally: Tally | None = None
+    models: Mapping[str, Served],
+    settings: Settings,
+    *,
+    keys: Sequence[Key] = (),
+    keeper: Keeper | None = None,
+    traced: bool = False,
 ) -> FastAPI:
     """The application that serves these models.
 
@@ -40,12 +47,14 @@ def create_app(
         models: name -> model; looked up for every request, so the caller may put another version in its place.
         settings: limits of a request.
         keys: of which every request must bring one; none: everybody may ask.
-        tally: gets the counts; a new one when there is none.
+        keeper: of the models, and of the counts; None: they stay as they are, and are counted here alone.
+        traced: a span of every request is sent to where the environment says.
     """
-    tally = tally or Tally()
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    tally = keeper.tally if keeper is not None else Tally()
+    may_reload = bool(keys) or is_loopback(settings.host)
+    app = FastAPI(openapi_url=None, redirect_slashes=False, telemetry=telemetry(traced=traced))
     app.include_router(native_router(models))
-    app.include_router(operations_router(models, tally))
+    app.include_router(operations_router(models, tally, keeper=keeper, may_reload=may_reload))
     _add_documentation(app, models)
     _surround(app, settings, keys=keys, tally=tally)
     add_error_answers(app)

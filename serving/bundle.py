@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-FORMAT_VERSION: Literal[1] = 1
+FORMAT_VERSION: Literal[2] = 2  # 1 has no reference distributions; it is still read
 MODEL_FILE = "model.onnx"
 CONTRACT_FILE = "contract.json"
 
@@ -19,6 +19,17 @@ Json = str | int | float | bool | None
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reference(_Part):
+    """How values were distributed in training, to tell when they no longer are.
+
+    Numbers and dates are counted in bins `(-inf, edges[0]], ..., (edges[-1], inf)`, dates as days since 1970-01-01;
+    booleans as false and true, labels one by one, in the order of `categories` or of the target's `classes`.
+    """
+
+    edges: tuple[float, ...] = ()  # ascending
+    shares: tuple[float, ...]  # of all rows, one a bin; what is missing here was missing there
 
 
 class NumericColumn(_Part):
@@ -31,6 +42,7 @@ class NumericColumn(_Part):
     maximum: float
     integer: bool  # every training value was a whole number
     example: float | None
+    reference: Reference | None = None  # none in format 1
 
 
 class BooleanColumn(_Part):
@@ -40,6 +52,7 @@ class BooleanColumn(_Part):
     name: str
     nullable: bool
     example: bool | None
+    reference: Reference | None = None
 
 
 class CategoricalColumn(_Part):
@@ -50,6 +63,7 @@ class CategoricalColumn(_Part):
     nullable: bool
     categories: tuple[str, ...]
     example: str | None
+    reference: Reference | None = None
 
 
 class DateColumn(_Part):
@@ -64,6 +78,7 @@ class DateColumn(_Part):
     minimum: str
     maximum: str
     example: str | None
+    reference: Reference | None = None
 
 
 Column = Annotated[NumericColumn | BooleanColumn | CategoricalColumn | DateColumn, Field(discriminator="kind")]
@@ -75,6 +90,8 @@ class Target(_Part):
     name: str
     task: Literal["regression", "binary", "multiclass"]
     classes: tuple[str, ...]  # empty for regression
+    scale: float | None = Field(default=None, gt=0)  # standard deviation in training; 1 for classes; none in format 1
+    reference: Reference | None = None  # predictions for the validation part: of values, or of the likeliest class
 
     @property
     def n_predictions(self) -> int:
@@ -110,7 +127,7 @@ class Golden(_Part):
 class Contract(_Part):
     """All that a reader must know about a model."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1, 2] = FORMAT_VERSION
     name: str
     columns: tuple[Column, ...]
     target: Target
@@ -137,7 +154,15 @@ class Contract(_Part):
 
 
 class BundleError(Exception):
-    """A bundle that must not be served; the message says which file and why."""
+    """A bundle that must not be served; the message says which file and why, for the log.
+
+    Attributes:
+        reason: why, for callers: without a path of this machine.
+    """
+
+    def __init__(self, message: str, *, reason: str = "It cannot be read. The server's log says why.") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -173,11 +198,9 @@ def open_bundle(folder: Path) -> Bundle:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "contents"
-        raise BundleError(
-            f"{path}: {place}: {first['msg']}. It was written by another version, or is broken."
-        ) from error
+        said = f"{place}: {first['msg']}. It was written by another version, or is broken."
+        raise BundleError(f"{path}: {said}", reason=f"The contract: {said}") from error
     if hashlib.sha256(model).hexdigest() != contract.onnx_sha256:
-        raise BundleError(
-            f"{folder / MODEL_FILE}: its sha256 is not the one in {CONTRACT_FILE}. It was changed or cut off."
-        )
+        said = f"its sha256 is not the one in {CONTRACT_FILE}. It was changed or cut off."
+        raise BundleError(f"{folder / MODEL_FILE}: {said}", reason=f"The model file: {said}")
     return Bundle(folder, contract, model)

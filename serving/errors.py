@@ -9,7 +9,9 @@ ServingError
 ├── TooManyRowsError       413  more rows than SERVING_MAX_ROWS
 ├── WrongContentTypeError  415  not application/json
 ├── InvalidRequestError    422  not JSON, or JSON that does not fit the contract
+├── NotReloadedError       409  a version that must not be served
 ├── TooManyAtOnceError     429  more requests at once than SERVING_MAX_CONCURRENT_PER_KEY, with Retry-After
+├── StoreAwayError         502  the store of models does not answer
 ├── NotReadyError          503  no model is loaded
 ├── OverloadedError        503  more requests at once than SERVING_MAX_CONCURRENT, with Retry-After
 └── PredictionTooSlowError 504  no answer within SERVING_REQUEST_SECONDS
@@ -133,6 +135,20 @@ class InvalidRequestError(ServingError):
 
     status = 422
     code = "invalid_request"
+
+
+class NotReloadedError(ServingError):
+    """The version that an alias names must not be served."""
+
+    status = 409
+    code = "not_reloaded"
+
+
+class StoreAwayError(ServingError):
+    """The store of models does not answer."""
+
+    status = 502
+    code = "store_away"
 
 
 class TooManyAtOnceError(ServingError):

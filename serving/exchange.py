@@ -39,7 +39,7 @@ class Exchange:
 _CURRENT: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
 
 
-def open_exchange(exchange: Exchange) -> None:
+def open_exchange(exchange: Exchange | None) -> None:
     """Make it the current one of this task, and of the threads that work for it."""
     _CURRENT.set(exchange)
 

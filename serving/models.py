@@ -5,29 +5,40 @@ requests, by one assignment.
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from serving.bundle import BundleError, Contract
-from serving.errors import Detail, InvalidRequestError
+from serving.errors import Detail, InvalidRequestError, ServingError
 from serving.exchange import current_exchange
 from serving.predictor import Predictor, Row, check_golden, columns_from_rows
 from serving.reading import RequestReader
+from serving.sample import Sample
 from serving.schemas import Schemas, make_schemas, to_answer
-from serving.store import Found, Store
+from serving.store import Found
 
 
 @dataclass(frozen=True)
 class Served:
-    """A model that answers."""
+    """A model that answers.
+
+    Attributes:
+        name: of the model.
+        version: of it.
+        predictor: the loaded bundle.
+        schemas: of its requests and answers.
+        reader: of its requests.
+        sample: rows that it answered lately, for whoever watches it.
+    """
 
     name: str
     version: str
     predictor: Predictor
     schemas: Schemas
     reader: RequestReader
+    sample: Sample = field(default_factory=Sample)
 
     @property
     def contract(self) -> Contract:
@@ -36,10 +47,15 @@ class Served:
 
     def predict(self, rows: Sequence[Row]) -> np.ndarray:
         """Predictions, [N, P], for rows that fit the contract."""
-        predictions = self.predictor.predict(columns_from_rows(self.contract, rows))
+        return self.predict_columns(columns_from_rows(self.contract, rows))
+
+    def predict_columns(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Predictions, [N, P], for raw columns, [N] each: the one door through which requests are answered."""
+        predictions = self.predictor.predict(columns)
         exchange = current_exchange()
         if exchange is not None:
             exchange.rows += len(predictions)
+            self.sample.add(columns, predictions)
         return predictions
 
     def note(self) -> None:
@@ -65,32 +81,8 @@ class Served:
         return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """What came of loading.
-
-    Attributes:
-        models: name -> model.
-        failures: why each of the others is not served.
-    """
-
-    models: dict[str, Served]
-    failures: list[str]
-
-
-def load_models(store: Store, names: Iterable[str], *, threads: int, max_rows: int) -> Loaded:
-    """Load the champions of these names; one that must not be served does not keep the others out."""
-    loaded = Loaded({}, [])
-    for name in names:
-        try:
-            loaded.models[name] = load_model(store.open_champion(name), threads=threads, max_rows=max_rows)
-        except BundleError as error:
-            loaded.failures.append(f"{name} is not served: {error}")
-    return loaded
-
-
 def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
-    """Load a bundle and replay its golden rows, which also warms it up.
+    """Load a bundle, replay its golden rows, and warm it up with its own example.
 
     Raises:
         BundleError: it must not be served.
@@ -100,4 +92,16 @@ def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
     contract = found.bundle.contract
     schemas = make_schemas(contract, max_rows=max_rows)
     reader = RequestReader(contract, schemas.row, max_rows=max_rows)
-    return Served(found.name, found.version, predictor, schemas, reader)
+    own = Served(found.name, found.version, predictor, schemas, reader)
+    _warm(own)
+    return own
+
+
+def _warm(own: Served) -> None:
+    """Whatever is made at the first request is made before it: a model that cannot answer never gets one."""
+    try:
+        rows = own.reader.read(json.dumps(own.schemas.example).encode())
+        predictions = own.predictor.predict(columns_from_rows(own.contract, rows))
+        to_answer(own.contract, name=own.name, version=own.version, predictions=predictions)
+    except ServingError as error:
+        raise BundleError(f"{own.name}: its own example is refused: {error}") from error

@@ -14,6 +14,7 @@ from serving.tally import Tally
 
 REQUESTS = "requests"  # labels: model, protocol, status; one number a bucket, then the sum of seconds
 ROWS = "rows"  # labels: model, version
+ANSWERS = "answers"  # labels: model, version, status
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
 HUNG_UP = 499  # the caller did, before there was an answer
 
@@ -67,6 +68,8 @@ class Observing:
             count = self._tally.own.setdefault(key, [0.0] * (len(BUCKETS) + 2))
         count[bisect_left(BUCKETS, seconds)] += 1
         count[-1] += seconds
+        if exchange.version:
+            self._tally.add(ANSWERS, (exchange.model, exchange.version, str(status)))
         if exchange.rows:
             self._tally.add(ROWS, (exchange.model, exchange.version), (exchange.rows,))
         if logger.isEnabledFor(logging.INFO):

@@ -11,7 +11,7 @@ import onnxruntime
 
 from serving.bundle import MODEL_FILE, Bundle, BundleError, CategoricalColumn, Column, Contract, DateColumn, Json
 
-GOLDEN_TOLERANCE = 1e-5  # of the larger of 1 and the largest recorded value
+GOLDEN_TOLERANCE = 1e-5  # of the larger of the target's scale and the largest recorded value
 SECONDS_A_DAY = 86_400.0
 OUTPUT = "prediction"
 Row = Mapping[str, Json]
@@ -36,7 +36,8 @@ class Predictor:
         wrong = sorted(own.name for own in self._session.get_inputs() if known.get(own.name) != own.type)
         if wrong or OUTPUT not in [own.name for own in self._session.get_outputs()]:
             parts = ", ".join(wrong) or f"the output {OUTPUT!r}"
-            raise BundleError(f"{bundle.folder}: the model and its contract disagree on {parts}.")
+            said = f"the model and its contract disagree on {parts}."
+            raise BundleError(f"{bundle.folder}: {said}", reason=said.capitalize())
 
     def predict(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """Predict.
@@ -81,23 +82,24 @@ def check_golden(predictor: Predictor) -> None:
     expected = np.array([own.prediction for own in contract.golden])
     answered = _answer_golden(predictor)
     if answered.shape != expected.shape:
-        raise BundleError(f"{contract.name}: the model answers {answered.shape} where {expected.shape} was recorded.")
-    # Of the largest value: float32 rounds every answer of a model by what its terms are, not by what they cancel to.
-    allowed = GOLDEN_TOLERANCE * max(1.0, np.abs(expected).max())
+        said = f"{contract.name}: the model answers {answered.shape} where {expected.shape} was recorded."
+        raise BundleError(said, reason=said)
+    # Of the target's scale or the largest value: float32 rounds an answer by what its terms are, not by what they
+    # cancel to. A contract of format 1 does not know the scale.
+    allowed = GOLDEN_TOLERANCE * max(contract.target.scale or 0.0, np.abs(expected).max())
     is_equal = (np.abs(answered - expected) <= allowed).all(axis=1)  # a comparison with NaN is False
     if not is_equal.all():
         row = int(is_equal.argmin())
-        raise BundleError(
-            f"{contract.name}: golden row {row} is answered {answered[row].tolist()}, "
-            f"training recorded {expected[row].tolist()}."
-        )
+        said = f"golden row {row} is answered {answered[row].tolist()}, training recorded {expected[row].tolist()}."
+        raise BundleError(f"{contract.name}: {said}", reason=said.capitalize())
 
 
 def _answer_golden(predictor: Predictor) -> np.ndarray:
     try:
         return predictor.predict(columns_from_rows(predictor.contract, [own.row for own in predictor.contract.golden]))
     except Exception as error:  # a class a cause, without a common base: ONNX Runtime's own, ValueError, TypeError
-        raise BundleError(f"{predictor.contract.name}: the golden rows cannot be answered: {error}") from error
+        said = f"{predictor.contract.name}: the golden rows cannot be answered"
+        raise BundleError(f"{said}: {error}", reason=f"{said}.") from error
 
 
 def _start_session(bundle: Bundle, *, threads: int) -> onnxruntime.InferenceSession:
@@ -112,7 +114,9 @@ def _start_session(bundle: Bundle, *, threads: int) -> onnxruntime.InferenceSess
     try:
         return onnxruntime.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises a class a cause, without a common base of its own
-        raise BundleError(f"{bundle.folder / MODEL_FILE}: ONNX Runtime cannot load it: {error}") from error
+        raise BundleError(
+            f"{bundle.folder / MODEL_FILE}: ONNX Runtime cannot load it: {error}", reason="ONNX Runtime cannot load it."
+        ) from error
 
 
 def _onnx_type(column: Column) -> str:

@@ -1,4 +1,4 @@
-"""Champions of an MLflow registry, over plain HTTP: three questions and two files, no MLflow client.
+"""Models of an MLflow registry by alias, over plain HTTP: three questions and two files, no MLflow client.
 
 The server must hand out its artifacts itself (`mlflow server` does, unless told `--no-serve-artifacts`).
 """
@@ -16,16 +16,16 @@ from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 from serving.bundle import CONTRACT_FILE, MODEL_FILE, Bundle, BundleError, open_bundle
-from serving.store import VERSION, Found, check_name
+from serving.store import CHAMPION, VERSION, AwayError, Found, check_name
 
-ALIAS = "champion"
 BUNDLE_PATH = "artifacts/bundle"  # where training logs the two files below a model's location
 PAGE = 1000  # models a question, the most that MLflow allows
+SERVER_FAILED, TOO_MANY = 500, 429  # HTTP statuses that say nothing about what was asked
 TIMEOUT_SECONDS = 10.0  # without a byte: a server that is silent so long is away
 
 
 class RegistryStore:
-    """`models:/<name>@champion` of an MLflow server.
+    """`models:/<name>@<alias>` of an MLflow server.
 
     Bundles are kept in `<folder>/<name>/<version>-<hash of the contract>/`: a version that has been fetched before is
     not fetched again, and one of another registry is never mistaken for it.
@@ -48,13 +48,18 @@ class RegistryStore:
             token = page.get("next_page_token", "")
             if not token:
                 break
-        return sorted(model["name"] for model in models if ALIAS in [own["alias"] for own in model.get("aliases", [])])
+        return sorted(
+            model["name"] for model in models if CHAMPION in [own["alias"] for own in model.get("aliases", [])]
+        )
 
-    def open_champion(self, name: str) -> Found:
+    def find_version(self, name: str, alias: str = CHAMPION) -> str:
         check_name(name)
-        version = self._look_up("registered-models/alias", "model_version", "version", name=name, alias=ALIAS)
+        version = self._look_up("registered-models/alias", "model_version", "version", name=name, alias=alias)
         if not VERSION.fullmatch(version):
             raise BundleError(f"{self._address}: {name} has the version {version[:20]!r}, which is no number.")
+        return version
+
+    def open_version(self, name: str, version: str) -> Found:
         location = self._locate(name, version)
         contract = self._get(f"{location}/{CONTRACT_FILE}")
         folder = self._folder / name / f"{version}-{hashlib.sha256(contract).hexdigest()[:12]}"
@@ -92,8 +97,11 @@ class RegistryStore:
             (unfinished / CONTRACT_FILE).write_bytes(contract)
             (unfinished / MODEL_FILE).write_bytes(self._get(f"{location}/{MODEL_FILE}"))
             bundle = open_bundle(unfinished)
-            if not folder.exists():  # another server that shares the folder may have been faster
+            try:
                 unfinished.rename(folder)
+            except OSError:
+                if not folder.exists():  # otherwise another process that shares the folder was faster
+                    raise
         return replace(bundle, folder=folder)
 
     def _look_up(self, question: str, *keys: str, **parameters: str | int) -> str:
@@ -122,9 +130,10 @@ class RegistryStore:
                 content: bytes = answer.read()
         except HTTPError as error:
             with error:
-                raise BundleError(f"{url}: {error.code} {error.reason}{_mlflow_message(error)}") from error
+                kind = AwayError if error.code >= SERVER_FAILED or error.code == TOO_MANY else BundleError
+                raise kind(f"{url}: {error.code} {error.reason}{_mlflow_message(error)}") from error
         except (OSError, HTTPException) as error:  # URLError is an OSError
-            raise BundleError(f"{url}: {getattr(error, 'reason', error)}") from error
+            raise AwayError(f"{url}: {getattr(error, 'reason', error)}") from error
         return content
 
 

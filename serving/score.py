@@ -18,7 +18,7 @@ import numpy as np
 
 from serving.bundle import CONTRACT_FILE, Bundle, BundleError, Contract, open_bundle
 from serving.predictor import OUTPUT, Predictor
-from serving.store import FolderStore
+from serving.store import FolderStore, open_champion
 
 USER_MISTAKE = 2
 INTERRUPTED = 130
@@ -137,7 +137,7 @@ def _job(given: argparse.Namespace) -> Job:
 def _open(folder: Path) -> Bundle:
     if (folder / CONTRACT_FILE).exists():
         return open_bundle(folder)
-    return FolderStore(folder.parent).open_champion(folder.name).bundle
+    return open_champion(FolderStore(folder.parent), folder.name).bundle
 
 
 def _begin_or_go_on(job: Job) -> None:

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 PREFIX = "SERVING_"
 LARGEST_PORT = 65_535
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
+SHARE = re.compile(r"0(\.[0-9]{1,6})?|1(\.0{1,6})?")
+ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")  # of a registry; in a folder, a file that is no version
 WHOLE_NUMBER = re.compile(r"[0-9]{1,12}")
 
 
@@ -34,6 +36,10 @@ class Settings:
             times its size in memory.
         threads: of one prediction; 1, since requests run side by side.
         workers: processes that answer; each loads every model.
+        poll_seconds: between two looks at which version is the champion, a fifth more or less.
+        shadow: alias of versions that answer the same requests, unseen by callers, to be compared; None: none do.
+        max_error_share: of a new version's answers that may be errors, beyond its predecessor's share; with more of
+            them the predecessor is put back.
         shutdown_seconds: that running requests get after SIGTERM; container engines kill after 10.
         log_level: critical, error, warning, info (a line a request) or debug.
         keys_file: of API keys, as `python -m serving.keys` writes it; None: nobody is asked for one.
@@ -53,6 +59,9 @@ class Settings:
     max_body_bytes: int = 16 * 2**20
     threads: int = 1
     workers: int = 1
+    poll_seconds: int = 10
+    shadow: str | None = None
+    max_error_share: float = 0.2
     shutdown_seconds: int = 8
     log_level: str = "warning"
     keys_file: Path | None = None
@@ -132,6 +141,18 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _share(text: str) -> float:
+    if not SHARE.fullmatch(text):
+        raise ValueError("must be a share between 0 and 1, such as 0.2")
+    return float(text)
+
+
+def _alias(text: str) -> str:
+    if not ALIAS.fullmatch(text) or text == "champion":
+        raise ValueError("must be an alias of a registered model other than champion, such as challenger")
+    return text
+
+
 def _auth(text: str) -> str:
     if text != "none":
         raise ValueError("must be none, or not set")
@@ -163,6 +184,9 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "max_body_bytes": _count,
     "threads": _count,
     "workers": _count,
+    "poll_seconds": _count,
+    "shadow": _alias,
+    "max_error_share": _share,
     "shutdown_seconds": _count,
     "log_level": _log_level,
     "keys_file": Path,

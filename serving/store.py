@@ -7,7 +7,7 @@ from typing import Protocol
 
 from serving.bundle import Bundle, BundleError, open_bundle
 
-CHAMPION_FILE = "champion"
+CHAMPION = "champion"
 # One component of a path, and none that is hidden or leads upwards.
 SAFE_NAME = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
 VERSION = re.compile(r"[0-9]{1,18}")
@@ -22,8 +22,12 @@ class Found:
     bundle: Bundle
 
 
+class AwayError(BundleError):
+    """The store does not answer, which says nothing about a bundle: it may be asked again."""
+
+
 class Store(Protocol):
-    """Holds the champions' bundles."""
+    """Holds bundles, and names one version of each model with an alias."""
 
     def names(self) -> list[str]:
         """Models that have a champion.
@@ -33,17 +37,29 @@ class Store(Protocol):
         """
         ...
 
-    def open_champion(self, name: str) -> Found:
-        """Open the champion's bundle.
+    def find_version(self, name: str, alias: str = CHAMPION) -> str:
+        """The version that has an alias; cheap, so that it may be asked often.
 
         Raises:
-            BundleError: there is none, or it must not be served.
+            AwayError: the store does not answer.
+            BundleError: there is none.
+        """
+        ...
+
+    def open_version(self, name: str, version: str) -> Found:
+        """Open a version's bundle.
+
+        Raises:
+            AwayError: the store does not answer.
+            BundleError: it must not be served.
         """
         ...
 
 
 class FolderStore:
-    """`<root>/<name>/<version>/` with the number of the serving version in `<root>/<name>/champion`.
+    """`<root>/<name>/<version>/` with the number of the serving version in the file `<root>/<name>/champion`.
+
+    Any other alias is a file beside it.
 
     Args:
         root: the folder; one that is not there holds no models.
@@ -53,11 +69,11 @@ class FolderStore:
         self._root = root
 
     def names(self) -> list[str]:
-        return sorted(path.parent.name for path in self._root.glob(f"*/{CHAMPION_FILE}"))
+        return sorted(path.parent.name for path in self._root.glob(f"*/{CHAMPION}"))
 
-    def open_champion(self, name: str) -> Found:
+    def find_version(self, name: str, alias: str = CHAMPION) -> str:
         check_name(name)
-        path = self._root / name / CHAMPION_FILE
+        path = self._root / name / alias
         try:
             version = path.read_text(encoding="utf-8").strip()
         except OSError as error:
@@ -66,7 +82,19 @@ class FolderStore:
             raise BundleError(f"{path}: is no text.") from error
         if not VERSION.fullmatch(version):
             raise BundleError(f"{path}: holds {version[:20]!r} instead of the number of a version.")
+        return version
+
+    def open_version(self, name: str, version: str) -> Found:
         return Found(name, version, open_bundle(self._root / name / version))
+
+
+def open_champion(store: Store, name: str) -> Found:
+    """Open the bundle that a store calls the champion.
+
+    Raises:
+        BundleError: there is none, or it must not be served.
+    """
+    return store.open_version(name, store.find_version(name))
 
 
 def check_name(name: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 Labels = tuple[str, ...]
 Counts = dict[tuple[str, Labels], list[float]]
 DEPARTED = "departed.json"
+LATELY = "_lately"  # ends the name of what is no count since the start: it goes with its process
 
 
 class Tally:
@@ -38,6 +39,12 @@ class Tally:
         for place, amount in enumerate(added):
             count[place] += amount
 
+    def forget(self, names: Iterable[str], *, first: Labels, last: str) -> None:
+        """Drop counts of these names whose labels begin and end so."""
+        for name, labels in list(self.own):
+            if name in names and labels[: len(first)] == first and labels[-1] == last:
+                del self.own[name, labels]
+
     def share(self) -> None:
         """Let the other processes see what was counted."""
         if self._folder is not None:
@@ -59,7 +66,7 @@ def bury(folder: Path, process_id: int) -> None:
     """Keep the counts of a process that has ended; only the parent of all may call it."""
     path = folder / f"{process_id}.json"
     total = _read(folder / DEPARTED).counts
-    _add(total, _read(path).counts)
+    _add(total, {key: count for key, count in _read(path).counts.items() if not key[0].endswith(LATELY)})
     _write(folder / DEPARTED, _File(total, buried=process_id))
     path.unlink(missing_ok=True)
 

@@ -11,40 +11,51 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from serving.bundle import BundleError
+from serving.champions import Champions, loader
+from serving.keeper import Keeper
 from serving.keys import Key, read_keys
 from serving.logs import log_as_json
-from serving.models import Served, load_models
 from serving.registry import RegistryStore
 from serving.settings import Settings, SettingsError, read_settings
 from serving.store import FolderStore, Store
 from serving.tally import Tally
+from serving.traces import is_traced
+from serving.watch import Watch
 
 USER_MISTAKE = 2
 FETCHED = ".registry"  # below the folder of bundles; hidden, so that no model is called so
-SHARE_SECONDS = 1.0
+PARENT_SECONDS = 1.0
 
 Announce = Callable[[Mapping[str, str]], None]
 
 
-def load_champions(settings: Settings) -> dict[str, Served]:
+def load_champions(settings: Settings, tally: Tally | None = None) -> Champions:
     """Load every champion; one that must not be served is reported and passed over.
 
     Raises:
         BundleError: there is none, or none can be served.
     """
-    store = open_store(settings)
-    names = settings.names or store.names()
+    champions = Champions(
+        open_store(settings),
+        load=loader(threads=settings.threads, max_rows=settings.max_rows),
+        tally=tally or Tally(),
+        names=settings.names,
+        max_error_share=settings.max_error_share,
+    )
+    names = champions.names()
     if not names:
         raise BundleError(
             f"There is no model to serve in {settings.registry or settings.bundles}. Train one first: "
             "python -m pipelines.train -m data=breast_cancer sweep=quick"
         )
-    loaded = load_models(store, names, threads=settings.threads, max_rows=settings.max_rows)
-    for failure in loaded.failures:
-        print(failure, file=sys.stderr)
-    if not loaded.models:
+    for name in names:
+        try:
+            champions.refresh_one(name)
+        except BundleError as error:
+            print(f"{name} is not served: {error}", file=sys.stderr)
+    if not champions:
         raise BundleError(f"None of {len(names)} models can be served.")
-    return loaded.models
+    return champions
 
 
 def open_store(settings: Settings) -> Store:
@@ -68,49 +79,51 @@ def serve(settings: Settings, listening: socket.socket, announce: Announce, *, f
         SettingsError: the keys cannot be read.
     """
     keys = read_keys(settings.keys_file) if settings.keys_file is not None else ()
-    models = load_champions(settings)
-    announce({own.name: own.version for own in models.values()})
-    log_as_json(settings.log_level)
     tally = Tally(folder)
-    ended = threading.Event()
-    sharing = threading.Thread(target=_share, args=(tally, ended), name="share counts", daemon=True)
-    if folder is not None:
-        sharing.start()
+    champions = load_champions(settings, tally)
+    log_as_json(settings.log_level)
+    watch = Watch(champions, open_shadow(settings, tally), tally)
+    keeper = Keeper(champions, watch, tally, poll_seconds=settings.poll_seconds, folder=folder)
+    announce({own.name: own.version for own in champions.values()})
+    keeper.start()
     # When uvicorn has finished what runs, it raises the signal that it was stopped by once more.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        _run(models, settings, listening, keys=keys, tally=tally)
+        _run(champions, settings, listening, keys=keys, keeper=keeper)
     except KeyboardInterrupt:
         pass
     finally:
-        ended.set()
-        tally.share()
+        keeper.stop()
+
+
+def open_shadow(settings: Settings, tally: Tally) -> Champions | None:
+    """The models that answer beside the champions, unseen; the keeper loads them, since nobody waits for them."""
+    if settings.shadow is None:
+        return None
+    load = loader(threads=settings.threads, max_rows=settings.max_rows)
+    return Champions(open_store(settings), load=load, tally=tally, names=settings.names, alias=settings.shadow)
 
 
 def _run(
-    models: dict[str, Served], settings: Settings, listening: socket.socket, *, keys: Sequence[Key], tally: Tally
+    champions: Champions, settings: Settings, listening: socket.socket, *, keys: Sequence[Key], keeper: Keeper
 ) -> None:
     import uvicorn  # noqa: PLC0415  after what may fail: a mistake is answered at once
 
     from serving.app import create_app  # noqa: PLC0415  likewise
     from serving.draining import DrainingServer  # noqa: PLC0415  likewise
 
+    traced = is_traced()
     config = uvicorn.Config(
-        create_app(models, settings, keys=keys, tally=tally),
+        create_app(champions, settings, keys=keys, keeper=keeper, traced=traced),
         log_config=None,
         log_level=settings.log_level,
         access_log=False,  # `observing` writes a line a request
         server_header=False,
-        lifespan="off",
+        lifespan="on" if traced else "off",  # FastAPI sets its exporters up then
         ws="none",
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     DrainingServer(config).run(sockets=[listening])
-
-
-def _share(tally: Tally, ended: threading.Event) -> None:
-    while not ended.wait(SHARE_SECONDS):
-        tally.share()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -138,7 +151,7 @@ def main(arguments: Sequence[str]) -> int:
 def _end_with_parent(parent: int) -> None:
     """Nobody would start a worker again, or end it, whose parent was killed."""
     while os.getppid() == parent:
-        threading.Event().wait(SHARE_SECONDS)
+        threading.Event().wait(PARENT_SECONDS)
     logging.getLogger("serving").warning("The parent process is gone")
     os.kill(os.getpid(), signal.SIGTERM)
 

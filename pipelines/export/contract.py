@@ -13,10 +13,12 @@ from pipelines.data.prepare import PreparedTable, raw_rows
 from pipelines.data.profile import ColumnProfile, iso_date, profile_columns
 from pipelines.data.table import Table
 from pipelines.export.columns import OPSET
+from pipelines.export.references import answers_reference, with_reference
 from pipelines.export.rows import is_missing, spread
 from pipelines.export.served import ServedMember, ServedModel
 from serving.bundle import Column, Contract, Golden, Lineage, Member, Target
 
+MOST_ANSWERS = 10_000  # of the validation part, whose distribution is recorded
 GOLDEN_ROWS = 8
 GOLDEN_WITH_MISSING = 2  # of these, where the test part has such rows
 
@@ -40,6 +42,7 @@ def build_contract(
     prepared: PreparedTable,
     *,
     served: ServedModel,
+    scale: float,
     members: Sequence[ServedMember],
     metrics: Mapping[str, Mapping[str, float]],
     origin: Origin,
@@ -50,6 +53,7 @@ def build_contract(
     Args:
         prepared: the table that the members were trained on.
         served: answers the golden rows.
+        scale: standard deviation of a regression target in training; 1 for classes.
         members: of the served model.
         metrics: part ("validation", "test") -> metric -> value.
         origin: for the lineage.
@@ -58,8 +62,11 @@ def build_contract(
     table = prepared.table
     return Contract(
         name=table.name,
-        columns=tuple(_column(profile) for profile in profile_columns(table, prepared.train.rows)),
-        target=Target(name=table.target.name, task=table.target.kind, classes=table.target.classes),
+        columns=tuple(
+            with_reference(_column(profile), table.features.get_column(profile.name), prepared.train.rows)
+            for profile in profile_columns(table, prepared.train.rows)
+        ),
+        target=_target(prepared, served, scale=scale),
         metrics={part: _defined(values) for part, values in metrics.items()},
         lineage=Lineage(
             sweep=origin.sweep,
@@ -96,6 +103,14 @@ def _column(profile: ColumnProfile) -> Column:
         fields["minimum"] = unknown if profile.minimum is None else profile.minimum
         fields["maximum"] = unknown if profile.maximum is None else profile.maximum
     return TypeAdapter(Column).validate_python(fields)
+
+
+def _target(prepared: PreparedTable, served: ServedModel, *, scale: float) -> Target:
+    own = prepared.table.target
+    target = Target(name=own.name, task=own.kind, classes=own.classes, scale=scale)
+    rows = spread(prepared.validation.rows, at_most=MOST_ANSWERS)
+    predictions = served.predict(encode(prepared.encoder, prepared.table.features[rows]))
+    return target.model_copy(update={"reference": answers_reference(target, predictions)})
 
 
 def _golden(prepared: PreparedTable, served: ServedModel) -> tuple[Golden, ...]:

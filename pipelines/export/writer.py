@@ -52,6 +52,7 @@ def write_bundle(
     contract = build_contract(
         prepared,
         served=served,
+        scale=task.scale,
         members=members,
         metrics=metrics,
         origin=origin,

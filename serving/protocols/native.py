@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from serving.bundle import Contract
+from serving.champions import Champions
 from serving.errors import ErrorAnswer, NotReadyError, UnknownModelError, WrongContentTypeError
 from serving.models import Served
 
@@ -42,9 +43,10 @@ class ModelSummary(BaseModel):
 
 
 class ModelCard(ModelSummary):
-    """All that is known of a model."""
+    """All that is known of a model; `refused` says why other versions do not answer."""
 
     contract: Contract
+    refused: dict[str, str]
 
 
 def native_router(models: Mapping[str, Served]) -> APIRouter:
@@ -93,7 +95,8 @@ def _add_models(router: APIRouter, models: Mapping[str, Served]) -> None:
     )
     async def show_model(name: str) -> ModelCard:
         own = _find(models, name)
-        return ModelCard(**_summary(own), contract=own.contract)
+        refused = models.refused(name) if isinstance(models, Champions) else {}
+        return ModelCard(**_summary(own), contract=own.contract, refused=refused)
 
 
 def _summary(own: Served) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.data.table import ColumnKind
+from pipelines.data.table import ColumnKind, as_numbers
 from pipelines.export import build_served
 from pipelines.export.contract import build_contract
 from pipelines.models import input_facts
@@ -15,6 +15,7 @@ from serving.bundle import (
     Contract,
     DateColumn,
     NumericColumn,
+    Reference,
 )
 from tests.export.bundles import METRICS, ORIGIN, Written
 from tests.export.tables import LINEAR, drawn_members, prepare, table_of, task_of
@@ -30,7 +31,13 @@ def test_columns_are_described_as_training_saw_them(contract: Contract):
     assert list(columns) == ["height [cm]", "Größe", "numbers", 'is "old"', "seen", "~city", "grade"]
     constant = columns["numbers"]
     assert constant == NumericColumn(
-        name="numbers", nullable=False, minimum=7.0, maximum=7.0, integer=True, example=7.0
+        name="numbers",
+        nullable=False,
+        minimum=7.0,
+        maximum=7.0,
+        integer=True,
+        example=7.0,
+        reference=Reference(edges=(7.0,), shares=(1.0, 0.0)),
     )
     assert isinstance(columns['is "old"'], BooleanColumn)
     assert columns['is "old"'].nullable
@@ -75,7 +82,7 @@ def contract_of(kind: ColumnKind, values: list[float]) -> Contract:
     members = drawn_members(prepared, [LINEAR])
     served = build_served(members, inputs=input_facts(prepared), task=task_of(prepared))
     return build_contract(
-        prepared, served=served, members=members, metrics=METRICS, origin=ORIGIN, onnx_sha256="0" * 64
+        prepared, served=served, scale=1.0, members=members, metrics=METRICS, origin=ORIGIN, onnx_sha256="0" * 64
     )
 
 
@@ -89,3 +96,35 @@ def test_a_column_that_training_never_saw_filled_has_the_fill_as_its_range(kind:
 def test_golden_rows_lack_no_value_that_training_always_had():
     golden = contract_of("numeric", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, np.nan, 7.0]).golden
     assert [own.row["x"] for own in golden] == [7]
+
+
+def test_distributions_of_the_training_part_are_recorded(written: Written, contract: Contract):
+    n_rows = len(written.prepared.train.rows)
+    for column in contract.columns:
+        assert column.reference is not None
+        assert len(column.reference.shares) == (
+            len(column.categories)
+            if isinstance(column, CategoricalColumn)
+            else 2
+            if isinstance(column, BooleanColumn)
+            else len(column.reference.edges) + 1
+        )
+        values = written.prepared.table.features.get_column(column.name).gather(written.prepared.train.rows)
+        known = (
+            values.cast(pl.String) != "" if isinstance(column, CategoricalColumn) else as_numbers(values).is_not_nan()
+        )
+        assert sum(column.reference.shares) == pytest.approx(known.sum() / n_rows)
+    heights = contract.columns[0].reference
+    assert heights is not None
+    assert len(heights.edges) == 9
+    assert sorted(heights.edges) == list(heights.edges)
+
+
+def test_the_answers_distribution_and_the_targets_scale_are_recorded(written: Written, contract: Contract):
+    assert contract.target.scale == pytest.approx(written.task.scale)
+    reference = contract.target.reference
+    assert reference is not None
+    assert sum(reference.shares) == pytest.approx(1)
+    if contract.target.classes:
+        answered = written.served.predict(written.prepared.validation.features).argmax(axis=1)
+        assert reference.shares[0] == pytest.approx((answered == 0).mean())

@@ -56,9 +56,11 @@ PATIENT_ROW: dict[str, Json] = {
 }
 
 
-def publish_sales(root: Path, *, name: str = "ice cream", version: int = 1) -> Path:
+def publish_sales(
+    root: Path, *, name: str = "ice cream", version: int = 1, columns: Sequence[Column] = SALES_COLUMNS
+) -> Path:
     """A regression with a column whose name has spaces and is not ASCII."""
-    return publish(root, name=name, version=version, columns=SALES_COLUMNS, rows=[SALES_ROW])
+    return publish(root, name=name, version=version, columns=columns, rows=[SALES_ROW])
 
 
 def publish_patients(root: Path, *, name: str = "patients", version: int = 1) -> Path:
@@ -79,7 +81,8 @@ def publish(
     """Write a bundle as training does, and make it the champion."""
     folder = root / name / str(version)
     folder.mkdir(parents=True)
-    model = weighted_sum(columns, width=len(classes) or 1, softmax=bool(classes))
+    # Every version has weights of its own, so that an answer tells which one gave it.
+    model = weighted_sum(columns, width=len(classes) or 1, softmax=bool(classes), seed=version - 1)
     contract = Contract(
         name=name,
         columns=tuple(columns),
@@ -95,13 +98,20 @@ def publish(
     )
     (folder / "model.onnx").write_bytes(model)
     (folder / "contract.json").write_text(contract.model_dump_json(), encoding="utf-8")
-    (root / name / "champion").write_text(f"{version}\n")
+    choose(root, name=name, version=version)
     return folder
 
 
-def weighted_sum(columns: Sequence[Column], *, width: int, softmax: bool) -> bytes:
+def choose(root: Path, *, name: str, version: int, alias: str = "champion") -> None:
+    """Let a version have an alias, at one stroke, as training does."""
+    unfinished = root / name / f".{alias}"
+    unfinished.write_text(f"{version}\n")
+    unfinished.replace(root / name / alias)
+
+
+def weighted_sum(columns: Sequence[Column], *, width: int, softmax: bool, seed: int = 0) -> bytes:
     """A graph that takes the columns by name and gives `prediction`, [N, width]."""
-    draw = np.random.default_rng(0)
+    draw = np.random.default_rng(seed)
     nodes, parts = [], []
     for place, column in enumerate(columns):
         numbers = f"numbers {place}"

@@ -18,14 +18,14 @@ from serving.models import Served, load_model
 from serving.predictor import Predictor
 from serving.protocols.native import SMALL_BODY_BYTES
 from serving.settings import Settings
-from serving.store import FolderStore
+from serving.store import FolderStore, open_champion
 from tests.serving.asking import JSON, ask
 from tests.serving.bundles import PATIENT_ROW, SALES_COLUMNS, SALES_ROW, publish_patients, publish_sales, weighted_sum
 from tests.serving.processes import running
 
 
 def load(root: Path, name: str) -> Served:
-    return load_model(FolderStore(root).open_champion(name), threads=1, max_rows=1_000)
+    return load_model(open_champion(FolderStore(root), name), threads=1, max_rows=1_000)
 
 
 def test_without_a_model_the_server_lives_but_is_not_ready():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -73,7 +74,7 @@ def test_requests_are_counted_by_model_protocol_and_status(tmp_path: Path):
 def test_a_defect_is_counted_too(tmp_path: Path):
     publish_sales(tmp_path)
     own = load_champions(Settings(bundles=tmp_path))["ice cream"]
-    app = create_app({"ice cream": replace(own, predictor=object())}, Settings())
+    app = create_app({"ice cream": replace(own, predictor=SimpleNamespace(contract=own.contract))}, Settings())
     assert ask(app, "POST", "/predict", json=BODY).status_code == 500
     assert metrics(app)["serving_requests_total", labels(model="ice cream", protocol="native", status="500")] == 1
 

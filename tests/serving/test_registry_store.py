@@ -11,6 +11,7 @@ import pytest
 
 from serving.bundle import BundleError, open_bundle
 from serving.registry import RegistryStore
+from serving.store import open_champion
 from tests.serving.bundles import PATIENT_ROW, publish_patients
 from tests.serving.processes import running
 from tests.tracking.records import make_run
@@ -48,7 +49,7 @@ def test_a_server_that_is_no_mlflow_server_is_named(tmp_path: Path, content: byt
         with pytest.raises(BundleError, match=f"{address}: .* is not answered as an MLflow server does"):
             store.names()
         with pytest.raises(BundleError, match=f"{address}: .* is not answered as an MLflow server does"):
-            store.open_champion("patients")
+            open_champion(store, "patients")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -58,7 +59,7 @@ def test_what_the_server_says_of_a_mistake_is_passed_on(tmp_path: Path):
         answering(refusal, status=404) as address,
         pytest.raises(BundleError, match="404 Not Found: alias not found"),
     ):
-        RegistryStore(address, tmp_path).open_champion("patients")
+        open_champion(RegistryStore(address, tmp_path), "patients")
 
 
 def test_an_address_where_nobody_listens_is_named(tmp_path: Path):
@@ -69,7 +70,7 @@ def test_an_address_where_nobody_listens_is_named(tmp_path: Path):
 @pytest.mark.parametrize("name", ["..", "a/b", ""])
 def test_a_name_cannot_lead_out_of_the_folder(tmp_path: Path, name: str):
     with pytest.raises(BundleError, match="is no name of a model"):
-        RegistryStore("http://127.0.0.1:9", tmp_path).open_champion(name)
+        open_champion(RegistryStore("http://127.0.0.1:9", tmp_path), name)
 
 
 def register(uri: str, bundle: Path, *, name: str) -> None:
@@ -92,19 +93,19 @@ def test_a_champion_is_fetched_once_and_served(tmp_path: Path):
         store = RegistryStore(uri, cache)
         assert store.names() == ["my patients"]
 
-        found = store.open_champion("my patients")
+        found = open_champion(store, "my patients")
         assert (found.name, found.version) == ("my patients", "1")
         assert found.bundle.contract == open_bundle(bundle).contract
         (fetched,) = (cache / "my patients").iterdir()
         assert found.bundle.folder == fetched
         written = (fetched / "model.onnx").stat().st_mtime_ns
-        assert store.open_champion("my patients").bundle.model == found.bundle.model
+        assert open_champion(store, "my patients").bundle.model == found.bundle.model
         assert (fetched / "model.onnx").stat().st_mtime_ns == written, "what is there is not fetched again"
 
         register(uri, bundle, name="my patients")
-        assert store.open_champion("my patients").version == "2"
+        assert open_champion(store, "my patients").version == "2"
         with pytest.raises(BundleError, match="400 Bad Request: Registered model alias champion not found"):
-            store.open_champion("no champion")
+            open_champion(store, "no champion")
 
         with running(tmp_path, SERVING_REGISTRY=uri) as server:
             assert httpx.get(f"{server.address}/ready").json()["models"] == {"my patients": "2"}

@@ -13,6 +13,9 @@ WRONG = {
     "SERVING_REGISTRY": "ftp://mlflow",
     "SERVING_LOG_LEVEL": "loud",
     "SERVING_AUTH": "off",
+    "SERVING_POLL_SECONDS": "0",
+    "SERVING_SHADOW": "champion",
+    "SERVING_MAX_ERROR_SHARE": "20%",
     "SERVING_CORS_ORIGINS": "https://one.example/",
 }
 
@@ -42,6 +45,9 @@ def test_every_variable_is_read():
             "SERVING_MAX_CONCURRENT": "10",
             "SERVING_MAX_CONCURRENT_PER_KEY": "11",
             "SERVING_REQUEST_SECONDS": "12",
+            "SERVING_POLL_SECONDS": "13",
+            "SERVING_SHADOW": "challenger",
+            "SERVING_MAX_ERROR_SHARE": "0.5",
         }
     )
     assert settings == Settings(
@@ -61,6 +67,9 @@ def test_every_variable_is_read():
         max_concurrent=10,
         max_concurrent_per_key=11,
         request_seconds=12,
+        poll_seconds=13,
+        shadow="challenger",
+        max_error_share=0.5,
     )
 
 

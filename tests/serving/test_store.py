@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from serving.bundle import BundleError
-from serving.store import FolderStore
+from serving.store import FolderStore, open_champion
 from tests.serving.bundles import publish_patients, publish_sales
 
 NO_VERSIONS = {"empty": b"", "a word": b"latest", "upwards": b"../1", "negative": b"-1", "other digits": "٣".encode()}
@@ -25,9 +25,9 @@ def test_the_champion_is_the_version_that_the_file_names(tmp_path: Path):
     publish_sales(tmp_path, version=2)
     publish_sales(tmp_path, version=10)
     store = FolderStore(tmp_path)
-    assert store.open_champion("ice cream").version == "10"
+    assert open_champion(store, "ice cream").version == "10"
     (tmp_path / "ice cream" / "champion").write_text("2")
-    found = store.open_champion("ice cream")
+    found = open_champion(store, "ice cream")
     assert (found.name, found.version, found.bundle.folder) == ("ice cream", "2", tmp_path / "ice cream" / "2")
 
 
@@ -35,7 +35,7 @@ def test_the_champion_is_the_version_that_the_file_names(tmp_path: Path):
 def test_a_name_cannot_lead_out_of_the_folder(tmp_path: Path, name: str):
     publish_patients(tmp_path)
     with pytest.raises(BundleError, match="is no name of a model"):
-        FolderStore(tmp_path).open_champion(name)
+        open_champion(FolderStore(tmp_path), name)
 
 
 @pytest.mark.parametrize("content", NO_VERSIONS.values(), ids=NO_VERSIONS)
@@ -43,21 +43,21 @@ def test_a_champion_that_is_no_version_is_refused(tmp_path: Path, content: bytes
     publish_patients(tmp_path)
     (tmp_path / "patients" / "champion").write_bytes(content)
     with pytest.raises(BundleError, match="instead of the number of a version"):
-        FolderStore(tmp_path).open_champion("patients")
+        open_champion(FolderStore(tmp_path), "patients")
 
 
 def test_a_champion_that_is_no_text_is_refused(tmp_path: Path):
     publish_patients(tmp_path)
     (tmp_path / "patients" / "champion").write_bytes(b"\xff")
     with pytest.raises(BundleError, match="champion: is no text"):
-        FolderStore(tmp_path).open_champion("patients")
+        open_champion(FolderStore(tmp_path), "patients")
 
 
 def test_a_model_without_champion_or_without_its_version_is_named(tmp_path: Path):
     publish_patients(tmp_path)
     store = FolderStore(tmp_path)
     with pytest.raises(BundleError, match="nobody/champion: cannot be read: No such file"):
-        store.open_champion("nobody")
+        open_champion(store, "nobody")
     (tmp_path / "patients" / "champion").write_text("7")
     with pytest.raises(BundleError, match=r"patients/7/contract\.json: cannot be read: No such file"):
-        store.open_champion("patients")
+        open_champion(store, "patients")

@@ -3,27 +3,17 @@
 import json
 import os
 import signal
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.serving.bundles import SALES_ROW, publish_sales
+from tests.serving.load import Load, eventually
 from tests.serving.processes import run_to_the_end, running
 
 BODY = {"rows": [SALES_ROW]}
-SECONDS = 60.0
-
-
-def eventually(happens: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not happens():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def parent_of(process_id: int) -> int | None:
@@ -46,45 +36,16 @@ def counted(address: str, name: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
 
 
-class Load(threading.Thread):
-    """Asks one question after the other, on one connection, until it is told to stop."""
-
-    def __init__(self, address: str) -> None:
-        super().__init__(daemon=True)
-        self.address, self.stopped = address, threading.Event()
-        self.answers: Counter[str] = Counter()
-
-    def run(self) -> None:
-        with httpx.Client() as client:
-            while not self.stopped.is_set():
-                try:
-                    answer = client.post(f"{self.address}/predict", json=BODY)
-                    self.answers[str(answer.status_code)] += 1
-                except httpx.ConnectError:
-                    return  # nobody accepts any more: nothing was begun
-                except httpx.TransportError as error:
-                    self.answers[type(error).__name__] += 1
-
-
-def ended(loads: list[Load]) -> Counter[str]:
-    for load in loads:
-        load.stopped.set()
-    for load in loads:
-        load.join(SECONDS)
-    return sum((load.answers for load in loads), Counter())
-
-
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_no_request_is_lost_when_the_server_is_asked_to_end_under_load(tmp_path: Path, workers: str):
     publish_sales(tmp_path)
     with running(tmp_path, "--bundles", str(tmp_path), "--workers", workers) as server:
-        loads = [Load(server.address) for _ in range(16)]
-        for load in loads:
-            load.start()
-        eventually(lambda: all(load.answers["200"] > 5 for load in loads))
+        load = Load(server.address, BODY, n_connections=16)
+        eventually(lambda: load.answers[200, "1"] > 100)
         assert server.stop(signal.SIGTERM) == 0
-        answers = ended(loads)
-    assert set(answers) == {"200"}, answers
+        load.stop()
+    assert set(load.answers) == {(200, "1")}
+    assert load.failures == []
 
 
 def test_a_worker_that_is_killed_is_started_again_while_the_others_answer(tmp_path: Path):

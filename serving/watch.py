@@ -1,0 +1,104 @@
+"""Looks, off the requests' path, at rows that were answered lately: their drift, and what a shadow would have answered.
+
+Drift is of the rows since the last turn of a leaf and of the leaf before it: old rows are forgotten, so that a shift
+shows, and so that it passes.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from serving.champions import Champions
+from serving.drift import count_answers, count_bins, count_states, references
+from serving.models import Served
+from serving.sample import Answered
+from serving.tally import LATELY, Tally
+
+COLUMN_STATES = "column_states"  # labels: model, version, column; one number a state
+COLUMN_BINS = f"column_bins{LATELY}"  # labels: model, version, column, leaf
+ANSWER_BINS = f"answer_bins{LATELY}"  # labels: model, version, leaf
+SHADOW = "shadow"  # labels: model, version, shadow's version; one number a bucket, then how many rows
+# got another label, then how many the shadow could not be asked
+LEAF_ROWS = 10_000  # of one process
+DIFFERENCES = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)  # of a probability or of the target's scale
+
+
+class Watch:
+    """Counts what is answered, for the metrics.
+
+    Args:
+        champions: whose answers are looked at.
+        shadow: that answers the same; None: nobody does.
+        tally: gets the counts.
+    """
+
+    def __init__(self, champions: Champions, shadow: Champions | None, tally: Tally) -> None:
+        self._champions = champions
+        self._shadow = shadow
+        self._tally = tally
+        self._n_rows: dict[tuple[str, str], int] = {}
+
+    def refresh(self) -> None:
+        """Look for a new shadow."""
+        if self._shadow is not None:
+            self._shadow.refresh()
+
+    def look(self) -> None:
+        """Look at what was answered since the last look."""
+        for own in self._champions.values():
+            answered = own.sample.take()
+            if answered is not None:
+                self._count(own, answered)
+                shadow = self._shadow.get(own.name) if self._shadow is not None else None
+                if shadow is not None:
+                    self._compare(own, shadow, answered)
+
+    def _count(self, own: Served, answered: Answered) -> None:
+        labels = (own.name, own.version)
+        for column in own.contract.columns:
+            self._tally.add(COLUMN_STATES, (*labels, column.name), count_states(column, answered.columns[column.name]))
+        leaf = self._turn(labels, len(answered.predictions))
+        for name, (column, reference) in references(own.contract.columns).items():
+            self._tally.add(COLUMN_BINS, (*labels, name, leaf), count_bins(column, reference, answered.columns[name]))
+        target = own.contract.target
+        if target.reference is not None:
+            counts = count_answers(target, target.reference, answered.predictions)
+            self._tally.add(ANSWER_BINS, (*labels, leaf), counts)
+
+    def _turn(self, labels: tuple[str, str], n_rows: int) -> str:
+        """The leaf that these rows are written on; two are kept, and the one before is wiped when it is turned to."""
+        before = self._n_rows.get(labels, 0)
+        self._n_rows[labels] = before + n_rows
+        leaf, next_leaf = before // LEAF_ROWS, self._n_rows[labels] // LEAF_ROWS
+        if next_leaf != leaf:
+            self._tally.forget((COLUMN_BINS, ANSWER_BINS), first=labels, last=str(next_leaf % 2))
+        return str(next_leaf % 2)
+
+    def _compare(self, own: Served, shadow: Served, answered: Answered) -> None:
+        labels = (own.name, own.version, shadow.version)
+        if not _takes_the_same(own, shadow):
+            nothing = [0.0] * (len(DIFFERENCES) + 2)
+            self._tally.add(SHADOW, labels, [*nothing, float(len(answered.predictions))])
+            return
+        predictions = shadow.predictor.predict(answered.columns)
+        scale = (own.contract.target.scale or 1.0) if not own.contract.target.classes else 1.0
+        difference = np.abs(predictions - answered.predictions).max(axis=1) / scale
+        buckets = np.bincount(np.searchsorted(DIFFERENCES, difference), minlength=len(DIFFERENCES) + 1)
+        others = np.count_nonzero(predictions.argmax(axis=1) != answered.predictions.argmax(axis=1))
+        self._tally.add(SHADOW, labels, [*buckets.astype(float).tolist(), float(others), 0.0])
+
+
+def _takes_the_same(own: Served, shadow: Served) -> bool:
+    """Whether a shadow can answer with what its champion was asked, in the same terms."""
+    given = {column.name: column.kind for column in own.contract.columns}
+    wanted = {column.name: column.kind for column in shadow.contract.columns}
+    return wanted.items() <= given.items() and shadow.contract.target.classes == own.contract.target.classes
+
+
+def leaves(counts: Mapping[tuple[str, ...], list[float]]) -> dict[tuple[str, ...], list[float]]:
+    """Counts of both leaves together."""
+    total: dict[tuple[str, ...], list[float]] = {}
+    for (*labels, _), count in counts.items():
+        known = total.get(tuple(labels))
+        total[tuple(labels)] = count if known is None else [a + b for a, b in zip(known, count, strict=True)]
+    return total

@@ -1,0 +1,303 @@
+"""Versions come and go while requests are answered: only what is proven answers, and what fails goes back."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from serving.app import create_app
+from serving.bundle import BundleError
+from serving.champions import Champions, loader
+from serving.keeper import Keeper
+from serving.keys import add_key, read_keys
+from serving.models import Served
+from serving.settings import Settings
+from serving.store import AwayError, FolderStore, Found
+from serving.tally import Tally
+from serving.watch import Watch
+from tests.serving.asking import ask
+from tests.serving.bundles import PATIENT_COLUMNS, PATIENT_ROW, SALES_ROW, publish, publish_patients, publish_sales
+
+NAME = "ice cream"
+BODY = {"rows": [SALES_ROW]}
+
+
+class Store(FolderStore):
+    """A folder that may be away."""
+
+    is_away = False
+
+    def names(self) -> list[str]:
+        self._answer()
+        return super().names()
+
+    def find_version(self, name: str, alias: str = "champion") -> str:
+        self._answer()
+        return super().find_version(name, alias)
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise AwayError("http://nowhere: it does not answer")
+
+
+class Server:
+    """An application whose models a test refreshes itself."""
+
+    def __init__(self, root: Path, *, load: Callable[[Found], Served] | None = None, shadow: str | None = None) -> None:
+        self.store, self.tally = Store(root), Tally()
+        load = load or loader(threads=1, max_rows=100)
+        self.champions = Champions(self.store, load=load, tally=self.tally, max_error_share=0.2)
+        beside = Champions(self.store, load=load, tally=self.tally, alias=shadow) if shadow else None
+        self.watch = Watch(self.champions, beside, self.tally)
+        self.keeper = Keeper(self.champions, self.watch, self.tally, poll_seconds=60)
+        self.champions.refresh()
+        self.watch.refresh()
+        self.app: FastAPI = create_app(self.champions, Settings(), keeper=self.keeper)
+
+    def version(self) -> str:
+        answer = ask(self.app, "POST", f"/models/{NAME}/predict", json=BODY)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["X-Model-Version"] == answer.json()["version"]
+        return str(answer.json()["version"])
+
+    def refused(self) -> Any:
+        return ask(self.app, "GET", f"/models/{NAME}").json()["refused"]
+
+    def metric(self, line: str) -> float:
+        for own in ask(self.app, "GET", "/metrics").text.splitlines():
+            if own.startswith(f"{line} "):
+                return float(own.rpartition(" ")[2])
+        return 0.0
+
+
+def breaking(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+    def break_it(folder: Path) -> None:
+        path = folder / "contract.json"
+        contract = json.loads(path.read_text(encoding="utf-8"))
+        change(contract)
+        path.write_text(json.dumps(contract), encoding="utf-8")
+
+    return break_it
+
+
+def change_a_golden_answer(contract: dict[str, Any]) -> None:
+    contract["golden"][0]["prediction"][0] += 1e-3
+
+
+def take_a_later_format(contract: dict[str, Any]) -> None:
+    contract["format_version"] = 9
+
+
+def forget_a_column(contract: dict[str, Any]) -> None:
+    contract["columns"].pop()
+    contract["golden"] = []
+
+
+def cut_the_model(folder: Path) -> None:
+    path = folder / "model.onnx"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+BROKEN = {
+    "another hash": (cut_the_model, "The model file: its sha256 is not the one in contract.json"),
+    "another golden answer": (breaking(change_a_golden_answer), "Golden row 0 is answered"),
+    "a later format": (breaking(take_a_later_format), "The contract: format_version: Input should be 1 or 2"),
+    "other columns": (breaking(forget_a_column), "The model and its contract disagree on humidity"),
+    "no folder": (shutil.rmtree, "It cannot be read"),
+}
+
+
+def test_a_new_champion_answers_the_next_request(tmp_path: Path):
+    publish_sales(tmp_path, version=1)
+    server = Server(tmp_path)
+    assert server.version() == "1"
+    for version in (2, 3):
+        publish_sales(tmp_path, version=version)
+        server.champions.refresh()
+        assert server.version() == str(version)
+    (tmp_path / NAME / "champion").write_text("1\n")
+    server.champions.refresh()
+    assert server.version() == "1"
+    assert server.metric('serving_versions_total{model="ice cream",outcome="swapped"}') == 3
+
+
+def test_a_model_that_is_new_is_served_and_one_that_lost_its_champion_goes_on(tmp_path: Path):
+    publish_sales(tmp_path)
+    server = Server(tmp_path)
+    publish_patients(tmp_path)
+    server.champions.refresh()
+    assert ask(server.app, "POST", "/models/patients/predict", json={"rows": [PATIENT_ROW]}).status_code == 200
+    (tmp_path / NAME / "champion").unlink()
+    server.champions.refresh()
+    assert server.version() == "1"
+
+
+@pytest.mark.parametrize(("break_it", "said"), BROKEN.values(), ids=BROKEN)
+def test_a_version_that_cannot_be_proven_stays_out_however_often_it_is_offered(
+    tmp_path: Path, break_it: Callable[[Path], None], said: str
+):
+    publish_sales(tmp_path, version=1)
+    server = Server(tmp_path)
+    break_it(publish_sales(tmp_path, version=2))
+    for _ in range(10):
+        server.champions.refresh()
+        assert server.version() == "1"
+    (version, reason), *others = server.refused().items()
+    assert (version, others) == ("2", [])
+    assert reason.startswith(said)
+    assert str(tmp_path) not in reason
+    assert server.metric('serving_versions_total{model="ice cream",outcome="refused"}') == 1, "it is loaded once"
+    publish_sales(tmp_path, version=3)
+    server.champions.refresh()
+    assert server.version() == "3"
+
+
+def test_a_store_that_is_away_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    publish_sales(tmp_path, version=1)
+    server = Server(tmp_path)
+    server.store.is_away = True
+    publish_sales(tmp_path, version=2)
+    for _ in range(5):
+        server.champions.refresh()
+    assert (server.version(), server.refused()) == ("1", {})
+    assert [own.message for own in caplog.records] == ["The store of models does not answer"], "said once"
+    server.store.is_away = False
+    server.champions.refresh()
+    assert server.version() == "2"
+
+
+class Failing:
+    """A predictor that answers while it is loaded, and then no more."""
+
+    def __init__(self, own: Served) -> None:
+        self.contract = own.contract
+
+    def predict(self, _: Any) -> Any:
+        raise RuntimeError("no answer")
+
+
+def failing_second(found: Found) -> Served:
+    own = loader(threads=1, max_rows=100)(found)
+    return replace(own, predictor=Failing(own)) if found.version == "2" else own
+
+
+def test_a_version_that_fails_its_callers_is_put_back(tmp_path: Path):
+    publish_sales(tmp_path, version=1)
+    server = Server(tmp_path, load=failing_second)
+    for _ in range(30):
+        assert server.version() == "1"
+    publish_sales(tmp_path, version=2)
+    server.champions.refresh()
+    for number in range(30):
+        status = ask(server.app, "POST", f"/models/{NAME}/predict", json=BODY).status_code
+        server.champions.put_back_failing()
+        assert status == (500 if number < 20 else 200)
+    server.champions.refresh()
+    assert server.version() == "1"
+    assert server.refused() == {"2": "100% more of its answers were errors than of version 1's."}
+    assert server.metric('serving_versions_total{model="ice cream",outcome="put_back"}') == 1
+
+
+def test_a_version_whose_columns_nobody_sends_is_put_back(tmp_path: Path):
+    publish_patients(tmp_path, name=NAME, version=1)
+    server = Server(tmp_path)
+    rows = {"rows": [PATIENT_ROW]}
+    others = {name: value for name, value in PATIENT_ROW.items() if name != "age"}
+    publish(tmp_path, name=NAME, version=2, columns=PATIENT_COLUMNS[1:], rows=[others], classes=("a", "b", "c"))
+    server.champions.refresh()
+    for _ in range(20):
+        assert ask(server.app, "POST", f"/models/{NAME}/predict", json=rows).status_code == 422
+        server.champions.put_back_failing()
+    assert ask(server.app, "POST", f"/models/{NAME}/predict", json=rows).status_code == 200
+
+
+def test_callers_who_were_wrong_before_put_no_version_back(tmp_path: Path):
+    publish_sales(tmp_path, version=1)
+    server = Server(tmp_path)
+
+    def ask_wrongly_twice() -> None:
+        for body in (BODY, {}, {}):
+            ask(server.app, "POST", f"/models/{NAME}/predict", json=body)
+
+    for _ in range(10):
+        ask_wrongly_twice()
+    publish_sales(tmp_path, version=2)
+    server.champions.refresh()
+    for _ in range(10):
+        ask_wrongly_twice()
+        server.champions.put_back_failing()
+    assert server.version() == "2"
+
+
+def test_reloading_gives_a_version_a_new_chance(tmp_path: Path):
+    publish_sales(tmp_path, version=1)
+    server = Server(tmp_path)
+    path = publish_sales(tmp_path, version=2) / "model.onnx"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    refused = ask(server.app, "POST", f"/models/{NAME}/reload")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "not_reloaded")
+    assert refused.json()["error"]["message"].endswith("Version 1 goes on.")
+    assert str(tmp_path) not in refused.text
+    path.write_bytes(whole)
+    server.champions.refresh()
+    assert server.version() == "1", "it was refused once"
+    assert ask(server.app, "POST", f"/models/{NAME}/reload").json() == {"model": NAME, "version": "2"}
+    assert (server.version(), server.refused()) == ("2", {})
+    server.store.is_away = True
+    assert ask(server.app, "POST", f"/models/{NAME}/reload").status_code == 502
+    assert ask(server.app, "POST", "/models/nobody/reload").status_code == 404
+
+
+def test_without_keys_nobody_from_elsewhere_may_reload(tmp_path: Path):
+    publish_sales(tmp_path)
+    server = Server(tmp_path)
+    opened = create_app(server.champions, Settings(host="0.0.0.0", auth="none"), keeper=server.keeper)
+    assert ask(opened, "POST", f"/models/{NAME}/reload").status_code == 403
+    key = add_key(tmp_path / "keys.json", name="one", role="admin")
+    keys = read_keys(tmp_path / "keys.json")
+    guarded = create_app(server.champions, Settings(host="0.0.0.0"), keeper=server.keeper, keys=keys)
+    header = {"Authorization": f"Bearer {key}"}
+    assert ask(guarded, "POST", f"/models/{NAME}/reload", headers=header).status_code == 200
+
+
+def test_a_version_without_its_own_example_is_no_version(tmp_path: Path):
+    folder = publish_sales(tmp_path)
+    breaking(lambda contract: contract["golden"].clear())(folder)
+    breaking(lambda contract: contract["columns"][0].update(example=None))(folder)
+    with pytest.raises(BundleError, match="its own example is refused"):
+        Server(tmp_path).champions.reload(NAME)
+
+
+def test_a_shadow_answers_the_same_unseen_and_is_compared(tmp_path: Path):
+    publish_sales(tmp_path, version=1)
+    publish_sales(tmp_path, version=2)
+    (tmp_path / NAME / "champion").write_text("1\n")
+    (tmp_path / NAME / "challenger").write_text("2\n")
+    server = Server(tmp_path, shadow="challenger")
+    for _ in range(7):
+        assert server.version() == "1"
+    server.watch.look()
+    labels = 'model="ice cream",shadow="2",version="1"'
+    assert server.metric(f'serving_shadow_difference_bucket{{le="1e-06",{labels}}}') == 7
+    assert server.metric(f'serving_shadow_difference_bucket{{le="+Inf",{labels}}}') == 7
+    (tmp_path / NAME / "challenger").unlink()
+    server.watch.refresh()
+    server.version()
+    server.watch.look()
+    assert server.metric(f'serving_shadow_difference_bucket{{le="+Inf",{labels}}}') == 7
+
+
+def test_a_shadow_that_takes_other_columns_is_not_asked(tmp_path: Path):
+    publish_patients(tmp_path, name=NAME, version=2)
+    publish_sales(tmp_path, version=1)
+    (tmp_path / NAME / "challenger").write_text("2\n")
+    server = Server(tmp_path, shadow="challenger")
+    server.version()
+    server.watch.look()
+    assert server.metric('serving_shadow_rows_not_asked_total{model="ice cream",shadow="2",version="1"}') == 1

@@ -1,0 +1,98 @@
+"""Versions that change under load, in a real server: no answer fails, and each tells the version that gave it."""
+
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving.bundle import open_bundle
+from tests.serving.bundles import SALES_ROW, choose, publish_sales
+from tests.serving.load import Load, eventually
+from tests.serving.processes import running
+
+NAME = "ice cream"
+BODY = {"rows": [SALES_ROW]}
+
+
+def recorded(root: Path, version: str) -> float:
+    """What the version was proven to answer when it was made."""
+    return open_bundle(root / NAME / version).contract.golden[0].prediction[0]
+
+
+def check(load: Load, root: Path, *, broken: set[str]) -> None:
+    assert load.failures == []
+    assert {status for status, _ in load.answers} == {200}
+    assert {version for _, version in load.answers} == set(load.values)
+    for version, values in load.values.items():
+        assert version not in broken
+        (value,) = values
+        assert value == pytest.approx(recorded(root, version), rel=1e-6)
+
+
+def break_model(folder: Path) -> None:
+    (folder / "model.onnx").write_bytes(b"broken")
+
+
+@pytest.mark.parametrize(
+    ("n_swaps", "n_connections"), [(8, 8), pytest.param(50, 64, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_versions_change_under_load(tmp_path: Path, n_swaps: int, n_connections: int):
+    publish_sales(tmp_path, version=1)
+    with running(tmp_path, "--bundles", str(tmp_path), SERVING_POLL_SECONDS="1") as server:
+        load = Load(server.address, BODY, n_connections=n_connections)
+        broken = set()
+        for number in range(n_swaps):
+            version = 2 * number + 2
+            publish_sales(tmp_path, version=version)
+            assert httpx.post(f"{server.address}/models/{NAME}/reload", timeout=60).json()["version"] == str(version)
+            if number % 5 == 0:  # a broken one is offered in between, and taken back
+                break_model(publish_sales(tmp_path, version=version + 1))
+                broken.add(str(version + 1))
+                assert httpx.post(f"{server.address}/models/{NAME}/reload", timeout=60).status_code == 409
+                choose(tmp_path, name=NAME, version=version)
+        load.stop()
+        assert server.stop() == 0
+    check(load, tmp_path, broken=broken)
+    assert len(load.values) > n_swaps // 2, "most versions lived long enough to be asked"
+
+
+def test_an_alias_is_looked_up_by_every_worker_without_being_told(tmp_path: Path):
+    publish_sales(tmp_path, version=1)
+    settings = {"SERVING_POLL_SECONDS": "1", "SERVING_WORKERS": "2"}
+    with running(tmp_path, "--bundles", str(tmp_path), **settings) as server:
+        load = Load(server.address, BODY, n_connections=4)
+        publish_sales(tmp_path, version=2)
+        eventually(lambda: load.answers[200, "2"] > 0)
+        time.sleep(3)
+        load.stop()
+        assert {httpx.post(f"{server.address}/predict", json=BODY).json()["version"] for _ in range(20)} == {"2"}
+    check(load, tmp_path, broken=set())
+
+
+def test_a_reload_reaches_every_worker(tmp_path: Path):
+    publish_sales(tmp_path, version=1)
+    settings = {"SERVING_POLL_SECONDS": "600", "SERVING_WORKERS": "2"}
+    with running(tmp_path, "--bundles", str(tmp_path), **settings) as server:
+        eventually(lambda: httpx.get(f"{server.address}/ready").status_code == 200)
+        time.sleep(2)  # both workers have looked once by then
+        publish_sales(tmp_path, version=2)
+        assert httpx.post(f"{server.address}/models/{NAME}/reload").json()["version"] == "2"
+
+        def asked() -> set[str]:
+            return {httpx.post(f"{server.address}/predict", json=BODY).json()["version"] for _ in range(20)}
+
+        eventually(lambda: asked() == {"2"})
+
+
+def test_a_broken_version_is_told_in_the_log_and_in_the_models_card(tmp_path: Path):
+    publish_sales(tmp_path, version=1)
+    with running(tmp_path, "--bundles", str(tmp_path), SERVING_POLL_SECONDS="1") as server:
+        break_model(publish_sales(tmp_path, version=2))
+        card = f"{server.address}/models/{NAME}"
+        eventually(lambda: httpx.get(card).json()["refused"].keys() == {"2"})
+        time.sleep(3)
+        assert httpx.get(card).json()["version"] == "1"
+        assert server.stop() == 0
+    log = (tmp_path / "stderr.log").read_text()
+    assert log.count("its sha256 is not the one in contract.json") == 1
