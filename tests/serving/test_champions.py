@@ -284,8 +284,14 @@ def test_a_shadow_answers_the_same_unseen_and_is_compared(tmp_path: Path):
         assert server.version() == "1"
     server.watch.look()
     labels = 'model="ice cream",shadow="2",version="1"'
-    assert server.metric(f'serving_shadow_difference_bucket{{le="1e-06",{labels}}}') == 7
+    assert server.metric(f'serving_shadow_difference_bucket{{le="1e-06",{labels}}}') == 0, "it has other weights"
     assert server.metric(f'serving_shadow_difference_bucket{{le="+Inf",{labels}}}') == 7
+    (tmp_path / NAME / "challenger").write_text("1\n")
+    server.watch.refresh()
+    server.version()
+    server.watch.look()
+    same = labels.replace('shadow="2"', 'shadow="1"')
+    assert server.metric(f'serving_shadow_difference_bucket{{le="1e-06",{same}}}') == 1
     (tmp_path / NAME / "challenger").unlink()
     server.watch.refresh()
     server.version()
