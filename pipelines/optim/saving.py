@@ -23,7 +23,7 @@ def from_plain(plain: Any, like: Any) -> Any:
         like: a state of the same shape, as it is before the first step; tensors take its device and dtype.
     """
     if isinstance(like, Tensor):
-        return plain.to(like)
+        return plain.to(like, copy=True)  # training goes on in the copy, not in what was saved
     if dataclasses.is_dataclass(like) and not isinstance(like, type):
         fields = {name: from_plain(inner, getattr(like, name)) for name, inner in plain.items()}
         return dataclasses.replace(like, **fields)

@@ -31,7 +31,8 @@ def member_loss(
         target: standardised (`Task.standardise`) for regression, int64 class codes otherwise; one slice for all
             members or one a member.
         smoothing: share of a label that is spread evenly over all classes (Szegedy et al. 2016), one a member;
-            of cross entropies alone.
+            of cross entropies alone. With class weights too, a row counts by its own class; torch weighs the part
+            that is spread class by class.
     """
     if outputs.dtype in (torch.bfloat16, torch.float16):
         outputs = outputs.float()
