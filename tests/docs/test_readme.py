@@ -17,7 +17,11 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 # Tests cannot run inside themselves, and the demo has a test file of its own.
 TYPED_ELSEWHERE = {"make test": "this very run", "make demo": "tests/end_to_end/test_demo.py"}
-SERVERS = {"make ui": "http://127.0.0.1:5000/health", "make serve": "http://127.0.0.1:8000/ready"}
+SERVERS = {
+    "make ui": "http://127.0.0.1:5000/health",
+    "make serve": "http://127.0.0.1:8000/ready",
+    "SERVING_KEYS_FILE=var/keys.json python -m serving --host 0.0.0.0 --workers 2": "http://127.0.0.1:8000/ready",
+}
 FLOWERS = """\
 sepal_length_cm,sepal_width_cm,petal_length_cm,petal_width_cm
 5.1,3.5,1.4,0.2
@@ -32,9 +36,9 @@ def commands() -> list[str]:
 
 @contextmanager
 def running(command: str, folder: Path, environment: dict[str, str]) -> Iterator[None]:
-    # Its own process group: make starts the server as a child, and Ctrl-C reaches both.
+    # Its own process group: the shell or make starts the server as a child, and Ctrl-C reaches both.
     with subprocess.Popen(
-        command.split(), cwd=folder, env=environment, stdout=subprocess.DEVNULL, process_group=0
+        command, shell=True, cwd=folder, env=environment, stdout=subprocess.DEVNULL, process_group=0
     ) as process:
         try:
             wait_for(SERVERS[command])
