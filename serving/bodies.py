@@ -1,0 +1,52 @@
+"""Compressed bodies of requests, for every protocol: what they may become is bounded as what comes is.
+
+Not here: the bound of what comes (`limits`), and what a body says.
+"""
+
+import zlib
+
+from serving.errors import BodyTooLargeError, Detail, InvalidRequestError, WrongContentTypeError
+
+# What zlib calls them. "deflate" is zlib's own format: RFC 9110, 8.4.1.2.
+WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+PLAIN = frozenset({"", "identity"})
+
+
+def decompress_body(body: bytes, encoding: str, *, max_bytes: int) -> bytes:
+    """A body as it was before it was compressed.
+
+    A kilobyte may stand for a megabyte: call this in a thread.
+
+    Args:
+        body: that came.
+        encoding: the header `Content-Encoding`; "" when there is none.
+        max_bytes: of the answer.
+
+    Raises:
+        WrongContentTypeError: the encoding is neither gzip nor deflate, or there are several.
+        BodyTooLargeError: it becomes larger; what is too much is not decompressed.
+        InvalidRequestError: it is no such stream, is cut off, or something follows it.
+    """
+    encoding = encoding.strip().lower()
+    if encoding in PLAIN:
+        return body
+    if encoding not in WINDOWS:
+        error = WrongContentTypeError(f"Content-Encoding may be gzip or deflate; it is {encoding[:100]!r}.")
+        error.headers["Accept-Encoding"] = "gzip, deflate"  # RFC 9110, 15.5.16
+        raise error
+    stream = zlib.decompressobj(WINDOWS[encoding])
+    try:
+        plain = stream.decompress(body, max_bytes + 1)
+    except zlib.error:
+        raise _broken(f"It is no {encoding} stream") from None
+    if len(plain) > max_bytes:
+        raise BodyTooLargeError(f"The body is larger than {max_bytes:,} bytes when decompressed. Send fewer rows.")
+    if not stream.eof:
+        raise _broken("It is cut off")
+    if stream.unused_data:
+        raise _broken("Something follows the compressed stream")
+    return plain
+
+
+def _broken(said: str) -> InvalidRequestError:
+    return InvalidRequestError("The body cannot be decompressed.", [Detail(path=[], message=said)])
