@@ -4,3 +4,9 @@
 (where stacks run), `selection` (which members win), `export` (the bundle), `training`, `models`,
 `stack` and `optim` (batched networks and their optimizers), `data`, `tasks`, `tracking`, `config`.
 """
+
+import os
+
+# For polars, which reads it when it is loaded: its allocator would else keep what it freed, and a table read from CSV
+# leaves twice its own size behind.
+os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:400,muzzy_decay_ms:0")
