@@ -22,6 +22,7 @@ from serving.models import Served
 from serving.observing import Observing
 from serving.operations import operations_router
 from serving.protocols.native import native_router
+from serving.protocols.open_inference.routes import HEADER_LENGTH, open_inference_router
 from serving.settings import Settings, is_loopback
 from serving.tally import Tally
 from serving.traces import telemetry
@@ -54,6 +55,7 @@ def create_app(
     may_reload = bool(keys) or is_loopback(settings.host)
     app = FastAPI(openapi_url=None, redirect_slashes=False, telemetry=telemetry(traced=traced))
     app.include_router(native_router(models))
+    app.include_router(open_inference_router(models, settings))
     app.include_router(operations_router(models, tally, keeper=keeper, may_reload=may_reload))
     _add_documentation(app, models)
     _surround(app, settings, keys=keys, tally=tally)
@@ -74,8 +76,8 @@ def _surround(app: FastAPI, settings: Settings, *, keys: Sequence[Key], tally: T
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=["X-Model-Version", "X-Request-ID"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID", HEADER_LENGTH],
+            expose_headers=["X-Model-Version", "X-Request-ID", HEADER_LENGTH],
         )
     app.add_middleware(Observing, tally=tally)
     app.add_middleware(SecurityHeaders, is_shared=bool(settings.cors_origins))

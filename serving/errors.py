@@ -4,6 +4,7 @@ ServingError
 ├── UnauthorizedError      401  no valid API key
 ├── ForbiddenError         403  a key whose role does not suffice
 ├── UnknownModelError      404  no model of that name
+├── UnknownVersionError    404  a version that is not the one served
 ├── BodyTooSlowError       408  a body that does not come within SERVING_REQUEST_SECONDS
 ├── BodyTooLargeError      413  more bytes than SERVING_MAX_BODY_BYTES
 ├── TooManyRowsError       413  more rows than SERVING_MAX_ROWS
@@ -16,8 +17,9 @@ ServingError
 ├── OverloadedError        503  more requests at once than SERVING_MAX_CONCURRENT, with Retry-After
 └── PredictionTooSlowError 504  no answer within SERVING_REQUEST_SECONDS
 
-Every answer that is not 2xx is {"error": {"code", "message", "details": [{"path", "message"}]}}; no file path and no
-stack trace ever leaves the process. Codes of paths and methods that do not exist are those of HTTP: `not_found`,
+Every answer that is not 2xx is {"error": {"code", "message", "details": [{"path", "message"}]}}, or below /v2
+{"error": "message and details in one text"}, as the Open Inference Protocol has it; no file path and no stack trace
+ever leaves the process. Codes of paths and methods that do not exist are those of HTTP: `not_found`,
 `method_not_allowed`; `internal` (500) is a defect of ours, whose trace is in the server's log.
 """
 
@@ -32,7 +34,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from serving.exchange import OPEN_INFERENCE, current_exchange
+
 MOST_NAME = 100  # characters of an unknown name that are repeated in an answer
+MOST_IN_ONE_TEXT = 10  # details, where an error is one text
 
 
 class Detail(BaseModel):
@@ -100,6 +105,18 @@ class UnknownModelError(ServingError):
         near = get_close_matches(name[:MOST_NAME], names, n=3)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"Served are: {', '.join(names) or 'none'}."
         return cls(f"There is no model {name[:MOST_NAME]!r}. {hint}")
+
+
+class UnknownVersionError(ServingError):
+    """The version that was asked for is not the one that answers."""
+
+    status = 404
+    code = "unknown_version"
+
+    @classmethod
+    def from_version(cls, version: str, name: str, *, served: str) -> "UnknownVersionError":
+        """Name the version that answers."""
+        return cls(f"Version {version[:MOST_NAME]!r} of {name!r} is not served. Version {served} is.")
 
 
 class BodyTooSlowError(ServingError):
@@ -221,4 +238,19 @@ async def _answer_nobody(_: Request, __: Exception) -> Response:
 
 
 def _answer(status: int, problem: Problem) -> JSONResponse:
+    exchange = current_exchange()
+    if exchange is not None and exchange.protocol == OPEN_INFERENCE:
+        return JSONResponse({"error": _in_one_text(problem)}, status_code=status)
     return JSONResponse(ErrorAnswer(error=problem).model_dump(), status_code=status)
+
+
+def _in_one_text(problem: Problem) -> str:
+    shown = [f"{_path_text(own.path)}{own.message}" for own in problem.details[:MOST_IN_ONE_TEXT]]
+    n_more = len(problem.details) - len(shown)
+    details = "; ".join([*shown, *([f"and {n_more} more"] if n_more else [])])
+    return f"{problem.message} {details}." if details else problem.message
+
+
+def _path_text(path: Sequence[str | int]) -> str:
+    """A path as one would write it in Python: inputs['age'][3]."""
+    return f"{path[0]}{''.join(f'[{step!r}]' for step in path[1:])}: " if path else ""

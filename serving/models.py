@@ -58,6 +58,21 @@ class Served:
             self.sample.add(columns, predictions)
         return predictions
 
+    def predict_finite(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Predictions, [N, P], that can be worded.
+
+        Raises:
+            InvalidRequestError: one is not finite.
+        """
+        predictions = self.predict_columns(columns)
+        finite = np.isfinite(predictions).all(axis=1)
+        if not finite.all():
+            detail = Detail(
+                path=["rows", int(finite.argmin())], message="A number of this row is too large to compute with"
+            )
+            raise InvalidRequestError("There is no finite prediction.", [detail])
+        return predictions
+
     def note(self) -> None:
         """Write down that this model was asked, for the headers, the log and the metrics of the request under way."""
         exchange = current_exchange()
@@ -70,13 +85,7 @@ class Served:
         Raises:
             ServingError: the body does not fit.
         """
-        predictions = self.predict(self.reader.read(body))
-        finite = np.isfinite(predictions).all(axis=1)
-        if not finite.all():
-            detail = Detail(
-                path=["rows", int(finite.argmin())], message="A number of this row is too large to compute with"
-            )
-            raise InvalidRequestError("There is no finite prediction.", [detail])
+        predictions = self.predict_finite(columns_from_rows(self.contract, self.reader.read(body)))
         answer = to_answer(self.contract, name=self.name, version=self.version, predictions=predictions)
         return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 

@@ -1,0 +1,240 @@
+"""Bodies of inference requests: JSON, and behind it the bytes of binary tensors, as the columns of a model.
+
+A body is `{"id", "parameters", "inputs": [{"name", "shape", "datatype", "parameters", "data"}], "outputs": [{"name",
+"parameters"}]}`. With the header `Inference-Header-Content-Length` only that many bytes of it are JSON; an input with
+`parameters.binary_data_size` has its data in what follows, one after the other in the order of the inputs.
+
+Parameters of Triton that say how to compute (`sequence_id`, `priority`, `timeout`) are not looked at.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from pydantic_core import from_json
+
+from serving.bundle import Contract
+from serving.errors import MOST_NAME, Detail, InvalidRequestError, TooManyRowsError
+from serving.protocols.open_inference.answer import output_names
+from serving.protocols.open_inference.columns import to_column
+from serving.protocols.open_inference.tensors import DATATYPES, Tensor, WrongTensorError
+
+FIELDS = ("id", "parameters", "inputs", "outputs")
+LARGE_JSON_BYTES = 2**20  # what a smaller one costs does not matter
+MOST_DIGITS = 18  # of a declared length; Python refuses to read thousands of them
+MOST_SHOWN = 100  # characters of a value that are repeated in an answer
+Place = list[str | int]
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """What a body asks.
+
+    Attributes:
+        columns: name -> [N], as the predictor takes them.
+        outputs: name -> whether it is answered in bytes; in the order that was asked.
+        identity: that the caller gave; None: none.
+    """
+
+    columns: dict[str, np.ndarray]
+    outputs: dict[str, bool]
+    identity: str | None
+
+
+def read_request(body: bytes, header_length: str | None, contract: Contract, *, max_rows: int) -> InferRequest:
+    """Read a body.
+
+    Args:
+        body: no longer compressed.
+        header_length: the header `Inference-Header-Content-Length`; None: all of the body is JSON.
+        contract: names the columns and the classes.
+        max_rows: of one request.
+
+    Raises:
+        InvalidRequestError: it is no request, or does not fit the contract; every input with a mistake is named, with
+            its first one.
+        TooManyRowsError: it has more rows than allowed.
+    """
+    header, data = _split(body, header_length)
+    _check_brackets(header, n_columns=len(contract.columns), max_rows=max_rows)
+    parsed = _parse(header)
+    outputs = _read_outputs(parsed, output_names(contract))
+    tensors = dict(_read_inputs(parsed["inputs"], data, contract, max_rows=max_rows))
+    return InferRequest(_to_columns(contract, tensors), outputs, parsed.get("id"))
+
+
+def _split(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
+    if header_length is None:
+        return body, memoryview(b"")
+    n_bytes = int(header_length) if header_length.isdecimal() and len(header_length) <= MOST_DIGITS else 0
+    if not 0 < n_bytes <= len(body):
+        raise _wrong(
+            [],
+            f"Inference-Header-Content-Length should be the bytes of JSON at the body's start, at most the "
+            f"{len(body):,} that there are, not {header_length[:MOST_SHOWN]!r}",
+        )
+    return body[:n_bytes], memoryview(body)[n_bytes:]
+
+
+def _check_brackets(header: bytes, *, n_columns: int, max_rows: int) -> None:
+    """An empty list is 2 bytes of JSON and 100 of memory, so more of them than rows could need are not parsed."""
+    if len(header) <= LARGE_JSON_BYTES:
+        return
+    most = (2 * max_rows + 10) * (n_columns + 1)  # a list, and a bracket in a label such as "[0, 1)", for each value
+    if header.count(b"[") + header.count(b"{") > most:
+        raise _wrong([], f"More lists and objects than {max_rows:,} rows can have")
+
+
+def _parse(header: bytes) -> dict[str, Any]:
+    try:
+        parsed = from_json(header)  # takes NaN: a client that sends a float tensor as JSON writes it
+    except ValueError as error:
+        raise _wrong([], f"Invalid JSON: {error}") from None
+    if not isinstance(parsed, dict):
+        raise _wrong([], 'Input should be an object: {"inputs": [{"name", "shape", "datatype", "data"}, ...]}')
+    unknown = next((name for name in parsed if name not in FIELDS), None)
+    if unknown is not None:
+        raise _wrong([unknown[:MOST_NAME]], f"There is no such field, only {', '.join(FIELDS)}")
+    if not isinstance(parsed.get("id") or "", str):
+        raise _wrong(["id"], "Input should be a string")
+    if not isinstance(parsed.get("inputs"), list):
+        raise _wrong(["inputs"], "Input should be a list of tensors, one for each column")
+    return parsed
+
+
+def _read_outputs(parsed: dict[str, Any], known: tuple[str, ...]) -> dict[str, bool]:
+    in_bytes = _flag(_parameters(parsed, []), "binary_data_output", [], default=False)
+    asked = parsed.get("outputs")
+    if not asked and (asked is None or asked == []):
+        return dict.fromkeys(known, in_bytes)
+    if not isinstance(asked, list):
+        raise _wrong(["outputs"], "Input should be a list of outputs")
+    outputs: dict[str, bool] = {}
+    for place, own in enumerate(asked):
+        name = _name(own, ["outputs", place])
+        if name not in known:
+            raise _wrong(["outputs", place], f"There is no output {name[:MOST_NAME]!r}, only {', '.join(known)}")
+        if name in outputs:
+            raise _wrong(["outputs", place], f"{name!r} is asked for twice")
+        parameters = _parameters(own, ["outputs", name])
+        for extension in ("classification", "shared_memory_region"):
+            if parameters.get(extension):
+                raise _wrong(["outputs", name], f"{extension} is not supported")
+        outputs[name] = _flag(parameters, "binary_data", ["outputs", name], default=in_bytes)
+    return outputs
+
+
+def _read_inputs(
+    inputs: list[Any], data: memoryview, contract: Contract, *, max_rows: int
+) -> Iterator[tuple[str, Tensor]]:
+    known = [column.name for column in contract.columns]
+    seen: dict[str, int] = {}
+    start = 0
+    for place, own in enumerate(inputs):
+        name = _name(own, ["inputs", place])
+        if name not in known:
+            near = get_close_matches(name[:MOST_NAME], known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"The model has {', '.join(known[:20])}"
+            raise _wrong(["inputs", place], f"There is no column {name[:MOST_NAME]!r}. {hint}")
+        if name in seen:
+            raise _wrong(["inputs", place], f"{name!r} is there twice")
+        seen[name] = _n_rows(own, ["inputs", name], max_rows=max_rows)
+        if seen[name] != (expected := next(iter(seen.values()))):
+            raise _wrong(["inputs", name, "shape"], f"{seen[name]:,} rows, and the inputs before it have {expected:,}")
+        values = _data(own, data[start:], ["inputs", name])
+        start += len(values) if isinstance(values, memoryview) else 0
+        yield name, Tensor(_datatype(own, ["inputs", name]), seen[name], values)
+    if start != len(data):
+        raise _wrong([], f"{len(data) - start:,} bytes follow those that the inputs declare as binary_data_size")
+
+
+def _to_columns(contract: Contract, tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    columns: dict[str, np.ndarray] = {}
+    details = []
+    for column in contract.columns:
+        tensor = tensors.get(column.name)
+        if tensor is None:
+            details.append(Detail(path=["inputs", column.name], message="This column is missing"))
+            continue
+        try:
+            columns[column.name] = to_column(column, tensor)
+        except WrongTensorError as error:
+            path: Place = ["inputs", column.name]
+            if error.place is not None:
+                path += ["data", error.place]
+            details.append(Detail(path=path, message=str(error)))
+    if details:
+        raise InvalidRequestError(
+            f"{len(details)} {'input does' if len(details) == 1 else 'inputs do'} not fit the model's columns.", details
+        )
+    return columns
+
+
+def _name(own: Any, path: Place) -> str:
+    if not isinstance(own, dict) or not isinstance(own.get("name"), str):
+        raise _wrong(path, "Input should be an object with a name")
+    name: str = own["name"]
+    return name
+
+
+def _n_rows(own: dict[str, Any], path: Place, *, max_rows: int) -> int:
+    shape: Any = own.get("shape")
+    is_shape = isinstance(shape, list) and all(type(size) is int for size in shape)
+    if not is_shape or shape[1:] not in ([], [1]) or not shape or shape[0] < 1:
+        raise _wrong([*path, "shape"], "Input should be [n] or [n, 1], with at least one row")
+    if shape[0] > max_rows:
+        detail = Detail(path=[*path, "shape"], message=f"More than {max_rows:,} rows")
+        raise TooManyRowsError(f"A request may have {max_rows:,} rows. Send several.", [detail])
+    n_rows: int = shape[0]
+    return n_rows
+
+
+def _datatype(own: dict[str, Any], path: Place) -> str:
+    datatype = own.get("datatype")
+    if not isinstance(datatype, str) or datatype not in DATATYPES:
+        raise _wrong([*path, "datatype"], f"Input should be one of {', '.join(DATATYPES)}")
+    return datatype
+
+
+def _data(own: dict[str, Any], rest: memoryview, path: Place) -> list[Any] | memoryview:
+    parameters = _parameters(own, path)
+    if "shared_memory_region" in parameters:
+        raise _wrong(path, "shared_memory_region is not supported")
+    n_bytes = parameters.get("binary_data_size")
+    if n_bytes is None:
+        data = own.get("data")
+        if not isinstance(data, list):
+            raise _wrong([*path, "data"], "Input should be a list of values, or bytes declared as binary_data_size")
+        return data
+    if "data" in own:
+        raise _wrong(path, "There may be data or binary_data_size, not both")
+    if type(n_bytes) is not int or n_bytes < 0:
+        raise _wrong([*path, "parameters", "binary_data_size"], "Input should be a number of bytes")
+    if n_bytes > len(rest):
+        raise _wrong(
+            [*path, "parameters", "binary_data_size"],
+            f"Of these bytes {len(rest):,} are there. Is Inference-Header-Content-Length the length of the JSON?",
+        )
+    return rest[:n_bytes]
+
+
+def _parameters(own: dict[str, Any], path: Place) -> dict[str, Any]:
+    parameters = own.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise _wrong([*path, "parameters"], "Input should be an object")
+    return parameters
+
+
+def _flag(parameters: dict[str, Any], name: str, path: Place, *, default: bool) -> bool:
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise _wrong([*path, "parameters", name], "Input should be true or false")
+    return value
+
+
+def _wrong(path: Place, message: str) -> InvalidRequestError:
+    return InvalidRequestError("The body is not an inference request.", [Detail(path=path, message=message)])

@@ -1,0 +1,119 @@
+"""The Open Inference Protocol, version 2, as KServe, Triton and MLServer speak it, for the clients that there are.
+
+Binary tensors are understood; shared memory, classification and the repository of models are not. The protocol is
+described by its own specification, so its routes are not part of `/openapi.json`. `errors` knows the form of its
+errors.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from serving.bodies import decompress_body
+from serving.errors import NotReadyError, UnknownModelError, UnknownVersionError, WrongContentTypeError
+from serving.models import Served
+from serving.protocols.native import SMALL_BODY_BYTES
+from serving.protocols.open_inference.answer import describe_outputs, word_answer
+from serving.protocols.open_inference.columns import describe_column
+from serving.protocols.open_inference.request import read_request
+from serving.settings import Settings
+
+SERVER = {"name": "sweepstack", "version": "1", "extensions": ["binary_tensor_data"]}
+PLATFORM = "onnxruntime_onnx"  # as Triton calls it
+HEADER_LENGTH = "Inference-Header-Content-Length"
+# Clients of this protocol declare nothing, or bytes where tensors are bytes.
+CONTENT_TYPES = frozenset({"", "application/json", "application/octet-stream"})
+MODEL_PATHS = ("/models/{name}", "/models/{name}/versions/{version}")
+
+
+def open_inference_router(models: Mapping[str, Served], settings: Settings) -> APIRouter:
+    """Routes of the protocol.
+
+    Args:
+        models: name -> model; looked up for every request.
+        settings: limits of a request.
+    """
+    router = APIRouter(prefix="/v2", include_in_schema=False)
+    _add_health(router, models)
+
+    async def show(request: Request) -> Response:
+        return JSONResponse(_metadata(_find(models, request)))
+
+    async def ready(request: Request) -> Response:
+        return JSONResponse({"name": _find(models, request).name, "ready": True})
+
+    async def infer(request: Request) -> Response:
+        return await _infer(_find(models, request), request, settings)
+
+    for path in MODEL_PATHS:
+        router.add_api_route(path, show, methods=["GET"])
+        router.add_api_route(f"{path}/ready", ready, methods=["GET"])
+        router.add_api_route(f"{path}/infer", infer, methods=["POST"])
+    return router
+
+
+def _add_health(router: APIRouter, models: Mapping[str, Served]) -> None:
+    @router.get("")
+    async def show_server() -> dict[str, Any]:
+        return SERVER
+
+    @router.get("/health/live")
+    async def live() -> dict[str, bool]:
+        return {"live": True}
+
+    @router.get("/health/ready")
+    async def ready() -> dict[str, bool]:
+        if not models:
+            raise NotReadyError("No model is loaded.")
+        return {"ready": True}
+
+
+def _find(models: Mapping[str, Served], request: Request) -> Served:
+    name, version = request.path_params["name"], request.path_params.get("version")
+    own = models.get(name)
+    if own is None:
+        raise UnknownModelError.from_name(name, models)
+    if version is not None and version != own.version:
+        raise UnknownVersionError.from_version(version, own.name, served=own.version)
+    own.note()
+    return own
+
+
+def _metadata(own: Served) -> dict[str, Any]:
+    return {
+        "name": own.name,
+        "versions": [own.version],
+        "platform": PLATFORM,
+        "inputs": [describe_column(column) for column in own.contract.columns],
+        "outputs": describe_outputs(own.contract),
+    }
+
+
+async def _infer(own: Served, request: Request, settings: Settings) -> Response:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type not in CONTENT_TYPES:
+        raise WrongContentTypeError(
+            f"The body must be declared as application/json, or as application/octet-stream with binary tensors; "
+            f"it is {content_type[:100]!r}."
+        )
+    body = await request.body()
+    encoding = request.headers.get("content-encoding", "")
+    answer = partial(_answer, own, body, encoding, request.headers.get(HEADER_LENGTH), settings)
+    return answer() if len(body) <= SMALL_BODY_BYTES and not encoding else await run_in_threadpool(answer)
+
+
+def _answer(own: Served, body: bytes, encoding: str, header_length: str | None, settings: Settings) -> Response:
+    plain = decompress_body(body, encoding, max_bytes=settings.max_body_bytes)
+    asked = read_request(plain, header_length, own.contract, max_rows=settings.max_rows)
+    predictions = own.predict_finite(asked.columns)
+    head = {"model_name": own.name, "model_version": own.version}
+    if asked.identity is not None:
+        head["id"] = asked.identity
+    content, n_json_bytes = word_answer(own.contract, predictions, asked.outputs, head)
+    if n_json_bytes is None:
+        return Response(content, media_type="application/json")
+    return Response(content, media_type="application/octet-stream", headers={HEADER_LENGTH: str(n_json_bytes)})
