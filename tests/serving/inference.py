@@ -49,7 +49,7 @@ def infer(app: FastAPI, model: str, inputs: Sequence[InferInput], **options: Any
     )
 
 
-def post(app: FastAPI, model: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
+def post(app: FastAPI, model: str, body: bytes, headers: Mapping[str, Any]) -> httpx.Response:
     return ask(app, "POST", f"/v2/models/{model}/infer", content=body, headers=headers)
 
 

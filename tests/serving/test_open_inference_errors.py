@@ -139,7 +139,7 @@ def test_what_takes_too_long_is_given_up(folder: Path):
         yield b"{"
         await asyncio.sleep(60)
 
-    settings = Settings(bundles=folder, request_seconds=0.1)  # type: ignore[arg-type]  # a test need not take a second
+    settings = Settings(bundles=folder, request_seconds=0.1)  # a test need not take a second
     own = load_champions(settings)["patients"]
     app = create_app({"patients": replace(own, predictor=Slow(own.contract))}, settings)
     assert "did not come within 0.1 seconds" in said(ask(app, "POST", INFER, content=endless()), 408)
