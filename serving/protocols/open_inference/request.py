@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
-from pydantic_core import from_json
+from pydantic import TypeAdapter, ValidationError
 
 from serving.bundle import Contract
 from serving.errors import MOST_NAME, Detail, InvalidRequestError, TooManyRowsError
@@ -25,6 +25,7 @@ FIELDS = ("id", "parameters", "inputs", "outputs")
 LARGE_JSON_BYTES = 2**20  # what a smaller one costs does not matter
 MOST_DIGITS = 18  # of a declared length; Python refuses to read thousands of them
 MOST_SHOWN = 100  # characters of a value that are repeated in an answer
+ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 Place = list[str | int]
 
 
@@ -89,9 +90,9 @@ def _check_brackets(header: bytes, *, n_columns: int, max_rows: int) -> None:
 
 def _parse(header: bytes) -> dict[str, Any]:
     try:
-        parsed = from_json(header)  # takes NaN: a client that sends a float tensor as JSON writes it
-    except ValueError as error:
-        raise _wrong([], f"Invalid JSON: {error}") from None
+        parsed = ANYTHING.validate_json(header)  # takes NaN: a client that sends a float tensor as JSON writes it
+    except ValidationError as error:
+        raise _wrong([], error.errors(include_url=False, include_input=False)[0]["msg"]) from None
     if not isinstance(parsed, dict):
         raise _wrong([], 'Input should be an object: {"inputs": [{"name", "shape", "datatype", "data"}, ...]}')
     unknown = next((name for name in parsed if name not in FIELDS), None)
