@@ -11,8 +11,8 @@ from pipelines.config.schema import Activation, MLPConfig
 from pipelines.models.inputs import InputFacts
 from pipelines.models.net import StackedNet
 from pipelines.models.stem import TableStem
-from pipelines.stack.hidden import hidden_relu
 from pipelines.stack.layers import StackedDropout, StackedLinear
+from pipelines.stack.perceptron import relu_perceptron
 from pipelines.stack.randomness import DropoutNoise
 
 ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
@@ -44,6 +44,7 @@ class StackedMLP(StackedNet):
         )
         self.output = StackedLinear(widths[-1], n_outputs, n_members=n_members)
         self.dropout = StackedDropout([member.dropout for member in members])
+        self._hidden_widths = config.hidden
         self.activation = ACTIVATIONS[config.activation]
 
     def forward(
@@ -54,22 +55,21 @@ class StackedMLP(StackedNet):
     ) -> Float[Tensor, "members rows outputs"]:
         """Compute every member's outputs; without noise no activation is dropped."""
         x: Tensor = self.stem(numbers, codes)
+        if self._is_fused(x, noise):
+            masks = self.dropout.masks(noise, n_rows=x.shape[1], widths=self._hidden_widths)
+            return relu_perceptron(x, [(layer.weight, layer.bias) for layer in (*self.hidden, self.output)], masks)
         for layer in self.hidden:
-            x = self._hidden(x, layer, noise)  # type: ignore[arg-type]  # a ModuleList forgets what it holds
+            activated = self.activation(layer(x))
+            x = activated if noise is None else self.dropout(activated, noise)
         outputs: Tensor = self.output(x)
         return outputs
 
-    def _hidden(self, x: Tensor, layer: StackedLinear, noise: DropoutNoise | None) -> Tensor:
-        if self.activation is torch.relu and x.device.type == "cpu" and not _is_autocast():
-            if noise is not None:
-                masks = self.dropout.masks(noise, n_rows=x.shape[1], width=layer.bias.shape[1])
-                return hidden_relu(x, layer.weight, layer.bias, masks)
-            if torch.is_inference_mode_enabled():  # validation; an exporter must see the operators one by one
-                return hidden_relu(x, layer.weight, layer.bias, [])
-        activated = self.activation(layer(x))
-        return activated if noise is None else self.dropout(activated, noise)
+    def _is_fused(self, x: Tensor, noise: DropoutNoise | None) -> bool:
+        """In training and in validation; an exporter must see the operators one by one."""
+        is_ours = noise is not None or torch.is_inference_mode_enabled()
+        return is_ours and self.activation is torch.relu and x.device.type == "cpu" and not _is_autocast()
 
 
 def _is_autocast() -> bool:
-    """Whether products are rounded to bfloat16 on the CPU; `hidden_relu` keeps one dtype throughout."""
+    """Whether products are rounded to bfloat16 on the CPU; `relu_perceptron` keeps one dtype throughout."""
     return torch.is_autocast_enabled("cpu")

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pipelines.axes import per_member
-from pipelines.stack.hidden import Mask
+from pipelines.stack.perceptron import SharedMasks
 from pipelines.stack.randomness import DropoutNoise
 
 
@@ -96,19 +96,20 @@ class StackedDropout(StackedLayer):
         kept = noise.uniform(x.shape[1], x.shape[2]) >= rates
         return x * (kept / (1 - rates)).to(x.dtype)
 
-    def masks(self, noise: DropoutNoise, *, n_rows: int, width: int) -> list[Mask]:
-        """What `forward` would multiply by, one for neighbours with one rate and stream; none that is all ones."""
-        if not any(self._rates):
-            return []
-        uniform = noise.of_streams(n_rows, width)
-        masks: list[Mask] = []
+    def masks(self, noise: DropoutNoise | None, *, n_rows: int, widths: Sequence[int]) -> list[SharedMasks]:
+        """What `forward` would multiply hidden layers of these widths by; without noise no activation is dropped."""
+        if noise is None or not any(self._rates):
+            return [SharedMasks(slice(0, len(self._rates)), (), 1.0)]
+        drawn = [noise.of_streams(n_rows, width) for width in widths]
+        groups: list[SharedMasks] = []
         start = 0
         for (rate, stream), group in groupby(zip(self._rates, noise.stream_of_member, strict=True)):
             members = slice(start, start + len(list(group)))
             start = members.stop
-            if rate:
-                masks.append((members, (uniform[stream] >= rate).to(uniform.dtype).div_(1 - rate)))
-        return masks
+            scale = 1 / (1 - rate)
+            masks = [(own[stream] >= rate).to(own.dtype).mul_(scale) for own in drawn] if rate else []
+            groups.append(SharedMasks(members, masks, scale))
+        return groups
 
     def take_(self, members: Int[Tensor, " kept"]) -> None:
         """Keep these members."""
