@@ -34,7 +34,8 @@ def describe(routes: Sequence[BaseRoute], models: Mapping[str, Served]) -> dict[
     described = get_openapi(
         title="sweepstack",
         version="1",
-        description="Predictions of registered champions, each from the columns of the table that it learned from.",
+        description="Predictions of registered champions, each from the columns of the table that it learned from. "
+        "Clients of the Open Inference Protocol v2 find the same models under /v2.",
         routes=routes,
     )
     asked: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorAnswer, "serialization")]

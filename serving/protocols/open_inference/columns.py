@@ -12,6 +12,7 @@ from serving.bundle import BooleanColumn, CategoricalColumn, Column, DateColumn
 from serving.predictor import days_since_1970
 from serving.protocols.open_inference.tensors import BOOL, BYTES, DTYPES, INTEGERS, Tensor, WrongTensorError
 
+LABELS, NUMBERS = (BYTES, *sorted(INTEGERS)), tuple(DTYPES)
 NOT_MISSING = "A missing value is not accepted: the column had none in training"
 
 
@@ -32,7 +33,7 @@ def to_column(column: Column, tensor: Tensor) -> np.ndarray:
         WrongTensorError: it has not this column's datatype, or a value that the column does not accept.
     """
     if isinstance(column, CategoricalColumn):
-        _check_datatype(column, tensor, (BYTES, *sorted(INTEGERS)))
+        _check_datatype(column, tensor, LABELS)
         texts = tensor.texts()
         if not column.nullable and "" in texts:
             raise WrongTensorError(NOT_MISSING, texts.index(""))
@@ -41,12 +42,14 @@ def to_column(column: Column, tensor: Tensor) -> np.ndarray:
         _check_datatype(column, tensor, (BYTES,))
         values = np.array([_days(text, place) for place, text in enumerate(tensor.texts())])
     else:
-        _check_datatype(column, tensor, tuple(DTYPES))
+        _check_datatype(column, tensor, NUMBERS)
         values = tensor.numbers()
-        _check_numbers(column, values)
-    missing = np.isnan(values)
-    if not column.nullable and missing.any():
-        raise WrongTensorError(NOT_MISSING, int(missing.argmax()))
+        if isinstance(column, BooleanColumn):
+            _refuse((values != 0) & (values != 1) & np.isfinite(values), "Input should be true or false, 1 or 0")
+    if not np.isfinite(values).all():
+        _refuse(np.isinf(values), "Input should be a finite number")
+        if not column.nullable:
+            _refuse(np.isnan(values), NOT_MISSING)
     return values
 
 
@@ -55,14 +58,9 @@ def _check_datatype(column: Column, tensor: Tensor, accepted: tuple[str, ...]) -
         raise WrongTensorError(f"{tensor.datatype} does not fit a {column.kind} column: send {' or '.join(accepted)}")
 
 
-def _check_numbers(column: Column, values: np.ndarray) -> None:
-    wrong = np.isinf(values)
+def _refuse(wrong: np.ndarray, message: str) -> None:
     if wrong.any():
-        raise WrongTensorError("Input should be a finite number", int(wrong.argmax()))
-    if isinstance(column, BooleanColumn):
-        wrong = (values != 0) & (values != 1) & ~np.isnan(values)
-        if wrong.any():
-            raise WrongTensorError("Input should be true or false, 1 or 0", int(wrong.argmax()))
+        raise WrongTensorError(message, int(wrong.argmax()))
 
 
 def _days(text: str, place: int) -> float:

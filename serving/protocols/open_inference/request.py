@@ -10,6 +10,7 @@ Parameters of Triton that say how to compute (`sequence_id`, `priority`, `timeou
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ FIELDS = ("id", "parameters", "inputs", "outputs")
 LARGE_JSON_BYTES = 2**20  # what a smaller one costs does not matter
 MOST_DIGITS = 18  # of a declared length; Python refuses to read thousands of them
 MOST_SHOWN = 100  # characters of a value that are repeated in an answer
+MOST_NAMES = 20  # of columns, for whoever asked for one that is not there
 ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 Place = list[str | int]
 
@@ -130,23 +132,25 @@ def _read_outputs(parsed: dict[str, Any], known: tuple[str, ...]) -> dict[str, b
 def _read_inputs(
     inputs: list[Any], data: memoryview, contract: Contract, *, max_rows: int
 ) -> Iterator[tuple[str, Tensor]]:
-    known = [column.name for column in contract.columns]
-    seen: dict[str, int] = {}
-    start = 0
+    known = dict.fromkeys(column.name for column in contract.columns)
+    seen: set[str] = set()
+    start = n_rows = 0
     for place, own in enumerate(inputs):
         name = _name(own, ["inputs", place])
         if name not in known:
             near = get_close_matches(name[:MOST_NAME], known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"The model has {', '.join(known[:20])}"
+            hint = f"Did you mean {near[0]!r}?" if near else f"The model has {', '.join(islice(known, MOST_NAMES))}"
             raise _wrong(["inputs", place], f"There is no column {name[:MOST_NAME]!r}. {hint}")
         if name in seen:
             raise _wrong(["inputs", place], f"{name!r} is there twice")
-        seen[name] = _n_rows(own, ["inputs", name], max_rows=max_rows)
-        if seen[name] != (expected := next(iter(seen.values()))):
-            raise _wrong(["inputs", name, "shape"], f"{seen[name]:,} rows, and the inputs before it have {expected:,}")
+        seen.add(name)
+        n_own_rows = _n_rows(own, ["inputs", name], max_rows=max_rows)
+        n_rows = n_rows or n_own_rows
+        if n_own_rows != n_rows:
+            raise _wrong(["inputs", name, "shape"], f"{n_own_rows:,} rows, and the inputs before it have {n_rows:,}")
         values = _data(own, data[start:], ["inputs", name])
         start += len(values) if isinstance(values, memoryview) else 0
-        yield name, Tensor(_datatype(own, ["inputs", name]), seen[name], values)
+        yield name, Tensor(_datatype(own, ["inputs", name]), n_rows, values)
     if start != len(data):
         raise _wrong([], f"{len(data) - start:,} bytes follow those that the inputs declare as binary_data_size")
 

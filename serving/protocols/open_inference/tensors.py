@@ -32,6 +32,9 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }
 INTEGERS = frozenset(name for name, dtype in DTYPES.items() if dtype.kind in "iu") - {BOOL}
 DATATYPES = (BYTES, *DTYPES)
+NULL = type(None)
+TEXT, TRUTH = frozenset({str, NULL}), frozenset({bool, NULL})
+WHOLE, REAL = frozenset({int, NULL}), frozenset({int, float, NULL})
 
 
 class WrongTensorError(Exception):
@@ -95,13 +98,13 @@ class Tensor:
         return np.frombuffer(data, dtype)
 
     def _elements(self, data: list[Any]) -> list[Json]:
+        if len(data) != self.n_rows:
+            raise WrongTensorError(f"The shape has {self.n_rows:,} values, and data {len(data):,}")
         flat = [own[0] if type(own) is list and len(own) == 1 else own for own in data]
-        if len(flat) != self.n_rows:
-            raise WrongTensorError(f"The shape has {self.n_rows:,} values, and data {len(flat):,}")
         allowed, named = _json_types(self.datatype)
-        for place, value in enumerate(flat):
-            if value is not None and type(value) not in allowed:
-                raise WrongTensorError(f"Input should be {named}, as {self.datatype} says", place)
+        if not allowed.issuperset(map(type, flat)):
+            place = next(place for place, value in enumerate(flat) if type(value) not in allowed)
+            raise WrongTensorError(f"Input should be {named}, as {self.datatype} says", place)
         if self.datatype in INTEGERS:
             self._check_range(flat)
         return flat
@@ -119,12 +122,13 @@ def join_texts(texts: Iterable[bytes]) -> bytes:
     return b"".join(LENGTH.pack(len(text)) + text for text in texts)
 
 
-def _json_types(datatype: str) -> tuple[tuple[type, ...], str]:
+def _json_types(datatype: str) -> tuple[frozenset[object], str]:
+    """Types of JSON that a datatype has, null beside them, and what they are called."""
     if datatype == BYTES:
-        return (str,), "a string"
+        return TEXT, "a string"
     if datatype == BOOL:
-        return (bool,), "true or false"
-    return ((int,), "a whole number") if datatype in INTEGERS else ((int, float), "a number")
+        return TRUTH, "true or false"
+    return (WHOLE, "a whole number") if datatype in INTEGERS else (REAL, "a number")
 
 
 def _split(data: memoryview, n_rows: int) -> list[str]:
