@@ -4,10 +4,10 @@ A regression has one output, `prediction`, [N, 1] in the target's own unit. A cl
 likeliest class, and `probabilities`, [N, P], in the order of the classes that the metadata names.
 """
 
-import json
 from typing import Any
 
 import numpy as np
+import orjson
 
 from serving.bundle import Contract
 from serving.protocols.open_inference.tensors import BYTES, join_texts
@@ -65,8 +65,7 @@ def word_answer(
         else:
             tensor["data"] = _labels(contract, predictions) if name == LABEL else predictions.ravel().tolist()
         tensors.append(tensor)
-    worded = json.dumps({**head, "outputs": tensors}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    header = worded.encode()
+    header = orjson.dumps({**head, "outputs": tensors})
     return (b"".join([header, *blocks]), len(header)) if blocks else (header, None)
 
 
