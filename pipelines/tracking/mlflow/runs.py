@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
@@ -24,7 +24,8 @@ METRICS_A_PORTION = 800
 PARAMS_A_PORTION = 100
 BYTES_A_PORTION = 300_000
 PARAM_CHARACTERS = 6000
-IDENTITY_TAG = "identity"  # written last: a run that has it is whole
+IDENTITY_TAG = "identity"
+WHOLE = ("FINISHED", "FAILED")  # written last: a run of another status was interrupted on the way
 TABLES_TAG = "mlflow.loggedArtifacts"  # tells the UI which artifacts are tables
 
 
@@ -32,18 +33,17 @@ def write_run(store: Store, run: RunRecord) -> str:
     """Write a run and return its id. Whatever goes wrong on the way, the run does not stay RUNNING.
 
     Raises:
-        UserError: MLflow or the disk refused; what was written until then is in a FAILED run.
+        UserError: MLflow or the disk refused; what was written until then is in a KILLED run.
     """
     try:
         created = store.client.create_run(
             store.experiment_id, start_time=run.start_ms, tags=_tags(run), run_name=run.name
         )
         run_id = str(created.info.run_id)
-        status: RunStatus = "FAILED"
+        status: RunStatus | Literal["KILLED"] = "KILLED"
         try:
             _write_files(store, created.info.artifact_uri, run)
-            identity = [RunTag(IDENTITY_TAG, run.identity)]
-            _log(store, run_id, metrics=_points(run), params=_params(run), tags=identity)
+            _log(store, run_id, metrics=_points(run), params=_params(run))
             status = run.status
         finally:
             store.client.set_terminated(run_id, status, run.end_ms)
@@ -61,8 +61,8 @@ def whole_runs(store: Store, sweep: str) -> dict[str, str]:
             [store.experiment_id], f"tags.sweep = '{sweep}'", max_results=1000, page_token=token
         )
         for run in page:
-            if identity := run.data.tags.get(IDENTITY_TAG):
-                found[identity] = run.info.run_id
+            if run.info.status in WHOLE:
+                found[run.data.tags[IDENTITY_TAG]] = run.info.run_id
             else:
                 store.client.delete_run(run.info.run_id)
         token = page.token
@@ -94,9 +94,10 @@ def _next_step(store: Store, run_id: str, name: str) -> int:
 
 
 def _tags(run: RunRecord) -> dict[str, str]:
-    if not run.tables:
-        return dict(run.tags)
-    return {**run.tags, TABLES_TAG: json.dumps([{"path": path, "type": "table"} for path in run.tables])}
+    tags = {**run.tags, IDENTITY_TAG: run.identity}
+    if run.tables:
+        tags[TABLES_TAG] = json.dumps([{"path": path, "type": "table"} for path in run.tables])
+    return tags
 
 
 def _log(
