@@ -6,6 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 UI_PORT ?= 5000
+BENCH_PEERS_VENV ?= .venv-peers
 
 # The lock was resolved on 3.11, so that version is tried first. Set PYTHON to choose another.
 PYTHON ?=
@@ -13,10 +14,10 @@ CANDIDATES := $(PYTHON) $(if $(PYTHON),,python3.11 python3.12 python3.13 python3
 USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-fast fix demo ui serve bench-data bench-around bench-sweep lock clean clean-var
+.PHONY: help setup test test-fast fix demo ui serve bench-data bench-around bench-sweep bench-serving bench-peers-setup lock clean clean-var
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(INSTALLED) ## Make .venv and install what requirements.lock names (does nothing when that is done)
 	@:
@@ -70,6 +71,14 @@ bench-data: setup ## Read, split and encode a table of 1,000,000 rows, beside po
 
 bench-sweep: setup ## What a trial costs in a stack, beside Lightning, a bare torch loop and scikit-learn
 	@$(PY) -m benchmarks.sweep
+
+bench-serving: setup ## What an answer costs beside a no-op, MLflow, BentoML, LitServe and MLServer
+	@$(PY) -m benchmarks.serving
+
+# They do not install together with the product, so they have an environment of their own.
+bench-peers-setup: setup ## Install the servers that bench-serving is compared with (BENCH_PEERS_VENV=.venv-peers)
+	@$(PY) -m venv $(BENCH_PEERS_VENV)
+	@$(BENCH_PEERS_VENV)/bin/python -m pip install -qq --disable-pip-version-check --requirement benchmarks/serving/peers.txt
 
 bench-around: setup ## Compose, plan and log 256 trials: what a sweep costs beside its training
 	@$(PY) -m benchmarks.around

@@ -1,4 +1,4 @@
-"""uvicorn's server, with an end that loses no request: connections are told to close before they are closed.
+"""uvicorn's server as we run it, with an end that loses no request: connections are told to close before they close.
 
 uvicorn closes a connection that is idle at that moment, and a request that is on its way there is lost. Here every
 connection may bring one more request: its answer says `Connection: close`.
@@ -9,9 +9,26 @@ import socket
 import time
 
 import uvicorn
+from fastapi import FastAPI
+
+from serving.settings import Settings
 
 DRAIN_SECONDS = 1.0  # a client that asks again sooner than that loses nothing
 TICK_SECONDS = 0.02
+
+
+def server_config(app: FastAPI, settings: Settings, *, traced: bool = False) -> uvicorn.Config:
+    """How uvicorn serves an application; benchmarks serve others so, too."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        log_level=settings.log_level,
+        access_log=False,  # `observing` writes a line a request
+        server_header=False,
+        lifespan="on" if traced else "off",  # FastAPI sets its exporters up then
+        ws="none",
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
 
 
 class DrainingServer(uvicorn.Server):

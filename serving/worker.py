@@ -107,23 +107,13 @@ def open_shadow(settings: Settings, tally: Tally) -> Champions | None:
 def _run(
     champions: Champions, settings: Settings, listening: socket.socket, *, keys: Sequence[Key], keeper: Keeper
 ) -> None:
-    import uvicorn  # noqa: PLC0415  after what may fail: a mistake is answered at once
-
-    from serving.app import create_app  # noqa: PLC0415  likewise
-    from serving.draining import DrainingServer  # noqa: PLC0415  likewise
+    # After what may fail: a mistake is answered at once.
+    from serving.app import create_app  # noqa: PLC0415  as said
+    from serving.draining import DrainingServer, server_config  # noqa: PLC0415  as said
 
     traced = is_traced()
-    config = uvicorn.Config(
-        create_app(champions, settings, keys=keys, keeper=keeper, traced=traced),
-        log_config=None,
-        log_level=settings.log_level,
-        access_log=False,  # `observing` writes a line a request
-        server_header=False,
-        lifespan="on" if traced else "off",  # FastAPI sets its exporters up then
-        ws="none",
-        timeout_graceful_shutdown=settings.shutdown_seconds,
-    )
-    DrainingServer(config).run(sockets=[listening])
+    app = create_app(champions, settings, keys=keys, keeper=keeper, traced=traced)
+    DrainingServer(server_config(app, settings, traced=traced)).run(sockets=[listening])
 
 
 def main(arguments: Sequence[str]) -> int:

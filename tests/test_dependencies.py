@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from collections.abc import Iterable
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 OURS = {"pipelines", "serving", "hydra_plugins", "benchmarks", "tests"}
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 LOCK = (ROOT / "requirements.lock").read_text().splitlines()
+PEERS = ROOT / "benchmarks" / "serving" / "services"  # run in an environment of their own
 PINS = dict(line.split()[0].split("==") for line in LOCK if not line.startswith("#"))
 
 
@@ -28,9 +30,13 @@ def _declared(extra: str) -> list[Requirement]:
 
 
 def _imported(*rooms: str) -> set[str]:
-    """The top-level modules imported anywhere in these rooms that are neither ours nor Python's."""
+    """The top-level modules imported anywhere in these rooms, save by peers, that are neither ours nor Python's."""
+    return _imported_by(path for room in rooms for path in (ROOT / room).rglob("*.py") if path.parent != PEERS)
+
+
+def _imported_by(paths: Iterable[Path]) -> set[str]:
     names = set()
-    for path in (path for room in rooms for path in (ROOT / room).rglob("*.py")):
+    for path in paths:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
@@ -90,3 +96,12 @@ def test_the_server_itself_reads_no_files_with_arrow():
     others = set((ROOT / "serving").rglob("*.py")) - {ROOT / "serving" / name for name in files}
     imports_arrow = [path for path in others if re.search(r"^\s*(import|from) pyarrow", path.read_text(), re.MULTILINE)]
     assert imports_arrow == []
+
+
+def test_what_peers_import_is_pinned_for_their_environment_with_the_same_onnx_runtime():
+    lines = (PEERS.parent / "peers.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    imported = _imported_by(PEERS.glob("*.py"))
+    assert {"bentoml", "litserve", "mlserver"} < imported
+    assert imported <= set(pins)
+    assert pins["onnxruntime"] == PINS["onnxruntime"]
