@@ -54,7 +54,7 @@ def create_app(
     tally = keeper.tally if keeper is not None else Tally()
     may_reload = bool(keys) or is_loopback(settings.host)
     app = FastAPI(openapi_url=None, redirect_slashes=False, telemetry=telemetry(traced=traced))
-    app.include_router(native_router(models))
+    app.include_router(native_router(models, max_body_bytes=settings.max_body_bytes))
     app.include_router(open_inference_router(models, settings))
     app.include_router(operations_router(models, tally, keeper=keeper, may_reload=may_reload))
     _add_documentation(app, models)

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 
 from serving.errors import ErrorAnswer
 from serving.models import Served
+from serving.predictor import columns_from_rows
 from serving.schemas import to_answer
 
 REFERENCE = "#/components/schemas/{model}"
@@ -40,14 +41,15 @@ def describe(routes: Sequence[BaseRoute], models: Mapping[str, Served]) -> dict[
     )
     asked: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorAnswer, "serialization")]
     for own in models.values():
-        asked += [(own.schemas.request, "validation"), (own.schemas.answer, "serialization")]
+        asked += [(own.schemas.request, "validation"), (own.schemas.columns, "validation")]
+        asked += [(own.schemas.answer, "serialization")]
     references, definitions = models_json_schema(asked, ref_template=REFERENCE)
     described.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
     error = references[ErrorAnswer, "serialization"]
     for own in models.values():
         operation = _operation(
             own,
-            request=references[own.schemas.request, "validation"],
+            requests=[references[form, "validation"] for form in (own.schemas.request, own.schemas.columns)],
             answer=references[own.schemas.answer, "serialization"],
             error=error,
         )
@@ -58,7 +60,7 @@ def describe(routes: Sequence[BaseRoute], models: Mapping[str, Served]) -> dict[
 
 
 def _operation(
-    own: Served, *, request: dict[str, Any], answer: dict[str, Any], error: dict[str, Any]
+    own: Served, *, requests: list[dict[str, Any]], answer: dict[str, Any], error: dict[str, Any]
 ) -> dict[str, Any]:
     refusals = {
         status: {"description": text, "content": {"application/json": {"schema": error}}}
@@ -71,7 +73,7 @@ def _operation(
         "operationId": f"predict_{own.name}",
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": request, "example": own.schemas.example}},
+            "content": {"application/json": {"schema": {"oneOf": requests}, "example": own.schemas.example}},
         },
         "responses": {
             "200": {"description": "One prediction a row", "content": {"application/json": content}},
@@ -82,5 +84,5 @@ def _operation(
 
 def _example_answer(own: Served) -> dict[str, Any]:
     """What the model answers to the example."""
-    predictions = own.predict(own.schemas.example["rows"])
+    predictions = own.predict_columns(columns_from_rows(own.contract, own.schemas.example["rows"]))
     return {"example": to_answer(own.contract, name=own.name, version=own.version, predictions=predictions)}

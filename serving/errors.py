@@ -5,11 +5,12 @@ ServingError
 ├── ForbiddenError         403  a key whose role does not suffice
 ├── UnknownModelError      404  no model of that name
 ├── UnknownVersionError    404  a version that is not the one served
+├── NotAcceptableError     406  no media type that Accept asks for
 ├── BodyTooSlowError       408  a body that does not come within SERVING_REQUEST_SECONDS
 ├── BodyTooLargeError      413  more bytes than SERVING_MAX_BODY_BYTES
 ├── TooManyRowsError       413  more rows than SERVING_MAX_ROWS
-├── WrongContentTypeError  415  not application/json
-├── InvalidRequestError    422  not JSON, or JSON that does not fit the contract
+├── WrongContentTypeError  415  a body of no media type that is read
+├── InvalidRequestError    422  not what it is declared as, or rows that do not fit the contract
 ├── NotReloadedError       409  a version that must not be served
 ├── TooManyAtOnceError     429  more requests at once than SERVING_MAX_CONCURRENT_PER_KEY, with Retry-After
 ├── StoreAwayError         502  the store of models does not answer
@@ -119,6 +120,13 @@ class UnknownVersionError(ServingError):
         return cls(f"Version {version[:MOST_NAME]!r} of {name!r} is not served. Version {served} is.")
 
 
+class NotAcceptableError(ServingError):
+    """The answer cannot be written in a media type that the caller accepts."""
+
+    status = 406
+    code = "not_acceptable"
+
+
 class BodyTooSlowError(ServingError):
     """The body does not come in time."""
 
@@ -141,14 +149,14 @@ class TooManyRowsError(ServingError):
 
 
 class WrongContentTypeError(ServingError):
-    """The body is not declared as JSON."""
+    """The body is not declared as a media type that is read."""
 
     status = 415
     code = "wrong_content_type"
 
 
 class InvalidRequestError(ServingError):
-    """The body is no JSON, or does not fit the model's contract."""
+    """The body is not what it is declared as, or does not fit the model's contract."""
 
     status = 422
     code = "invalid_request"

@@ -4,16 +4,18 @@ An application looks a model up by name for every request, so a new version take
 requests, by one assignment.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import orjson
 
 from serving.bundle import BundleError, Contract
 from serving.errors import Detail, InvalidRequestError, ServingError
 from serving.exchange import current_exchange
-from serving.predictor import Predictor, Row, check_golden, columns_from_rows
+from serving.media import CSV, JSON
+from serving.media_tables import to_table, write_arrow, write_csv
+from serving.predictor import Predictor, check_golden
 from serving.reading import RequestReader
 from serving.sample import Sample
 from serving.schemas import Schemas, make_schemas, to_answer
@@ -45,10 +47,6 @@ class Served:
         """What it takes and where it comes from."""
         return self.predictor.contract
 
-    def predict(self, rows: Sequence[Row]) -> np.ndarray:
-        """Predictions, [N, P], for rows that fit the contract."""
-        return self.predict_columns(columns_from_rows(self.contract, rows))
-
     def predict_columns(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """Predictions, [N, P], for raw columns, [N] each: the one door through which requests are answered."""
         predictions = self.predictor.predict(columns)
@@ -79,15 +77,24 @@ class Served:
         if exchange is not None:
             exchange.model, exchange.version = self.name, self.version
 
-    def answer(self, body: bytes) -> bytes:
-        """The JSON answer to a JSON body.
+    def answer(self, body: bytes, *, sent: str = JSON, wanted: str = JSON) -> bytes:
+        """The answer to a body.
+
+        Args:
+            body: of a request.
+            sent: its media type, one of `media.MEDIA`.
+            wanted: that of the answer, likewise.
 
         Raises:
             ServingError: the body does not fit.
         """
-        predictions = self.predict_finite(columns_from_rows(self.contract, self.reader.read(body)))
-        answer = to_answer(self.contract, name=self.name, version=self.version, predictions=predictions)
-        return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return self._write(self.predict_finite(self.reader.read(body, sent)), wanted)
+
+    def _write(self, predictions: np.ndarray, wanted: str) -> bytes:
+        if wanted == JSON:
+            return orjson.dumps(to_answer(self.contract, name=self.name, version=self.version, predictions=predictions))
+        table = to_table(self.contract, predictions)
+        return write_csv(table) if wanted == CSV else write_arrow(table, {"model": self.name, "version": self.version})
 
 
 def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
@@ -109,8 +116,7 @@ def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
 def _warm(own: Served) -> None:
     """Whatever is made at the first request is made before it: a model that cannot answer never gets one."""
     try:
-        rows = own.reader.read(json.dumps(own.schemas.example).encode())
-        predictions = own.predictor.predict(columns_from_rows(own.contract, rows))
+        predictions = own.predictor.predict(own.reader.read(orjson.dumps(own.schemas.example)))
         to_answer(own.contract, name=own.name, version=own.version, predictions=predictions)
     except ServingError as error:
         raise BundleError(f"{own.name}: its own example is refused: {error}") from error

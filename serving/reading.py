@@ -1,25 +1,29 @@
-"""Bodies of requests to rows: JSON in, rows that fit the contract out, or an error that names every wrong cell.
+"""Bodies of requests to raw columns: JSON, CSV or Arrow in, arrays that fit the contract out, or what is wrong.
 
-What a body may cost is bounded. pydantic collects an error for every unknown field, and parsing JSON by itself copies
-the row into the error of every missing one: 16 MiB of unknown columns took it 40 s and 4 GB. So JSON is parsed first,
-rows of the wrong size never reach pydantic whole, and mistakes are counted out up to `MOST_DETAILS`. An empty list is
-2 bytes of JSON and 100 of memory, so a large body that opens more brackets than its rows could need is not parsed.
+A body that fits is read fast: by orjson, and whole columns at once (`reading_cells`). Whatever is not taken there is
+read again, slowly, by the models that the API documents, which say what is wrong with it (`reading_mistakes`).
+An empty list is 2 bytes of JSON and 100 of memory, so a large body that opens more brackets than its rows could need is
+not parsed.
 """
 
-from collections.abc import Iterator
-from difflib import get_close_matches
-from itertools import islice
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from pydantic import BaseModel, FailFast, TypeAdapter, ValidationError
+import numpy as np
+import orjson
+from pydantic import BaseModel
 
-from serving.bundle import CategoricalColumn, Column, Contract
-from serving.errors import MOST_NAME, Detail, InvalidRequestError, TooManyRowsError
-from serving.predictor import Row
+from serving.bundle import Contract
+from serving.errors import MOST_NAME
+from serving.media import ARROW, CSV, JSON
+from serving.predictor import columns_from_rows
+from serving.reading_cells import CellReader
+from serving.reading_csv import read_csv
+from serving.reading_mistakes import Mistakes, check_n_rows, parse, wrong_body
 
-MOST_DETAILS = 100  # of one answer, which must stay readable
 LARGE_BODY_BYTES = 2**20  # what a smaller one costs does not matter
-ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
+FORMS = ("rows", "columns")
+Columns = dict[str, np.ndarray]
 
 
 class RequestReader:
@@ -32,97 +36,94 @@ class RequestReader:
     """
 
     def __init__(self, contract: Contract, row: type[BaseModel], *, max_rows: int) -> None:
-        self._columns = {column.name: column for column in contract.columns}
-        self._row = row
-        rows: Any = Annotated[list[row], FailFast()]  # type: ignore[valid-type]  # made from the contract
-        self._rows: TypeAdapter[Any] = TypeAdapter(rows)
+        self._contract = contract
+        self._cells = CellReader(contract)
+        self._mistakes = Mistakes(contract, row)
         self._max_rows = max_rows
         # One object a row, and one bracket in every label, such as "[0, 1)".
-        self._most_brackets = max_rows * (1 + len(self._columns)) + 2
+        self._most_brackets = max_rows * (1 + len(contract.columns)) + 2
+        self._readers: Mapping[str, Callable[[bytes], Columns]] = {
+            JSON: self._read_json,
+            CSV: self._read_csv,
+            ARROW: self._read_arrow,
+        }
 
-    def read(self, body: bytes) -> list[Row]:
-        """The rows of a body, as they were sent.
+    def read(self, body: bytes, media: str = JSON) -> Columns:
+        """The raw columns of a body, [N] each: float64 with NaN for missing, or strings with "" for missing.
+
+        Args:
+            body: of a request.
+            media: one of `media.MEDIA`.
 
         Raises:
-            InvalidRequestError: it is no JSON, or does not fit the contract.
+            InvalidRequestError: it is not what it is declared as, or does not fit the contract.
             TooManyRowsError: it has more rows than allowed.
         """
-        if len(body) > LARGE_BODY_BYTES and body.count(b"[") + body.count(b"{") > self._most_brackets:
-            raise _wrong([], f"More lists and objects than {self._max_rows:,} rows can have")
-        rows = self._unwrap(_parse(body))
-        width = len(self._columns)
-        try:
-            if all(type(row) is dict and len(row) == width for row in rows):
-                self._rows.validate_python(rows)
-                return rows
-        except ValidationError:
-            pass  # told below, in our words and with bounds
-        details = list(islice(self._mistakes(rows), MOST_DETAILS + 1))
-        cut = len(details) > MOST_DETAILS
-        raise InvalidRequestError(
-            f"{f'More than {MOST_DETAILS}' if cut else len(details)} "
-            f"{'value does' if len(details) == 1 else 'values do'} not fit the model's columns.",
-            details[:MOST_DETAILS],
-        )
+        return self._readers[media](body)
 
-    def _unwrap(self, parsed: Any) -> list[Any]:
+    def _read_json(self, body: bytes) -> Columns:
+        if len(body) > LARGE_BODY_BYTES and body.count(b"[") + body.count(b"{") > self._most_brackets:
+            raise wrong_body([], f"More lists and objects than {self._max_rows:,} rows can have")
+        columns = self._read_fast(body)
+        if columns is not None:
+            return columns
+        form, cells = self._unwrap(parse(body))
+        if form == "columns":
+            return self._fit_columns(cells)
+        self._mistakes.check_rows(cells)
+        return columns_from_rows(self._contract, cells)
+
+    def _read_fast(self, body: bytes) -> Columns | None:
+        try:
+            parsed = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return None
+        if type(parsed) is not dict or len(parsed) != 1:
+            return None
+        ((form, cells),) = parsed.items()
+        if form == "rows" and type(cells) is list and 0 < len(cells) <= self._max_rows:
+            return self._cells.from_rows(cells)
+        if form == "columns" and type(cells) is dict:
+            columns = self._cells.from_columns(cells)
+            return columns if columns is not None and _n_rows(columns) <= self._max_rows else None
+        return None
+
+    def _unwrap(self, parsed: Any) -> tuple[str, Any]:
         if not isinstance(parsed, dict):
-            raise _wrong([], 'Input should be an object: {"rows": [{...}, ...]}')
-        unknown = next((name for name in parsed if name != "rows"), None)
+            raise wrong_body(
+                [], 'Input should be an object: {"rows": [{...}, ...]} or {"columns": {"name": [...], ...}}'
+            )
+        unknown = next((name for name in parsed if name not in FORMS), None)
         if unknown is not None:
-            raise _wrong([unknown[:MOST_NAME]], 'There is no such field, only "rows"')
+            raise wrong_body([unknown[:MOST_NAME]], 'There is no such field, only "rows" or "columns"')
+        if len(parsed) > 1:
+            raise wrong_body(["columns"], 'There are "rows" already. Send one of them')
+        if "columns" in parsed:
+            columns = parsed["columns"]
+            if not isinstance(columns, dict):
+                raise wrong_body(["columns"], "Input should be an object: column -> list of values")
+            return "columns", columns
         rows = parsed.get("rows")
         if not isinstance(rows, list) or not rows:
-            raise _wrong(["rows"], "Input should be a list of at least one row")
-        if len(rows) > self._max_rows:
-            detail = Detail(path=["rows"], message=f"{len(rows):,} rows, at most {self._max_rows:,}")
-            raise TooManyRowsError(f"A request may have {self._max_rows:,} rows. Send several.", [detail])
-        return rows
+            raise wrong_body(["rows"], "Input should be a list of at least one row")
+        check_n_rows(len(rows), self._max_rows, form="rows")
+        return "rows", rows
 
-    def _mistakes(self, rows: list[Any]) -> Iterator[Detail]:
-        for place, row in enumerate(rows):
-            if not isinstance(row, dict):
-                yield Detail(path=["rows", place], message="Input should be an object: column -> value")
-                continue
-            for name in row:
-                if name not in self._columns:
-                    yield Detail(path=["rows", place, name[:MOST_NAME]], message=self._unknown(name))
-            for name, message in self._wrong_cells(row):
-                yield Detail(path=["rows", place, name], message=message)
+    def _fit_columns(self, columns: Mapping[str, Any]) -> Columns:
+        longest = max((len(values) for values in columns.values() if isinstance(values, list)), default=0)
+        check_n_rows(longest, self._max_rows, form="columns")
+        return columns_from_rows(self._contract, self._mistakes.check_columns(columns))
 
-    def _wrong_cells(self, row: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        known = {name: row[name] for name in self._columns if name in row}
-        try:
-            self._row.model_validate(known)
-        except ValidationError as error:
-            # A cell that may be a label or a number has an error for each.
-            first = {str(own["loc"][0]): own for own in reversed(error.errors(include_url=False))}
-            for name, column in self._columns.items():
-                if name in first:
-                    yield name, _message(column, row, first[name]["msg"])
+    def _read_csv(self, body: bytes) -> Columns:
+        cells = read_csv(body, self._contract, self._mistakes, max_rows=self._max_rows)
+        columns = self._cells.from_columns(cells)
+        return self._fit_columns(cells) if columns is None else columns
 
-    def _unknown(self, name: str) -> str:
-        near = get_close_matches(name[:MOST_NAME], self._columns, n=1)
-        return f"There is no such column. Did you mean {near[0]!r}?" if near else "There is no such column"
+    def _read_arrow(self, body: bytes) -> Columns:
+        from serving.reading_arrow import read_arrow  # noqa: PLC0415  imports pyarrow, which a server may lack
+
+        return read_arrow(body, self._contract, self._mistakes, max_rows=self._max_rows)
 
 
-def _parse(body: bytes) -> Any:
-    try:
-        return ANYTHING.validate_json(body)
-    except ValidationError as error:
-        raise _wrong([], error.errors(include_url=False, include_input=False)[0]["msg"]) from None
-
-
-def _wrong(path: list[str | int], message: str) -> InvalidRequestError:
-    return InvalidRequestError("The body is not a request.", [Detail(path=path, message=message)])
-
-
-def _message(column: Column, row: dict[str, Any], said: str) -> str:
-    if column.name not in row:
-        return "This column is missing" + (" (null is accepted)" if column.nullable else "")
-    if row[column.name] is None:
-        return "null is not accepted: the column had no missing values in training"
-    if isinstance(column, CategoricalColumn):
-        empty = ", and not be empty: the column had no missing values in training" if row[column.name] == "" else ""
-        return f"Input should be a string or a whole number{empty}"
-    return said.removeprefix("Value error, ")
+def _n_rows(columns: Columns) -> int:
+    return len(next(iter(columns.values())))

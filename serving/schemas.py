@@ -3,6 +3,7 @@
 Not here: how a body is read and what its mistakes are called (`reading`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -33,12 +34,14 @@ class Schemas:
     Attributes:
         row: one row; every column must be there, under its own name.
         request: `{"rows": [row, ...]}`.
+        columns: the other form of it, `{"columns": {name: [value, ...]}}`, with as many values in every column.
         answer: to it; for regression `{"value"}` a row, for classes `{"label", "probabilities"}`.
         example: of a request, with real values.
     """
 
     row: type[BaseModel]
     request: type[BaseModel]
+    columns: type[BaseModel]
     answer: type[BaseModel]
     example: dict[str, Any]
 
@@ -56,7 +59,8 @@ def make_schemas(contract: Contract, *, max_rows: int) -> Schemas:
     request = _model(f"{contract.name} request", {"rows": (rows, Field(examples=[example["rows"]]))})
     predictions: Any = list[_prediction_model(contract)]  # type: ignore[misc]  # made by the function
     fields = {"model": (str, ...), "version": (str, ...), "predictions": (predictions, ...)}
-    return Schemas(row, request, _model(f"{contract.name} answer", fields), example)
+    columns = _model(f"{contract.name} columns request", {"columns": (_columns_model(contract, max_rows), ...)})
+    return Schemas(row, request, columns, _model(f"{contract.name} answer", fields), example)
 
 
 def to_answer(contract: Contract, *, name: str, version: str, predictions: np.ndarray) -> dict[str, Any]:
@@ -81,15 +85,25 @@ def _model(name: str, fields: dict[str, Any]) -> type[BaseModel]:
 
 
 def _row_model(contract: Contract) -> type[BaseModel]:
-    # Here and below, names of the table need not be names in Python: they are aliases.
-    fields = {
+    return _model(f"{contract.name} row", _fields(contract, _type))
+
+
+def _columns_model(contract: Contract, max_rows: int) -> type[BaseModel]:
+    def values(column: Column) -> Any:
+        return Annotated[list[_type(column)], Field(min_length=1, max_length=max_rows)]  # type: ignore[misc]  # made here
+
+    return _model(f"{contract.name} columns", _fields(contract, values))
+
+
+def _fields(contract: Contract, make: Callable[[Column], Any]) -> dict[str, Any]:
+    """A field a column. Names of the table need not be names in Python: they are aliases, here and below."""
+    return {
         f"column_{place}": (
-            _type(column),
+            make(column),
             Field(alias=column.name, title=column.name, description=_description(column)),
         )
         for place, column in enumerate(contract.columns)
     }
-    return _model(f"{contract.name} row", fields)
 
 
 def _prediction_model(contract: Contract) -> type[BaseModel]:

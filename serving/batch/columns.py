@@ -19,6 +19,20 @@ class ScoringError(Exception):
     """Something about a file that its owner can put right; the text is all that is shown."""
 
 
+class WrongCellError(ScoringError):
+    """A value that does not fit its column.
+
+    Attributes:
+        row: of the value, from 0.
+        what: is wrong, after "the value".
+    """
+
+    def __init__(self, column: str, row: int, what: str) -> None:
+        super().__init__(f"Column {column!r}, row {row + 1}: the value {what}. Mend it or leave the row out.")
+        self.row = row
+        self.what = what
+
+
 def check_names(contract: Contract, names: list[str], *, place: str) -> None:
     """Raise a ScoringError that lists every column the model needs and the file lacks, with the nearest names."""
     missing = [column.name for column in contract.columns if column.name not in names]
@@ -42,10 +56,17 @@ def read_columns(contract: Contract, batch: pa.RecordBatch, *, first_row: int) -
     Raises:
         ScoringError: a value does not fit its column.
     """
-    return {column.name: _read(column, batch.column(column.name), first_row=first_row) for column in contract.columns}
+    return {
+        column.name: read_column(column, batch.column(column.name), first_row=first_row) for column in contract.columns
+    }
 
 
-def _read(column: Column, values: pa.Array, *, first_row: int) -> np.ndarray:
+def read_column(column: Column, values: pa.Array, *, first_row: int = 0) -> np.ndarray:
+    """As `read_columns`, for one.
+
+    Raises:
+        WrongCellError: a value does not fit.
+    """
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if isinstance(column, CategoricalColumn):
@@ -109,5 +130,5 @@ def _refuse_missing(column: Column, missing: np.ndarray | pa.Array, *, first_row
         )
 
 
-def _wrong(column: Column, row: int, what: str) -> ScoringError:
-    return ScoringError(f"Column {column.name!r}, row {row + 1}: the value {what}. Mend it or leave the row out.")
+def _wrong(column: Column, row: int, what: str) -> WrongCellError:
+    return WrongCellError(column.name, row, what)

@@ -10,9 +10,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
+from serving.bodies import decompress_body
 from serving.bundle import Contract
 from serving.champions import Champions
-from serving.errors import ErrorAnswer, NotReadyError, UnknownModelError, WrongContentTypeError
+from serving.errors import ErrorAnswer, NotReadyError, UnknownModelError
+from serving.media import answer_media, body_media
 from serving.models import Served
 
 # Such a body is answered in less time than a thread takes to start working on it, so it is answered at once. A larger
@@ -49,11 +51,12 @@ class ModelCard(ModelSummary):
     refused: dict[str, str]
 
 
-def native_router(models: Mapping[str, Served]) -> APIRouter:
+def native_router(models: Mapping[str, Served], *, max_body_bytes: int) -> APIRouter:
     """Routes of the native API.
 
     Args:
         models: name -> model; looked up for every request.
+        max_body_bytes: that a compressed body may become.
     """
     router = APIRouter()
     _add_health(router, models)
@@ -61,11 +64,11 @@ def native_router(models: Mapping[str, Served]) -> APIRouter:
 
     @router.post("/models/{name}/predict", include_in_schema=False)
     async def predict(name: str, request: Request) -> Response:
-        return await _predict(_find(models, name), request)
+        return await _predict(_find(models, name), request, max_body_bytes)
 
     @router.post("/predict", include_in_schema=False)
     async def predict_by_the_only_one(request: Request) -> Response:
-        return await _predict(_only(models), request)
+        return await _predict(_only(models), request, max_body_bytes)
 
     return router
 
@@ -128,16 +131,15 @@ def _only(models: Mapping[str, Served]) -> Served:
     return own
 
 
-async def _predict(own: Served, request: Request) -> Response:
+async def _predict(own: Served, request: Request, max_body_bytes: int) -> Response:
     """FastAPI is not asked to read the body: parsed once, in bounds, it is two times faster."""
-    _check_content_type(request.headers.get("content-type", ""))
+    sent = body_media(request.headers.get("content-type", ""))
+    wanted = answer_media(",".join(request.headers.getlist("accept")), sent=sent)
+    encoding = request.headers.get("content-encoding", "")
     body = await request.body()
-    answer = own.answer(body) if len(body) <= SMALL_BODY_BYTES else await run_in_threadpool(own.answer, body)
-    return Response(answer, media_type="application/json")
 
+    def answer() -> bytes:
+        return own.answer(decompress_body(body, encoding, max_bytes=max_body_bytes), sent=sent, wanted=wanted)
 
-def _check_content_type(declared: str) -> None:
-    content_type = declared.partition(";")[0].strip().lower()
-    if content_type != "application/json":
-        shown = repr(content_type[:100]) if content_type else "undeclared"
-        raise WrongContentTypeError(f"The body must be declared as Content-Type: application/json; it is {shown}.")
+    is_small = len(body) <= SMALL_BODY_BYTES and not encoding
+    return Response(answer() if is_small else await run_in_threadpool(answer), headers={"content-type": wanted})

@@ -84,11 +84,15 @@ def test_columns_and_refusals_are_described(app: FastAPI):
     document = ask(app, "GET", "/openapi.json").json()
     operation = document["paths"]["/models/patients/predict"]["post"]
     assert operation["responses"].keys() >= {"200", "413", "415", "422"}
-    request = resolved(document, operation["requestBody"]["content"]["application/json"]["schema"])
+    requests = operation["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
+    request, columns = (resolved(document, own) for own in requests)
     row = resolved(document, request["properties"]["rows"]["items"])
     assert row["required"] == ["age", "blood pressure", "smoker", "city", "ward", "joined", "left"]
     assert row["additionalProperties"] is False
     assert row["properties"]["city"]["description"].startswith("one of: 7, Bern, Zürich; any other label")
+    by_column = resolved(document, columns["properties"]["columns"])
+    assert by_column["required"] == row["required"]
+    assert {"type": "number"}.items() <= by_column["properties"]["age"]["items"].items()
 
 
 def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,202 @@
+"""An Arrow IPC stream to raw columns. Needs pyarrow, which the server does without until it is sent Arrow.
+
+The stream comes from strangers: its types are looked at before its rows, what is compressed must say how large it gets,
+and all of it is validated before a value is read. A few bytes may stand for many, in compressed buffers, dictionaries
+and string views: what they come to is bounded before it is made.
+"""
+
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from serving.batch.columns import WrongCellError, read_column
+from serving.bundle import CategoricalColumn, Column, Contract, DateColumn, NumericColumn
+from serving.errors import Detail, InvalidRequestError
+from serving.predictor import days_since_1970
+from serving.reading_mistakes import Mistakes, check_n_rows, refuse
+
+MOST_BYTES = 2**27  # that one body may become; 10,000 rows of a hundred float64 columns are 8 MB
+MOST_MESSAGES = 1_000  # batches and dictionaries, which cost time even when they are empty
+FILE_MAGIC = b"ARROW1"
+# Numbers of fields of the tables Message, RecordBatch and DictionaryBatch (Arrow's format/Message.fbs).
+HEADER, BUFFERS, COMPRESSION, DICTIONARY_DATA = 2, 2, 3, 1
+OLD_COMPRESSION = b"ARROW:experimental_compression"  # before the format had a field for it; still obeyed
+# Each with its own base. What pyarrow raises for broken streams beside its own errors is in no documentation.
+BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, struct.error)
+
+
+def read_arrow(body: bytes, contract: Contract, mistakes: Mistakes, *, max_rows: int) -> dict[str, np.ndarray]:
+    """The raw columns of a stream, [N] each: float64 with NaN for missing, or strings with "" for missing.
+
+    Raises:
+        InvalidRequestError: it is no stream, or does not fit the contract.
+        TooManyRowsError: it has more rows than allowed.
+    """
+    if body.startswith(FILE_MAGIC):
+        raise _no_stream("This is a file (Feather). Send a stream: pyarrow.ipc.new_stream, polars' write_ipc_stream")
+    try:
+        _check_size(body)
+        with pa.ipc.open_stream(pa.py_buffer(body)) as stream:
+            refuse(_wrong_schema(stream.schema, contract, mistakes))
+            batch = _read_batch(stream, max_rows)
+        values = {column.name: _plain(batch.column(column.name)) for column in contract.columns}
+        _check_labels(values)
+        read: dict[str, np.ndarray] = {}
+        refuse(_wrong_cells(contract, values, read))
+    except BROKEN as error:
+        raise _no_stream(str(error).partition("\n")[0][:200]) from None
+    return read
+
+
+def _read_batch(stream: pa.ipc.RecordBatchStreamReader, max_rows: int) -> pa.RecordBatch:
+    batches = []
+    n_rows = 0
+    for batch in stream:
+        n_rows += batch.num_rows
+        check_n_rows(n_rows, max_rows, form="rows")
+        batches.append(batch)
+    if not n_rows:
+        raise _no_stream("There is no row")
+    table = pa.Table.from_batches(batches)
+    table.validate(full=True)
+    return batches[0] if len(batches) == 1 else table.combine_chunks().to_batches()[0]
+
+
+def _wrong_schema(schema: pa.Schema, contract: Contract, mistakes: Mistakes) -> Iterator[Detail]:
+    yield from mistakes.in_names(schema.names)
+    known = {column.name: column for column in contract.columns}
+    for field in schema:
+        column = known.get(field.name)
+        if column is not None and not _fits(column, field.type):
+            yield Detail(
+                path=["columns", field.name], message=f"A {column.kind} column cannot be {str(field.type)[:100]}"
+            )
+
+
+def _fits(column: Column, given: pa.DataType) -> bool:
+    types = pa.types
+    if types.is_null(given):
+        return True
+    if isinstance(column, CategoricalColumn):
+        inner = given.value_type if types.is_dictionary(given) else given
+        return _is_text(inner) or bool(types.is_integer(inner))
+    if isinstance(column, DateColumn):
+        return _is_text(given) or bool(types.is_date(given) or types.is_timestamp(given))
+    if isinstance(column, NumericColumn):
+        return bool(types.is_integer(given) or types.is_floating(given) or types.is_decimal(given))
+    return bool(types.is_boolean(given))
+
+
+def _is_text(given: pa.DataType) -> bool:
+    return bool(pa.types.is_string(given) or pa.types.is_large_string(given) or pa.types.is_string_view(given))
+
+
+def _plain(values: pa.Array) -> pa.Array:
+    """Text without references to common text, once it is known what it comes to."""
+    if pa.types.is_dictionary(values.type):
+        known = _plain(values.dictionary)
+        if _is_text(known.type):
+            _check_bytes(int(_lengths(known)[values.indices.drop_null().to_numpy(zero_copy_only=False)].sum()))
+        return known.take(values.indices)
+    if pa.types.is_string_view(values.type):
+        _check_bytes(int(_lengths(values).sum()))
+        # Casting follows the views of missing texts too, which nothing validates: pyarrow 25 dies of it.
+        values = pa.array(values.to_numpy(zero_copy_only=False), pa.large_string())
+    return values
+
+
+def _lengths(texts: pa.Array) -> np.ndarray:
+    """Bytes of each text, [N]; of a missing one anything."""
+    if not pa.types.is_string_view(texts.type):
+        return np.asarray(pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False), dtype=np.int64)
+    views = texts.buffers()[1]  # of 16 bytes each, the first 4 are the length
+    if views is None:
+        return np.zeros(len(texts), dtype=np.int64)
+    stop = texts.offset + len(texts)
+    lengths = np.frombuffer(views, dtype=np.int32, count=4 * stop)[::4][texts.offset :]
+    return np.maximum(lengths, 0, dtype=np.int64)
+
+
+def _check_labels(values: dict[str, pa.Array]) -> None:
+    """Buffers of several columns may be the same bytes."""
+    _check_bytes(sum(int(_lengths(own).sum()) for own in values.values() if _is_text(own.type)))
+
+
+def _wrong_cells(contract: Contract, values: dict[str, pa.Array], read: dict[str, np.ndarray]) -> Iterator[Detail]:
+    """The first wrong cell of every column; columns that have none are put among those that are read."""
+    for column in contract.columns:
+        given = values[column.name]
+        convert = _read_dates if isinstance(column, DateColumn) and _is_text(given.type) else read_column
+        try:
+            read[column.name] = convert(column, given)
+        except WrongCellError as error:
+            yield Detail(path=["columns", column.name, error.row], message=f"The value {error.what}")
+
+
+def _read_dates(column: Column, values: pa.Array) -> np.ndarray:
+    """Dates that are written as text, [N] days."""
+    days = np.full(len(values), np.nan)
+    for row, text in enumerate(values.to_pylist()):
+        if text is None and not column.nullable:
+            raise WrongCellError(column.name, row, "is missing, and the column had no missing values in training")
+        try:
+            days[row] = np.nan if text is None else days_since_1970(text)
+        except ValueError:
+            raise WrongCellError(column.name, row, "is no ISO 8601 date or date-time, such as 2024-05-31") from None
+    return days
+
+
+def _check_size(body: bytes) -> None:
+    """Raise an InvalidRequestError when buffers are compressed and say that they get too large."""
+    claimed = 0
+    for count, message in enumerate(pa.ipc.MessageReader.open_stream(pa.py_buffer(body))):
+        if count > MOST_MESSAGES:
+            raise _no_stream(f"There are more than {MOST_MESSAGES:,} batches. Send fewer and larger ones")
+        if message.type in ("record batch", "dictionary"):
+            claimed += _claimed_bytes(message)
+            _check_bytes(claimed)
+
+
+def _check_bytes(n_bytes: int) -> None:
+    if n_bytes > MOST_BYTES:
+        raise _no_stream(f"It would become more than {MOST_BYTES:,} bytes. Send fewer rows at a time")
+
+
+def _claimed_bytes(message: pa.ipc.Message) -> int:
+    """What compressed buffers say they become; 0 for a batch without any. Arrow makes room for no more than that."""
+    metadata = message.metadata.to_pybytes()
+    batch = _follow(metadata, _field(metadata, _follow(metadata, 0), HEADER))
+    if message.type == "dictionary":
+        batch = _follow(metadata, _field(metadata, batch, DICTIONARY_DATA))
+    if not _field(metadata, batch, COMPRESSION) and OLD_COMPRESSION not in metadata:
+        return 0
+    content = message.body.to_pybytes()
+    vector = _follow(metadata, _field(metadata, batch, BUFFERS))
+    (n_buffers,) = struct.unpack_from("<I", metadata, vector)
+    claimed = 0
+    for place in range(n_buffers):
+        offset, length = struct.unpack_from("<qq", metadata, vector + 4 + 16 * place)
+        if length >= struct.calcsize("<q"):  # -1: this one is not compressed
+            claimed += max(struct.unpack_from("<q", content, offset)[0], 0)
+    return claimed
+
+
+def _follow(flatbuffer: bytes, place: int) -> int:
+    """Where the offset at a place points to (the encoding of FlatBuffers)."""
+    return place + int(struct.unpack_from("<I", flatbuffer, place)[0])
+
+
+def _field(flatbuffer: bytes, table: int, number: int) -> int:
+    """Where a table has its field; 0: nowhere."""
+    vtable = table - int(struct.unpack_from("<i", flatbuffer, table)[0])
+    (size,) = struct.unpack_from("<H", flatbuffer, vtable)
+    slot = 4 + 2 * number
+    offset = int(struct.unpack_from("<H", flatbuffer, vtable + slot)[0]) if slot < size else 0
+    return table + offset if offset else 0
+
+
+def _no_stream(message: str) -> InvalidRequestError:
+    return InvalidRequestError("The body is no Arrow IPC stream of rows.", [Detail(path=[], message=message)])

@@ -1,0 +1,85 @@
+"""CSV to cells: a header with the columns' names, commas, UTF-8; an empty cell is a missing value.
+
+Text becomes what JSON would have: a number, a truth, or text. What cannot be turned stays text, so it is refused in the
+words that text in JSON is refused in. Not here: whether a cell fits its column (`reading_cells`, `reading_mistakes`).
+"""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterator, Mapping
+
+from serving.bundle import Contract, Json
+from serving.errors import Detail, InvalidRequestError
+from serving.reading_mistakes import Mistakes, check_n_rows, refuse
+
+TRUTHS: Mapping[str, Json] = {"true": True, "false": False}
+
+
+def read_csv(body: bytes, contract: Contract, mistakes: Mistakes, *, max_rows: int) -> dict[str, list[Json]]:
+    """The cells of every column.
+
+    Raises:
+        InvalidRequestError: it is no CSV, has other columns than the model, or lines of another length.
+        TooManyRowsError: it has more rows than allowed.
+    """
+    header, lines = _lines(body, most=max_rows + 1)
+    refuse(mistakes.in_names(header))
+    check_n_rows(len(lines), max_rows, form="rows")
+    if not lines:
+        raise _no_csv("There is no line after the header")
+    refuse(_ragged(lines, width=len(header)))
+    readers = {column.name: READERS[column.kind] for column in contract.columns}
+    return {name: list(map(readers[name], cells)) for name, cells in zip(header, zip(*lines, strict=True), strict=True)}
+
+
+def _lines(body: bytes, *, most: int) -> tuple[list[str], list[list[str]]]:
+    """The header and the lines after it, so many at most; empty lines are none."""
+    try:
+        text = body.decode("utf-8-sig")  # spreadsheets begin with a byte order mark
+        lines: Iterator[list[str]] = filter(None, csv.reader(io.StringIO(text, newline=""), strict=True))
+        header = next(lines, None)
+        if header is None:
+            raise _no_csv("There is no header")
+        return header, [line for _, line in zip(range(most), lines, strict=False)]
+    except UnicodeDecodeError as error:
+        raise _no_csv(f"It is not encoded as UTF-8: byte {error.start} cannot be read") from None
+    except csv.Error as error:
+        raise _no_csv(str(error)) from None
+
+
+def _ragged(lines: list[list[str]], *, width: int) -> Iterator[Detail]:
+    for place, line in enumerate(lines):
+        if len(line) != width:
+            yield Detail(path=["rows", place], message=f"{len(line):,} cells, and the header has {width:,}")
+
+
+def _number(text: str) -> Json:
+    """Python reads more as a number than others do: underscores, digits of other scripts, nan."""
+    if not text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) and text.isascii() and "_" not in text else text
+
+
+def _truth(text: str) -> Json:
+    return TRUTHS.get(text.lower(), text) if text else None
+
+
+def _text(text: str) -> Json:
+    return text or None
+
+
+def _no_csv(message: str) -> InvalidRequestError:
+    return InvalidRequestError("The body is no CSV.", [Detail(path=[], message=message)])
+
+
+READERS: Mapping[str, Callable[[str], Json]] = {
+    "numeric": _number,
+    "boolean": _truth,
+    "categorical": _text,
+    "date": _text,
+}
