@@ -113,7 +113,8 @@ class StackModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect outputs; they are scored together, since ranking metrics need all rows."""
-        self._outputs.append(self.net(batch.numbers, batch.codes))
+        with torch.inference_mode():  # while it fits, Lightning has no gradients and no more
+            self._outputs.append(self.net(batch.numbers, batch.codes))
 
     def on_train_epoch_end(self) -> None:
         """Tell the bookkeeping; drop members from memory once half the stack has ended."""
