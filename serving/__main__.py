@@ -64,7 +64,7 @@ def _announce(served: Mapping[str, str], listening: socket.socket) -> None:
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     for name, version in served.items():
         print(f"{name} version {version}: POST {address}/models/{quote(name)}/predict")
-    print(f"Try it: {address}/docs", flush=True)
+    print(f"Try it: {address}/", flush=True)
 
 
 if __name__ == "__main__":

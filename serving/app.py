@@ -1,4 +1,4 @@
-"""Puts the application together: routes, what stands around every request, and the documentation.
+"""Puts the application together: routes, what stands around every request, and the description.
 
 Nothing happens at import.
 """
@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from serving.auth import Authentication
@@ -21,17 +19,12 @@ from serving.limits import ConcurrencyLimit, RequestLimits
 from serving.models import Served
 from serving.observing import Observing
 from serving.operations import operations_router
+from serving.page.routes import page_router
 from serving.protocols.native import native_router
 from serving.protocols.open_inference.routes import HEADER_LENGTH, open_inference_router
 from serving.settings import Settings, is_loopback
 from serving.tally import Tally
 from serving.traces import telemetry
-
-# Swagger's own page fetches its script and style from where FastAPI says, and starts with a script inside the page.
-DOCUMENTATION_POLICY = (
-    "default-src 'none'; connect-src 'self'; img-src data: https://fastapi.tiangolo.com; "
-    "script-src https://cdn.jsdelivr.net 'unsafe-inline'; style-src https://cdn.jsdelivr.net; frame-ancestors 'none'"
-)
 
 
 def create_app(
@@ -57,7 +50,8 @@ def create_app(
     app.include_router(native_router(models, max_body_bytes=settings.max_body_bytes))
     app.include_router(open_inference_router(models, settings))
     app.include_router(operations_router(models, tally, keeper=keeper, may_reload=may_reload))
-    _add_documentation(app, models)
+    app.include_router(page_router())
+    _add_description(app, models)
     _surround(app, settings, keys=keys, tally=tally)
     add_error_answers(app)
     return app
@@ -83,13 +77,7 @@ def _surround(app: FastAPI, settings: Settings, *, keys: Sequence[Key], tally: T
     app.add_middleware(SecurityHeaders, is_shared=bool(settings.cors_origins))
 
 
-def _add_documentation(app: FastAPI, models: Mapping[str, Served]) -> None:
+def _add_description(app: FastAPI, models: Mapping[str, Served]) -> None:
     @app.get("/openapi.json", include_in_schema=False)
     def show_description() -> dict[str, Any]:
         return describe(app.routes, models)
-
-    @app.get("/docs", include_in_schema=False)
-    async def show_documentation() -> HTMLResponse:
-        page = get_swagger_ui_html(openapi_url="openapi.json", title="sweepstack")
-        page.headers["Content-Security-Policy"] = DOCUMENTATION_POLICY
-        return page

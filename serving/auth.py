@@ -14,9 +14,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.errors import ForbiddenError, ServingError, UnauthorizedError, error_answer
 from serving.exchange import current_exchange
 from serving.keys import Key, find_key
+from serving.page.routes import FILES
 
-# Whoever watches the process has no key: these say that it runs, and nothing of its models.
-OPEN_PATHS = frozenset({"/live", "/ready", "/ping", "/health", "/version", "/v2/health/live", "/v2/health/ready"})
+# Whoever watches the process has no key, and the pages ask for one themselves: none of these tells of a model.
+HEALTH_PATHS = frozenset({"/live", "/ready", "/ping", "/health", "/version", "/v2/health/live", "/v2/health/ready"})
+OPEN_PATHS = HEALTH_PATHS | FILES.keys()
 ADMIN_PATH_END = "/reload"
 
 

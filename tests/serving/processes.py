@@ -74,7 +74,7 @@ def _announced(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("Try it: "):
-            return line.removeprefix("Try it: ").strip().removesuffix("/docs")
+            return line.removeprefix("Try it: ").strip().removesuffix("/")
     raise AssertionError(f"nothing was announced, exit code {process.wait(SECONDS)}")
 
 

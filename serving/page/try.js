@@ -1,0 +1,260 @@
+/** The try-it page: a question made from a model's contract, asked again with every change. */
+
+import { headline, showAnswer } from "./answer.js";
+import { ask, modelPath, Refusal } from "./asking.js";
+import { makeField } from "./columns.js";
+import { drawCurve, stops } from "./curve.js";
+import { byId, element, shown } from "./elements.js";
+import { listenForKey, settleKey, wantKey } from "./key.js";
+import { snippets } from "./snippets.js";
+
+const PAUSE_MS = 120; // after a change, before the server is asked: a slider sends dozens a second
+const MANY_COLUMNS = 16; // from here on a column can be looked for by name
+
+// `card`: the server's description of the model; `fields`: one a column; `moved`: the field that the curve is about;
+// `curve`: what the server said for it last; `asked`: the question under way; `example`: which golden row was filled in.
+const state = { card: null, fields: [], row: {}, prediction: null, moved: null, curve: null, asked: null, example: 0, timer: 0 };
+
+listenForKey(start);
+listen();
+start();
+
+/** Ask what is served, and open one model. */
+function start() {
+  return guarded(async () => {
+    const models = await ask("models");
+    settleKey();
+    if (models.length === 0) throw new Refusal(0, "No model is served yet. Train one, then reload this page.");
+    const names = models.map((own) => own.name);
+    byId("model").replaceChildren(...names.map((name) => element("option", { value: name }, name)));
+    byId("chooser").hidden = names.length === 1;
+    await open(names.includes(chosen()) ? chosen() : names[0]);
+  });
+}
+
+/** Show a model with its first example; or with values that are there already, when only its version changed. */
+async function open(name, kept = {}) {
+  const card = await ask(modelPath(name));
+  const { columns, target } = card.contract;
+  const fields = columns.map((column, place) => makeField(column, place, (own) => changed(own)));
+  Object.assign(state, { card, fields, prediction: null, curve: null, example: 0 });
+  byId("fields").replaceChildren(...fields.map((field) => field.element));
+  byId("moved").replaceChildren(...columns.map((column, place) => element("option", { value: place }, column.name)));
+  byId("model").value = name;
+  byId("name").textContent = name;
+  const counted = `${columns.length} ${columns.length === 1 ? "column" : "columns"}`;
+  byId("about").textContent = `predicts ${target.name} from ${counted} · version ${card.version}`;
+  byId("answer-title").textContent = target.name;
+  byId("find-row").hidden = columns.length < MANY_COLUMNS;
+  byId("find").value = "";
+  byId("another").hidden = card.contract.golden.length < 2;
+  document.title = `${name} · sweepstack`;
+  showFacts(card);
+  fill({ ...example(), ...kept });
+  move(fields.find((field) => field.track !== null) ?? fields[0]);
+  byId("trouble").hidden = true;
+  byId("page").hidden = byId("glance").hidden = false;
+  readRow();
+  await answer();
+}
+
+function listen() {
+  byId("question").addEventListener("submit", (event) => {
+    event.preventDefault();
+    soon(0);
+  });
+  byId("another").addEventListener("click", () => {
+    state.example = (state.example + 1) % state.card.contract.golden.length;
+    fill(example());
+    soon(0);
+  });
+  byId("model").addEventListener("change", (event) => (location.hash = encodeURIComponent(event.target.value)));
+  window.addEventListener("hashchange", () => {
+    if (state.card !== null && isServed(chosen()) && chosen() !== state.card.name) guarded(() => open(chosen()));
+  });
+  byId("moved").addEventListener("change", (event) => {
+    move(state.fields[event.target.value]);
+    soon(0);
+  });
+  byId("slide").addEventListener("input", (event) => {
+    state.moved.write(state.moved.track.toValue(Number(event.target.value)));
+    soon(PAUSE_MS);
+  });
+  byId("find").addEventListener("input", (event) => find(event.target.value));
+  for (const button of document.querySelectorAll("[data-copies]")) button.addEventListener("click", () => copy(button));
+  new ResizeObserver(redraw).observe(byId("curve"));
+}
+
+/** A field was changed: the curve goes with the hand. */
+function changed(column) {
+  if (state.moved.column !== column) move(state.fields.find((field) => field.column === column));
+  soon(PAUSE_MS);
+}
+
+/** Ask after a while, if nothing else happens. */
+function soon(milliseconds) {
+  readRow();
+  clearTimeout(state.timer);
+  state.timer = setTimeout(() => guarded(answer), milliseconds);
+}
+
+/** Ask for the present row, then for the curve through it. A newer question ends an older one. */
+async function answer() {
+  state.asked?.abort();
+  const { signal } = (state.asked = new AbortController());
+  byId("answer").setAttribute("aria-busy", "true");
+  const said = await ask(`${modelPath(state.card.name)}/predict`, { body: { rows: [state.row] }, signal });
+  if (said.version !== state.card.version) {
+    await open(state.card.name, state.row);
+    return;
+  }
+  [state.prediction] = said.predictions;
+  showPrediction();
+  await askCurve(signal);
+  redraw();
+}
+
+/** One request for all points; none when only the moved column has changed since the last. */
+async function askCurve(signal) {
+  const { column } = state.moved;
+  const key = JSON.stringify([column.name, rowWith(column, null)]);
+  if (state.curve?.key === key) return;
+  const points = stops(column);
+  const body = { rows: points.map((own) => rowWith(column, own.value)) };
+  byId("curve-said").textContent = "";
+  try {
+    const { predictions } = await ask(`${modelPath(state.card.name)}/predict`, { body, signal });
+    state.curve = { key, points, predictions };
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.status === 401) throw error;
+    state.curve = null;
+    byId("curve").replaceChildren();
+    byId("curve-said").textContent = error.message;
+  }
+}
+
+/** Do it, and show what goes wrong where it belongs. */
+async function guarded(work) {
+  try {
+    await work();
+    blame([], "");
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    if (!(error instanceof Refusal)) throw error;
+    if (error.status === 401) wantKey();
+    blame(error.details, error.message);
+  }
+  byId("answer").removeAttribute("aria-busy");
+}
+
+/** Each mistake beside its column; what has no column beside the answer, or alone while there is no page. */
+function blame(details, message) {
+  for (const field of state.fields) {
+    field.blame(details.find((own) => own.path[2] === field.column.name)?.message ?? "");
+  }
+  const others = details.filter((own) => !state.fields.some((field) => field.column.name === own.path[2]));
+  const said = [message, ...others.map((own) => own.message)].filter((own) => own !== "").join(" ");
+  const isOpen = state.card !== null;
+  byId("said").textContent = said;
+  byId("trouble").textContent = said;
+  byId("trouble").hidden = isOpen || said === "" || !byId("key-card").hidden;
+  byId("answer").classList.toggle("stale", said !== "");
+  if (said !== "") byId("glance").textContent = said;
+}
+
+function showPrediction() {
+  const { target } = state.card.contract;
+  byId("headline").textContent = byId("glance").textContent = headline(target, state.prediction);
+  showAnswer(byId("details"), target, state.prediction);
+}
+
+function redraw() {
+  if (state.curve === null) return;
+  const { column, track } = state.moved;
+  const value = state.row[column.name];
+  const now = { value, at: track?.toNumber(value) ?? null, prediction: state.prediction };
+  drawCurve(byId("curve"), { column, target: state.card.contract.target, now, ...state.curve });
+}
+
+/** Let the curve be about another field. */
+function move(field) {
+  state.moved = field;
+  state.curve = null;
+  byId("moved").value = state.fields.indexOf(field);
+  const { track, column } = field;
+  const slide = byId("slide");
+  slide.hidden = track === null;
+  if (track === null) return;
+  for (const [name, value] of Object.entries({ min: track.low, max: track.high, step: track.step })) slide.setAttribute(name, value);
+  slide.setAttribute("aria-label", `${column.name}: slide along the curve`);
+}
+
+function fill(row) {
+  for (const field of state.fields) field.write(row[field.column.name]);
+}
+
+/** Read the form; what depends on it alone follows at once. */
+function readRow() {
+  state.row = Object.fromEntries(state.fields.map((field) => [field.column.name, field.read()]));
+  const lines = snippets(state.card.name, state.row);
+  byId("curl").textContent = lines.curl;
+  byId("python").textContent = lines.python;
+  const { track, column } = state.moved;
+  if (track === null) return;
+  const number = track.toNumber(state.row[column.name]);
+  byId("slide").value = number ?? (track.low + track.high) / 2;
+  byId("slide").setAttribute("aria-valuetext", number === null ? "missing" : track.worded(number));
+}
+
+/** The present row with another value in one column. Entries, since a column may be called __proto__. */
+function rowWith(column, value) {
+  return Object.fromEntries(Object.entries(state.row).map(([name, own]) => [name, name === column.name ? value : own]));
+}
+
+function example() {
+  const { golden, columns } = state.card.contract;
+  return golden[state.example]?.row ?? Object.fromEntries(columns.map((column) => [column.name, column.example]));
+}
+
+function find(text) {
+  const wanted = text.trim().toLowerCase();
+  for (const field of state.fields) field.element.hidden = !field.column.name.toLowerCase().includes(wanted);
+}
+
+async function copy(button) {
+  const text = byId(button.dataset.copies).textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch {
+    // Only pages from this machine or over HTTPS may write there: mark it, so that Ctrl-C does.
+    getSelection().selectAllChildren(byId(button.dataset.copies));
+    button.textContent = "Marked";
+  }
+  byId("copied").textContent = button.textContent;
+  setTimeout(() => (button.textContent = "Copy"), 2000);
+}
+
+function showFacts(card) {
+  const { lineage } = card.contract;
+  const metrics = Object.entries(card.metrics).map(([part, own]) => [
+    `On the ${part} part`, Object.entries(own).map(([name, value]) => `${name} ${shown(value)}`).join(", ")]);
+  const members = lineage.members.length === 1 ? "one trial" : `an ensemble of ${lineage.members.length} trials`;
+  const facts = [
+    ...metrics,
+    ["Made", `${lineage.created.slice(0, 10)}, ${members} of sweep ${lineage.sweep}`],
+    ["Runs", lineage.members.map((own) => own.name).join(", ")],
+  ];
+  byId("facts").replaceChildren(...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+}
+
+/** The model that the address names. */
+function chosen() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
+}
+
+const isServed = (name) => [...byId("model").options].some((own) => own.value === name);
