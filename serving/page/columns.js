@@ -4,6 +4,7 @@
 import { element, shown } from "./elements.js";
 
 const DAY_MS = 86_400_000;
+const MIDNIGHT = /[T ]00:00(:00(\.0*)?)?(Z|\+00:00)?$/;
 const SLIDER_DIGITS = 500; // a slider gives numbers no finer than a part of the range in so many
 
 /** A field: `element`, `read()`, `write(value)`, `blame(message)`, and `track`, what a slider needs, or null. */
@@ -148,7 +149,8 @@ function isOutside(control) {
 }
 
 const missing = (column) => (column.nullable ? "missing" : null);
-const hasTime = (column) => [column.minimum, column.maximum].some((text) => text.length > 10 && !/T00:00:00(\.0*)?(Z|\+00:00)?$/.test(text));
+const hasTime = (column) =>
+  [column.minimum, column.maximum, column.example ?? ""].some((text) => text.length > 10 && !MIDNIGHT.test(text));
 const decimalsOf = (span) => Math.min(Math.max(Math.ceil(-Math.log10(span / SLIDER_DIGITS)), 0), 12);
 
 /** Days since 1970; a text without an offset is in UTC, as the server reads it. */

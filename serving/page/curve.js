@@ -9,6 +9,7 @@ const MOST_LABELS = 40; // of a column with more, the first
 const NAMED_LINES = 5; // more class names beside their lines cannot be told apart
 const MARGIN = { top: 12, bottom: 26, left: 44, right: 16 };
 const HEIGHT = 210;
+const THUMB = 16; // px, in style.css
 const LINE_HEIGHT = 15;
 const LETTER = 6.6; // px, about
 
@@ -50,6 +51,13 @@ export function drawCurve(place, { column, target, points, predictions, now }) {
   place.replaceChildren(svg);
 }
 
+/** Lay a slider along the axis of a picture of lines: the middle of its thumb stands where the present value stands. */
+export function alignSlider(slider, picture) {
+  const { left, right } = picture.querySelector("svg").dataset;
+  slider.style.marginLeft = `${left - THUMB / 2}px`;
+  slider.style.width = `calc(100% - ${Number(left) + Number(right) - THUMB}px)`;
+}
+
 /** In words what the picture shows. */
 function summary(column, target, points, curves) {
   const isRange = trackOf(column) !== null;
@@ -78,6 +86,7 @@ function lines({ target, points, curves, here, now, width }) {
   const x = scale(points[0].at, points.at(-1).at, MARGIN.left, width - right);
   const y = scale(low, high, HEIGHT - MARGIN.bottom, MARGIN.top);
   const svg = canvas(width, HEIGHT);
+  Object.assign(svg.dataset, { left: MARGIN.left, right });
   for (const tick of ticks(low, high)) {
     svg.append(drawn("line", { class: "grid", x1: MARGIN.left, x2: width - right, y1: y(tick), y2: y(tick) }));
     svg.append(text(MARGIN.left - 6, y(tick) + 4, target.classes.length === 0 ? shown(tick) : `${Math.round(100 * tick)} %`, "end"));

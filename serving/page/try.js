@@ -3,7 +3,7 @@
 import { headline, showAnswer } from "./answer.js";
 import { ask, modelPath, Refusal } from "./asking.js";
 import { makeField } from "./columns.js";
-import { drawCurve, stops } from "./curve.js";
+import { alignSlider, drawCurve, stops } from "./curve.js";
 import { byId, element, shown } from "./elements.js";
 import { listenForKey, settleKey, wantKey } from "./key.js";
 import { snippets } from "./snippets.js";
@@ -43,7 +43,7 @@ async function open(name, kept = {}) {
   byId("model").value = name;
   byId("name").textContent = name;
   const counted = `${columns.length} ${columns.length === 1 ? "column" : "columns"}`;
-  byId("about").textContent = `predicts ${target.name} from ${counted} · version ${card.version}`;
+  byId("about").textContent = `predicts ${target.name} from ${counted} · version\u00a0${card.version}`;
   byId("answer-title").textContent = target.name;
   byId("find-row").hidden = columns.length < MANY_COLUMNS;
   byId("find").value = "";
@@ -174,6 +174,7 @@ function redraw() {
   const value = state.row[column.name];
   const now = { value, at: track?.toNumber(value) ?? null, prediction: state.prediction };
   drawCurve(byId("curve"), { column, target: state.card.contract.target, now, ...state.curve });
+  if (track !== null) alignSlider(byId("slide"), byId("curve"));
 }
 
 /** Let the curve be about another field. */
