@@ -1,4 +1,4 @@
-"""Two pages for people, the try-it page at `/` and the API's description at `/docs`, from files that lie beside this one.
+"""Two pages for people, the try-it page at `/` and the description of the API at `/docs`, from files that lie here.
 
 A browser fetches them, and nothing else, from this server alone: the policy says so. They know no model; what they show
 they ask of the routes that every client asks, with the visitor's own API key where one is needed.

@@ -17,7 +17,16 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 SECONDS = 30.0  # a loaded machine may take its time
 # What the browser would ask of others by itself.
-QUIET = ("background-networking", "component-update", "sync", "default-apps", "extensions", "gpu", "quic", "dev-shm-usage")
+QUIET = (
+    "background-networking",
+    "component-update",
+    "sync",
+    "default-apps",
+    "extensions",
+    "gpu",
+    "quic",
+    "dev-shm-usage",
+)
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 
 
@@ -59,7 +68,9 @@ class Page:
 
     def run(self, script: str) -> Any:
         """The value of an expression; promises are awaited."""
-        answer = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True)
+        answer = self.call(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
+        )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
@@ -86,7 +97,9 @@ class Page:
         self.call("Input.insertText", text=text)
 
     def resize(self, width: int, height: int) -> None:
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
 
     def prefer(self, **features: str) -> None:
         named = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
