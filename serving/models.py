@@ -20,6 +20,7 @@ from serving.reading import RequestReader
 from serving.sample import Sample
 from serving.schemas import Schemas, make_schemas, to_answer
 from serving.store import Found
+from serving.traces import model_run
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ class Served:
 
     def predict_columns(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """Predictions, [N, P], for raw columns, [N] each: the one door through which requests are answered."""
-        predictions = self.predictor.predict(columns)
         exchange = current_exchange()
+        with model_run(exchange, n_rows=len(next(iter(columns.values())))):
+            predictions = self.predictor.predict(columns)
         if exchange is not None:
             exchange.rows += len(predictions)
             self.sample.add(columns, predictions)

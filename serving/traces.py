@@ -1,16 +1,28 @@
-"""OpenTelemetry traces: FastAPI sends a span a request when an endpoint is set and the exporter is installed."""
+"""OpenTelemetry traces: a span a request, by FastAPI, and within it one a run of a model, when an endpoint is set.
+
+A caller's `traceparent` is continued. Spans are sent in the background, as the standard's variables `OTEL_*` say, over
+HTTP (`pip install 'sweepstack[traces]'`).
+"""
 
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 
 from fastapi.telemetry import TelemetryConfig
+from opentelemetry import trace
+
+from serving.exchange import Exchange
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"
+# What is not sent yet is sent at the end, and container engines kill after 10 s: its own 10 s would be too long.
+PATIENCE = ("OTEL_EXPORTER_OTLP_TIMEOUT", "2")  # seconds
+NO_SPAN: AbstractContextManager[object] = nullcontext()
 
 logger = logging.getLogger("serving.traces")
+_tracer = trace.get_tracer("sweepstack.serving")  # of nobody, until FastAPI has set an exporter up
 
 
 def is_traced(environment: Mapping[str, str] = os.environ) -> bool:
@@ -22,7 +34,7 @@ def is_traced(environment: Mapping[str, str] = os.environ) -> bool:
     except ModuleNotFoundError:  # of a package above it
         is_there = False
     if not is_there:
-        logger.warning("No traces are sent: install fastapi[opentelemetry]")
+        logger.warning("No traces are sent: pip install 'sweepstack[traces]'")
     return is_there
 
 
@@ -31,6 +43,8 @@ def telemetry(*, traced: bool) -> TelemetryConfig:
 
     Without it FastAPI would look for a tracer at every request. Metrics and logs are our own.
     """
+    if traced:
+        os.environ.setdefault(*PATIENCE)
     return {
         "tracing": traced,
         "auto_configure": traced,
@@ -38,3 +52,16 @@ def telemetry(*, traced: bool) -> TelemetryConfig:
         "metrics": False,
         "logs": False,
     }
+
+
+def model_run(exchange: Exchange | None, *, n_rows: int) -> AbstractContextManager[object]:
+    """A span of what is done inside, with the request's model, version and id; nothing where no request is traced."""
+    if exchange is None or not trace.get_current_span().is_recording():
+        return NO_SPAN
+    attributes: Mapping[str, str | int] = {
+        "model.name": exchange.model,
+        "model.version": exchange.version,
+        "model.rows": n_rows,
+        "request.id": exchange.request_id,
+    }
+    return _tracer.start_as_current_span("model run", attributes=attributes)
