@@ -1,7 +1,5 @@
 """Versions come and go while requests are answered: only what is proven answers, and what fails goes back."""
 
-import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +9,6 @@ import pytest
 from fastapi import FastAPI
 
 from serving.app import create_app
-from serving.bundle import BundleError
 from serving.champions import Champions, loader
 from serving.keeper import Keeper
 from serving.keys import add_key, read_keys
@@ -21,6 +18,7 @@ from serving.store import AwayError, FolderStore, Found
 from serving.tally import Tally
 from serving.watch import Watch
 from tests.serving.asking import ask
+from tests.serving.broken import BROKEN
 from tests.serving.bundles import PATIENT_COLUMNS, PATIENT_ROW, SALES_ROW, publish, publish_patients, publish_sales
 
 NAME = "ice cream"
@@ -73,43 +71,6 @@ class Server:
             if own.startswith(f"{line} "):
                 return float(own.rpartition(" ")[2])
         return 0.0
-
-
-def breaking(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
-    def break_it(folder: Path) -> None:
-        path = folder / "contract.json"
-        contract = json.loads(path.read_text(encoding="utf-8"))
-        change(contract)
-        path.write_text(json.dumps(contract), encoding="utf-8")
-
-    return break_it
-
-
-def change_a_golden_answer(contract: dict[str, Any]) -> None:
-    contract["golden"][0]["prediction"][0] += 1e-3
-
-
-def take_a_later_format(contract: dict[str, Any]) -> None:
-    contract["format_version"] = 9
-
-
-def forget_a_column(contract: dict[str, Any]) -> None:
-    contract["columns"].pop()
-    contract["golden"] = []
-
-
-def cut_the_model(folder: Path) -> None:
-    path = folder / "model.onnx"
-    path.write_bytes(path.read_bytes()[:-1])
-
-
-BROKEN = {
-    "another hash": (cut_the_model, "The model file: its sha256 is not the one in contract.json"),
-    "another golden answer": (breaking(change_a_golden_answer), "Golden row 0 is answered"),
-    "a later format": (breaking(take_a_later_format), "The contract: format_version: Input should be 1 or 2"),
-    "other columns": (breaking(forget_a_column), "The model and its contract disagree on humidity"),
-    "no folder": (shutil.rmtree, "It cannot be read"),
-}
 
 
 def test_a_new_champion_answers_the_next_request(tmp_path: Path):
@@ -264,14 +225,6 @@ def test_without_keys_nobody_from_elsewhere_may_reload(tmp_path: Path):
     guarded = create_app(server.champions, Settings(host="0.0.0.0"), keeper=server.keeper, keys=keys)
     header = {"Authorization": f"Bearer {key}"}
     assert ask(guarded, "POST", f"/models/{NAME}/reload", headers=header).status_code == 200
-
-
-def test_a_version_without_its_own_example_is_no_version(tmp_path: Path):
-    folder = publish_sales(tmp_path)
-    breaking(lambda contract: contract["golden"].clear())(folder)
-    breaking(lambda contract: contract["columns"][0].update(example=None))(folder)
-    with pytest.raises(BundleError, match="its own example is refused"):
-        Server(tmp_path).champions.reload(NAME)
 
 
 def test_a_shadow_answers_the_same_unseen_and_is_compared(tmp_path: Path):
