@@ -1,5 +1,6 @@
 """Versions come and go while requests are answered: only what is proven answers, and what fails goes back."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from serving.app import create_app
+from serving.bundle import BundleError
 from serving.champions import Champions, loader
 from serving.keeper import Keeper
 from serving.keys import add_key, read_keys
@@ -213,6 +215,27 @@ def test_reloading_gives_a_version_a_new_chance(tmp_path: Path):
     server.store.is_away = True
     assert ask(server.app, "POST", f"/models/{NAME}/reload").status_code == 502
     assert ask(server.app, "POST", "/models/nobody/reload").status_code == 404
+
+
+def test_a_reload_is_refused_also_when_others_look_at_the_same_time(tmp_path: Path):
+    publish_sales(tmp_path, version=1)
+    server = Server(tmp_path)
+    BROKEN["another hash"][0](publish_sales(tmp_path, version=2))
+    ended = threading.Event()
+
+    def look_on() -> None:
+        while not ended.is_set():
+            server.champions.refresh()
+
+    looking = threading.Thread(target=look_on)
+    looking.start()
+    try:
+        for _ in range(200):
+            with pytest.raises(BundleError):
+                server.champions.reload(NAME)
+    finally:
+        ended.set()
+        looking.join()
 
 
 def test_without_keys_nobody_from_elsewhere_may_reload(tmp_path: Path):
