@@ -364,7 +364,8 @@ def _describe(prepared: PreparedTable, task: Task) -> str:
     table = prepared.table
     parts = ", ".join(
         f"{len(part.rows):,} {name}"
-        for name, part in (("train", prepared.train), ("validation", prepared.validation), ("test", prepared.test))
+        for name in ("train", "validation", "calibration", "test")
+        if (part := getattr(prepared, name)) is not None
     )
     return (
         f"{table.name}: {len(table.target_values):,} rows, {len(table.columns)} columns ({parts})\n"

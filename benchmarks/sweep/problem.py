@@ -54,6 +54,7 @@ DATA = DataConfig(
     time=None,
     validation_fraction=0.2,
     test_fraction=0.2,
+    calibration_fraction=0.0,
     split_seed=0,
 )
 TRACKING = TrackingConfig(

@@ -27,6 +27,7 @@ def ice_cream() -> DataConfig:
         time=None,
         validation_fraction=0.2,
         test_fraction=0.2,
+        calibration_fraction=0.3,
         split_seed=0,
     )
 
