@@ -1,4 +1,4 @@
-"""Which rows train, which choose between trials, which calibrate the chosen, and which are looked at once at the end."""
+"""Which rows train, which choose between trials, which calibrate the choice, and which are looked at once, last."""
 
 from dataclasses import dataclass, field
 

@@ -71,7 +71,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "another golden answer": (_changing(_change_a_golden_answer), "Golden row 0 is answered"),
     "a later format": (
         _changing(lambda contract: contract.update(format_version=9)),
-        "The contract: format_version: Input should be 1 or 2",
+        "The contract: format_version: Input should be 1, 2 or 3",
     ),
     "other columns": (_changing(_forget_a_column), "The model and its contract disagree on humidity"),
     "no example of its own": (_changing(_forget_every_example), "Its own example is refused"),
