@@ -72,7 +72,7 @@ serve: setup ## Serve the registered champions over HTTP
 bench-data: setup ## Read, split and encode a table of 1,000,000 rows, beside polars' bare read
 	@$(PY) -m benchmarks.data
 
-bench-sweep: setup ## What a trial costs in a stack, beside Lightning, a bare torch loop and scikit-learn
+bench-sweep: setup ## What a trial costs in a stack, beside Lightning, torch, scikit-learn, Optuna and Ray Tune
 	@$(PY) -m benchmarks.sweep
 
 bench-serving: setup ## What an answer costs beside a no-op, MLflow, BentoML, LitServe and MLServer
