@@ -21,3 +21,14 @@ class Setting:
 
 
 SETTINGS = tuple(Setting(*values) for values in product(LEARNING_RATES, DECAYS, DROPOUTS))  # 64
+
+
+def spread_settings(n_trials: int) -> tuple[Setting, ...]:
+    """Some of the 64, at even distances, so that fast and slow learning rates are among them.
+
+    Raises:
+        ValueError: 64 is no multiple of their number.
+    """
+    if n_trials < 1 or len(SETTINGS) % n_trials:
+        raise ValueError(f"{len(SETTINGS)} trials cannot be thinned evenly to {n_trials}")
+    return SETTINGS[:: len(SETTINGS) // n_trials]
