@@ -3,15 +3,18 @@
 Nothing happens at import.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.auth import Authentication
 from serving.description import describe
-from serving.errors import add_error_answers
+from serving.direct import DirectRoutes
+from serving.errors import HANDLERS
 from serving.headers import SecurityHeaders
 from serving.keeper import Keeper
 from serving.keys import Key
@@ -20,7 +23,7 @@ from serving.models import Served
 from serving.observing import Observing
 from serving.operations import operations_router
 from serving.page.routes import page_router
-from serving.protocols.native import native_router
+from serving.protocols.native import native_predictions, native_router
 from serving.protocols.open_inference.routes import HEADER_LENGTH, open_inference_router
 from serving.settings import Settings, is_loopback
 from serving.tally import Tally
@@ -34,7 +37,7 @@ def create_app(
     keys: Sequence[Key] = (),
     keeper: Keeper | None = None,
     traced: bool = False,
-) -> FastAPI:
+) -> ASGIApp:
     """The application that serves these models.
 
     Args:
@@ -46,35 +49,59 @@ def create_app(
     """
     tally = keeper.tally if keeper is not None else Tally()
     may_reload = bool(keys) or is_loopback(settings.host)
-    app = FastAPI(openapi_url=None, redirect_slashes=False, telemetry=telemetry(traced=traced))
-    app.include_router(native_router(models, max_body_bytes=settings.max_body_bytes))
+    app = FastAPI(
+        openapi_url=None,
+        redirect_slashes=False,
+        telemetry=telemetry(traced=traced),
+        exception_handlers={**HANDLERS, Exception: _leave},
+    )
+    app.include_router(native_router(models))
     app.include_router(open_inference_router(models, settings))
     app.include_router(operations_router(models, tally, keeper=keeper, may_reload=may_reload))
     app.include_router(page_router())
     _add_description(app, models)
-    _surround(app, settings, keys=keys, tally=tally)
-    add_error_answers(app)
+    predictions = native_predictions(models, max_body_bytes=settings.max_body_bytes)
+    layers = [Middleware(DirectRoutes, routes=predictions, traced=traced), *_layers(settings, keys=keys, tally=tally)]
+    if not traced:
+        return _surround(app, layers)
+    for own in layers:  # FastAPI must be around them, so that its spans are
+        app.add_middleware(own.cls, *own.args, **own.kwargs)
     return app
 
 
-def _surround(app: FastAPI, settings: Settings, *, keys: Sequence[Key], tally: Tally) -> None:
+def _layers(settings: Settings, *, keys: Sequence[Key], tally: Tally) -> Iterator[Middleware]:
     """From the innermost to the outermost."""
-    app.add_middleware(RequestLimits, max_body_bytes=settings.max_body_bytes, seconds=settings.request_seconds)
-    app.add_middleware(
-        ConcurrencyLimit, at_once=settings.max_concurrent, at_once_per_key=settings.max_concurrent_per_key
-    )
+    yield Middleware(RequestLimits, max_body_bytes=settings.max_body_bytes, seconds=settings.request_seconds)
+    yield Middleware(ConcurrencyLimit, at_once=settings.max_concurrent, at_once_per_key=settings.max_concurrent_per_key)
     if keys:
-        app.add_middleware(Authentication, keys=keys)
+        yield Middleware(Authentication, keys=keys)
     if settings.cors_origins:
-        app.add_middleware(
+        yield Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-Request-ID", HEADER_LENGTH],
             expose_headers=["X-Model-Version", "X-Request-ID", HEADER_LENGTH],
         )
-    app.add_middleware(Observing, tally=tally)
-    app.add_middleware(SecurityHeaders, is_shared=bool(settings.cors_origins))
+    yield Middleware(Observing, tally=tally)
+    yield Middleware(SecurityHeaders, is_shared=bool(settings.cors_origins))
+
+
+def _surround(app: ASGIApp, layers: Iterable[Middleware]) -> ASGIApp:
+    """FastAPI stays inside: its own outermost layers cost as much as reading a row, and would do nothing here."""
+    for own in layers:
+        app = own.cls(app, *own.args, **own.kwargs)
+    return app
+
+
+async def _leave(_: Request, __: Exception) -> Response:
+    """A defect: FastAPI raises it again once it is answered, which is done around it (`observing`)."""
+    return _Unsaid()
+
+
+class _Unsaid(Response):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send nothing."""
 
 
 def _add_description(app: FastAPI, models: Mapping[str, Served]) -> None:

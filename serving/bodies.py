@@ -1,15 +1,34 @@
-"""Compressed bodies of requests, for every protocol: what they may become is bounded as what comes is.
+"""Bodies of requests, for every protocol; compressed ones, too: what they may become is bounded as what comes is.
 
 Not here: the bound of what comes (`limits`), and what a body says.
 """
 
 import zlib
 
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
 from serving.errors import BodyTooLargeError, Detail, InvalidRequestError, WrongContentTypeError
 
 # What zlib calls them. "deflate" is zlib's own format: RFC 9110, 8.4.1.2.
 WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 PLAIN = frozenset({"", "identity"})
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole body that comes.
+
+    Raises:
+        ClientDisconnect: the caller hung up within it.
+    """
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def decompress_body(body: bytes, encoding: str, *, max_bytes: int) -> bytes:

@@ -9,7 +9,7 @@ import socket
 import time
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from serving.settings import Settings
 
@@ -17,7 +17,7 @@ DRAIN_SECONDS = 1.0  # a client that asks again sooner than that loses nothing
 TICK_SECONDS = 0.02
 
 
-def server_config(app: FastAPI, settings: Settings, *, traced: bool = False) -> uvicorn.Config:
+def server_config(app: ASGIApp, settings: Settings, *, traced: bool = False) -> uvicorn.Config:
     """How uvicorn serves an application; benchmarks serve others so, too."""
     return uvicorn.Config(
         app,

@@ -1,7 +1,6 @@
 """What can go wrong with a request, and the one map from it to HTTP.
 
 ServingError
-├── AmbiguousLengthError   400  Content-Length and Transfer-Encoding
 ├── UnauthorizedError      401  no valid API key
 ├── ForbiddenError         403  a key whose role does not suffice
 ├── UnknownModelError      404  no model of that name
@@ -22,16 +21,15 @@ ServingError
 Every answer that is not 2xx is {"error": {"code", "message", "details": [{"path", "message"}]}}, or below /v2
 {"error": "message and details in one text"}, as the Open Inference Protocol has it; no file path and no stack trace
 ever leaves the process. Codes of paths and methods that do not exist are those of HTTP: `not_found`,
-`method_not_allowed`; `internal` (500) is a defect of ours, whose trace is in the server's log. What is no HTTP at all
-uvicorn answers 400 in plain text, and hangs up.
+`method_not_allowed`; `internal` (500) is a defect of ours, whose trace is in the server's log.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from difflib import get_close_matches
 from http import HTTPStatus
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
@@ -79,13 +77,6 @@ class ServingError(Exception):
         super().__init__(message)
         self.details = list(details)
         self.headers: dict[str, str] = {}
-
-
-class AmbiguousLengthError(ServingError):
-    """Two headers say how long the body is."""
-
-    status = 400
-    code = "ambiguous_length"
 
 
 class UnauthorizedError(ServingError):
@@ -225,23 +216,21 @@ def defect_answer() -> JSONResponse:
     return _answer(500, Problem(code="internal", message="The server failed on this request. Its log says why."))
 
 
-def add_error_answers(app: FastAPI) -> None:
-    """Let every error of the application be answered in the one form."""
-    app.add_exception_handler(ServingError, _answer_ours)
-    app.add_exception_handler(HTTPException, _answer_http)
-    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+def answer_to(error: Exception) -> Response:
+    """The answer to one of `REFUSALS`."""
+    if isinstance(error, ServingError):
+        return error_answer(error)
+    if isinstance(error, HTTPException):
+        return _http_answer(error)
+    return Response(status_code=400)  # the client hung up within its own body: nobody reads this
 
 
-async def _answer_ours(_: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, ServingError):
-        raise error
-    return error_answer(error)
+async def _handle(_: Request, error: Exception) -> Response:
+    return answer_to(error)
 
 
-async def _answer_http(_: Request, error: Exception) -> JSONResponse:
+def _http_answer(error: HTTPException) -> JSONResponse:
     """Starlette's own: an unknown path, a method that a path does not take."""
-    if not isinstance(error, HTTPException):
-        raise error
     phrase = HTTPStatus(error.status_code).phrase
     problem = Problem(code=phrase.lower().replace(" ", "_"), message=f"{phrase}. See /docs for what there is.")
     answer = _answer(error.status_code, problem)
@@ -249,9 +238,10 @@ async def _answer_http(_: Request, error: Exception) -> JSONResponse:
     return answer
 
 
-async def _answer_nobody(_: Request, __: Exception) -> Response:
-    """The client hung up within its own body: no defect to log, and nobody to read this."""
-    return Response(status_code=400)
+# What is no defect of ours; for FastAPI, and for what answers beside its routes (`direct`).
+REFUSALS = (ServingError, HTTPException, ClientDisconnect)
+Handlers = dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]]
+HANDLERS: Handlers = dict.fromkeys(REFUSALS, _handle)
 
 
 def _answer(status: int, problem: Problem) -> JSONResponse:

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.begun import Begun
 from serving.errors import (
-    AmbiguousLengthError,
     BodyTooLargeError,
     BodyTooSlowError,
     OverloadedError,
@@ -41,35 +41,21 @@ class RequestLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._too_large() if _declared_bytes(scope) > self._max_body_bytes else _ambiguity(scope)
-        if refusal is not None:
-            await error_answer(refusal)(scope, receive, send)
+        if _declared_bytes(scope) > self._max_body_bytes:
+            await error_answer(self._too_large())(scope, receive, send)
             return
-        received = 0
-        has_body = has_begun = False
-
-        async def counted() -> Message:
-            nonlocal received, has_body
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_body_bytes:
-                raise self._too_large()
-            has_body = has_body or not message.get("more_body", False)
-            return message
-
-        async def noticed(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            deadline.reschedule(None)
-            await send(message)
-
+        watched = _Watched(receive, send, most_bytes=self._max_body_bytes, too_large=self._too_large)
+        work = Begun(self._app(scope, watched.receive, watched.send))
+        if work.is_done:  # the whole body was there, and was answered at once
+            return
         try:
-            async with asyncio.timeout(self._seconds) as deadline:
-                await self._app(scope, counted, noticed)
+            async with asyncio.timeout(None if watched.is_answered else self._seconds) as deadline:
+                watched.deadline = deadline
+                await work
         except TimeoutError:
-            if has_begun or not deadline.expired():
+            if watched.is_answered or not deadline.expired():
                 raise
-            await error_answer(self._too_slow(has_body=has_body))(scope, receive, send)
+            await error_answer(self._too_slow(has_body=watched.has_body))(scope, receive, send)
 
     def _too_large(self) -> BodyTooLargeError:
         return BodyTooLargeError(f"The body is larger than {self._max_body_bytes:,} bytes. Send fewer rows at a time.")
@@ -80,6 +66,34 @@ class RequestLimits:
         error = BodyTooSlowError(f"The body did not come within {self._seconds} seconds.")
         error.headers["Connection"] = "close"  # what may still come is not read
         return error
+
+
+class _Watched:
+    """Counts what comes of a body, and lifts the deadline once an answer begins."""
+
+    def __init__(
+        self, receive: Receive, send: Send, *, most_bytes: int, too_large: Callable[[], BodyTooLargeError]
+    ) -> None:
+        self._receive, self._send = receive, send
+        self._most_bytes, self._too_large = most_bytes, too_large
+        self._n_bytes = 0
+        self.has_body = self.is_answered = False
+        self.deadline: asyncio.Timeout | None = None
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._n_bytes += len(message.get("body", b""))
+        if self._n_bytes > self._most_bytes:
+            raise self._too_large()
+        self.has_body = self.has_body or not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if not self.is_answered:
+            self.is_answered = True
+            if self.deadline is not None:
+                self.deadline.reschedule(None)
+        await self._send(message)
 
 
 class ConcurrencyLimit:
@@ -129,18 +143,8 @@ class ConcurrencyLimit:
         return None
 
 
-def _ambiguity(scope: Scope) -> ServingError | None:
-    """An error where a proxy before us may see another end of the body than we do: RFC 9112, 6.1."""
-    names = [name for name, _ in scope["headers"]]
-    if b"transfer-encoding" not in names or b"content-length" not in names:
-        return None
-    error = AmbiguousLengthError("A request has Content-Length or Transfer-Encoding, not both.")
-    error.headers["Connection"] = "close"  # what follows may be somebody else's request
-    return error
-
-
 def _declared_bytes(scope: Scope) -> int:
-    declared = Headers(scope=scope).get("content-length", "0")
-    if not declared.isdecimal():
-        return 0  # the HTTP server refuses what is no number; the bytes are counted anyway
-    return int(declared[:MOST_DIGITS]) if len(declared) <= MOST_DIGITS else 10**MOST_DIGITS
+    for name, declared in scope["headers"]:
+        if name == b"content-length" and declared.isdigit():  # the HTTP server refuses what is no number
+            return int(declared) if len(declared) <= MOST_DIGITS else 10**MOST_DIGITS
+    return 0  # the bytes are counted anyway

@@ -65,11 +65,10 @@ class Served:
             InvalidRequestError: one is not finite.
         """
         predictions = self.predict_columns(columns)
-        finite = np.isfinite(predictions).all(axis=1)
+        finite = np.isfinite(predictions)
         if not finite.all():
-            detail = Detail(
-                path=["rows", int(finite.argmin())], message="A number of this row is too large to compute with"
-            )
+            row = int(finite.all(axis=1).argmin())
+            detail = Detail(path=["rows", row], message="A number of this row is too large to compute with")
             raise InvalidRequestError("There is no finite prediction.", [detail])
         return predictions
 
@@ -121,5 +120,4 @@ def _warm(own: Served) -> None:
         predictions = own.predictor.predict(own.reader.read(orjson.dumps(own.schemas.example)))
         to_answer(own.contract, name=own.name, version=own.version, predictions=predictions)
     except ServingError as error:
-        said = "its own example is refused"
-        raise BundleError(f"{own.name}: {said}: {error}", reason=f"{said.capitalize()}: {error}") from error
+        raise BundleError(f"{own.name}: its own example is refused: {error}") from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from serving.bundle import BundleError
@@ -11,8 +11,6 @@ from serving.keeper import Keeper
 from serving.models import Served
 from serving.store import AwayError
 from serving.tally import Tally
-
-OPEN_METRICS = "application/openmetrics-text"  # which Prometheus asks for
 
 
 class Reloaded(BaseModel):
@@ -36,12 +34,10 @@ def operations_router(
     router = APIRouter(tags=["operations"])
 
     @router.get("/metrics", summary="Counts for Prometheus", response_class=Response, responses=METRICS)
-    def show(request: Request) -> Response:
-        from serving.exposition import show_metrics  # noqa: PLC0415  many servers are never asked
+    def show() -> Response:
+        from serving.exposition import CONTENT_TYPE, show_metrics  # noqa: PLC0415  many servers are never asked
 
-        is_open = OPEN_METRICS in request.headers.get("accept", "")
-        text, media = show_metrics(tally, models, is_open=is_open)
-        return Response(text, headers={"content-type": media})
+        return Response(show_metrics(tally, models), media_type=CONTENT_TYPE)
 
     if keeper is not None:
         _add_reload(router, models, keeper, may_reload=may_reload)
@@ -65,6 +61,5 @@ def _add_reload(router: APIRouter, models: Mapping[str, Served], keeper: Keeper,
         return Reloaded(model=name, version=models[name].version)
 
 
-TEXT = {"schema": {"type": "string"}}
-METRICS: dict[int | str, dict[str, object]] = {200: {"content": {"text/plain": TEXT, OPEN_METRICS: TEXT}}}
+METRICS: dict[int | str, dict[str, object]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 REFUSALS: dict[int | str, dict[str, object]] = {status: {"model": ErrorAnswer} for status in (403, 404, 409, 502)}

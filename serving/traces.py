@@ -65,3 +65,10 @@ def model_run(exchange: Exchange | None, *, n_rows: int) -> AbstractContextManag
         "request.id": exchange.request_id,
     }
     return _tracer.start_as_current_span("model run", attributes=attributes)
+
+
+def name_request(method: str, route: str) -> None:
+    """Name the span of a request whose route FastAPI does not know, as FastAPI names the others."""
+    span = trace.get_current_span()
+    span.update_name(f"{method} {route}")
+    span.set_attribute("http.route", route)

@@ -39,23 +39,13 @@ class Part:
 
 @dataclass(frozen=True)
 class PreparedTable:
-    """A table with its parts, encoded by statistics of the training part alone.
-
-    Attributes:
-        table: all of it.
-        encoder: fitted on the training part.
-        train: fits.
-        validation: stops training, ranks trials, weighs ensembles.
-        test: is looked at once.
-        calibration: calibrates the model that was chosen, and nothing before; None where no row was set aside.
-    """
+    """A table with its parts, encoded by statistics of the training part alone."""
 
     table: Table
     encoder: Encoder
     train: Part
     validation: Part
     test: Part
-    calibration: Part | None = None
 
 
 def prepare_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> PreparedTable:
@@ -71,11 +61,11 @@ def prepare_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> Prepa
     if table.target.classes:
         check_classes(split, table.target_values, table.target)
     encoder = fit_encoder(table, split.train)
-    train, validation, test, calibration = (
+    train, validation, test = (
         Part(rows, encode(encoder, table.features, rows), table.target_values[rows])
-        for rows in (split.train, split.validation, split.test, split.calibration)
+        for rows in (split.train, split.validation, split.test)
     )
-    return PreparedTable(table, encoder, train, validation, test, calibration if len(split.calibration) else None)
+    return PreparedTable(table, encoder, train, validation, test)
 
 
 def raw_rows(table: Table, rows: np.ndarray) -> list[dict[str, Raw]]:
@@ -148,11 +138,7 @@ def _split(config: DataConfig, table: Table, keys: Mapping[str, pl.Series]) -> S
             raise UserError(
                 f"Column {name!r} divides the rows but has {key.null_count()} missing values. Fill or drop them."
             )
-    fractions = {
-        "validation_fraction": config.validation_fraction,
-        "test_fraction": config.test_fraction,
-        "calibration_fraction": config.calibration_fraction,
-    }
+    fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
     if config.group is not None:
         return split_groups(keys[config.group].cast(pl.String).to_numpy(), seed=config.split_seed, **fractions)
     if config.time is not None:
