@@ -14,7 +14,7 @@ CANDIDATES := $(PYTHON) $(if $(PYTHON),,python3.11 python3.12 python3.13 python3
 USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-fast fix demo ui serve bench-data bench-around bench-sweep bench-serving bench-peers-setup lock clean clean-var
+.PHONY: help setup test test-fast proofs fix demo ui serve bench-data bench-around bench-sweep bench-serving bench-peers-setup lock clean clean-var
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,9 @@ test: setup ## Lint, format, types and every test: what CI runs
 test-fast: setup ## The tests that take no more than a few seconds each
 	@$(PY) -m pytest --quiet -m "not slow"
 
+proofs: setup ## The server's tests of endurance at full length
+	@PROOFS=whole $(PY) -m pytest --quiet -s tests/serving -m slow
+
 fix: setup ## Repair what the linter can repair, and format
 	@$(PY) -m ruff check --quiet --fix-only .
 	@$(PY) -m ruff format --quiet .
@@ -69,7 +72,7 @@ serve: setup ## Serve the registered champions over HTTP
 bench-data: setup ## Read, split and encode a table of 1,000,000 rows, beside polars' bare read
 	@$(PY) -m benchmarks.data
 
-bench-sweep: setup ## What a trial costs in a stack, beside Lightning, a bare torch loop and scikit-learn
+bench-sweep: setup ## What a trial costs in a stack, beside Lightning, torch, scikit-learn, Optuna and Ray Tune
 	@$(PY) -m benchmarks.sweep
 
 bench-serving: setup ## What an answer costs beside a no-op, MLflow, BentoML, LitServe and MLServer

@@ -16,7 +16,7 @@ from pipelines.config.schema import MetricName, TrackingConfig, TrialConfig
 from pipelines.config.scopes import without
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines import Engine, open_engine
-from pipelines.export import Origin, publish_bundle, write_bundle
+from pipelines.export import Origin, calibrate, publish_bundle, write_bundle
 from pipelines.selection.baselines import BaselineResult, run_baselines
 from pipelines.sweeps.finalists import (
     Finalist,
@@ -225,16 +225,24 @@ def _finish_table(table: _TableSweep, *, tell: Callable[[str], None]) -> Registe
     baselines = _baselines(prepared, task, recorder=recorder, tags=tags)
 
     members = served_members(finalists.champion, outcomes)
-    test = score_on_test(members, prepared=prepared, task=task)
-    recorder.annotate(champion_run, prefixed("test", test), {"champion": "true"})
+    calibration = calibrate(members, prepared=prepared, task=task)
+    test, held = score_on_test(members, prepared=prepared, task=task, calibration=calibration)
     chosen = {"validation": finalists.champion.selection.metrics, "test": test}
     metrics = {part: {str(name): value for name, value in own.items()} for part, own in chosen.items()}
+    metrics["test"] |= held
+    recorder.annotate(champion_run, prefixed("test", metrics["test"]), {"champion": "true"})
 
     name = prepared.table.name
     origin = Origin(sweep=tags["sweep"], code_version=tags["code_version"], created=table.folder.created)
     with tempfile.TemporaryDirectory() as workshop:
         bundle = write_bundle(
-            Path(workshop) / "bundle", prepared=prepared, task=task, members=members, metrics=metrics, origin=origin
+            Path(workshop) / "bundle",
+            prepared=prepared,
+            task=task,
+            members=members,
+            metrics=metrics,
+            origin=origin,
+            calibration=calibration,
         )
         version = recorder.register(bundle, name=name, run_id=champion_run)
         publish_bundle(bundle, root=Path(trials[0].tracking.bundles), name=name, version=version.version)
@@ -364,7 +372,8 @@ def _describe(prepared: PreparedTable, task: Task) -> str:
     table = prepared.table
     parts = ", ".join(
         f"{len(part.rows):,} {name}"
-        for name, part in (("train", prepared.train), ("validation", prepared.validation), ("test", prepared.test))
+        for name in ("train", "validation", "calibration", "test")
+        if (part := getattr(prepared, name)) is not None
     )
     return (
         f"{table.name}: {len(table.target_values):,} rows, {len(table.columns)} columns ({parts})\n"

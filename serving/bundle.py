@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-FORMAT_VERSION: Literal[2] = 2  # 1 has no reference distributions; it is still read
+# 1 has no reference distributions, 2 no calibration, no background and no rules; both are still read.
+FORMAT_VERSION: Literal[3] = 3
 MODEL_FILE = "model.onnx"
 CONTRACT_FILE = "contract.json"
 
@@ -32,6 +33,20 @@ class Reference(_Part):
     shares: tuple[float, ...]  # of all rows, one a bin; what is missing here was missing there
 
 
+class Rules(_Part):
+    """What becomes of a value that is missing, or a label that training did not see.
+
+    A missing value is `filled` with `fill`; or it counts as a category of its own, for training had such rows; or it
+    is `refused`, for training had none. `flagged`: the model is told that it was filled. A label that training did
+    not see counts as `unknown`, the same for all such labels; columns without labels have no such rule.
+    """
+
+    missing: Literal["filled", "category", "refused"]
+    fill: Json = None  # a date as ISO 8601; 0.5, midway between false and true, of a boolean
+    flagged: bool = False
+    unseen: Literal["unknown"] | None = None
+
+
 class NumericColumn(_Part):
     """A number; ONNX input `name`: float64 [N, 1], NaN for missing."""
 
@@ -43,6 +58,7 @@ class NumericColumn(_Part):
     integer: bool  # every training value was a whole number
     example: float | None
     reference: Reference | None = None  # none in format 1
+    rules: Rules | None = None  # none before format 3
 
 
 class BooleanColumn(_Part):
@@ -53,6 +69,7 @@ class BooleanColumn(_Part):
     nullable: bool
     example: bool | None
     reference: Reference | None = None
+    rules: Rules | None = None
 
 
 class CategoricalColumn(_Part):
@@ -64,6 +81,7 @@ class CategoricalColumn(_Part):
     categories: tuple[str, ...]
     example: str | None
     reference: Reference | None = None
+    rules: Rules | None = None
 
 
 class DateColumn(_Part):
@@ -79,6 +97,7 @@ class DateColumn(_Part):
     maximum: str
     example: str | None
     reference: Reference | None = None
+    rules: Rules | None = None
 
 
 Column = Annotated[NumericColumn | BooleanColumn | CategoricalColumn | DateColumn, Field(discriminator="kind")]
@@ -97,6 +116,38 @@ class Target(_Part):
     def n_predictions(self) -> int:
         """P: 1 for regression, one a class otherwise."""
         return len(self.classes) or 1
+
+
+class Conformal(_Part):
+    """Scores of split conformal prediction (Vovk et al. 2005), of rows that fitted and chose nothing.
+
+    `absolute_residual`: |value - prediction| (Lei et al. 2018). `lac`: 1 - the probability of the true class, as it
+    was before the temperature, which was chosen by the same rows (Sadinle, Lei and Wasserman 2019).
+    Of more rows than `scores` only so many are kept: `scores[i - 1]` is the one of rank ceil(i * rows / len(scores)).
+    """
+
+    method: Literal["absolute_residual", "lac"]
+    rows: int = Field(ge=1)
+    scores: tuple[float, ...] = Field(min_length=1)  # ascending
+
+    @model_validator(mode="after")
+    def _is_ascending(self) -> Self:
+        if list(self.scores) != sorted(self.scores) or len(self.scores) > self.rows:
+            raise ValueError("the scores are not ascending, or more than the rows")
+        return self
+
+
+class Calibration(_Part):
+    """How probabilities, intervals and sets of labels were calibrated.
+
+    `temperature` is in the ONNX graph already: what comes out of it is softmax(log p / temperature) of the members'
+    mean probabilities p (Guo et al. 2017). The log losses are those of the calibration rows.
+    """
+
+    conformal: Conformal
+    temperature: float = Field(default=1.0, gt=0)
+    log_loss_before: float | None = None  # none of a regression
+    log_loss_after: float | None = None
 
 
 class Member(_Part):
@@ -127,13 +178,15 @@ class Golden(_Part):
 class Contract(_Part):
     """All that a reader must know about a model."""
 
-    format_version: Literal[1, 2] = FORMAT_VERSION
+    format_version: Literal[1, 2, 3] = FORMAT_VERSION
     name: str
     columns: tuple[Column, ...]
     target: Target
     metrics: dict[str, dict[str, float]]  # part ("validation", "test") -> metric -> value
     lineage: Lineage
     golden: tuple[Golden, ...]
+    calibration: Calibration | None = None  # none before format 3, and where no rows were set aside for it
+    background: tuple[dict[str, Json], ...] = ()  # real rows of the training part that contributions are told against
     onnx_sha256: str
     opset: int
     notes: dict[str, Any] = {}
@@ -145,6 +198,10 @@ class Contract(_Part):
             raise ValueError("two columns have one name")
         if (self.target.task == "regression") != (not self.target.classes):
             raise ValueError(f"a {self.target.task} with {len(self.target.classes)} classes")
+        if self.calibration and (self.calibration.conformal.method == "lac") != bool(self.target.classes):
+            raise ValueError(f"a {self.target.task} calibrated by {self.calibration.conformal.method}")
+        if any(row.keys() != set(names) for row in self.background):
+            raise ValueError("a background row has other columns than the model")
         for place, golden in enumerate(self.golden):
             if golden.row.keys() != set(names):
                 raise ValueError(f"golden row {place} has other columns than the model")

@@ -118,14 +118,20 @@ class Champions(Mapping[str, Served]):
         except BundleError as error:
             self._complain(name, "A version is not served", error)
 
-    def refresh_one(self, name: str) -> None:
+    def refresh_one(self, name: str, *, is_asked_for: bool = False) -> None:
         """Look an alias up, and swap in the version that it names, unless that was refused before.
+
+        Args:
+            name: of the model.
+            is_asked_for: what was refused gets a new chance.
 
         Raises:
             AwayError: the store does not answer.
             BundleError: there is no such alias, or the version must not be served.
         """
         with self._changing:
+            if is_asked_for:  # under the lock: or else whoever looks meanwhile refuses it again, and nobody says so
+                self._refused.pop(name, None)
             version = self._find_version(name)
             own = self._models.get(name)
             if (own is not None and own.version == version) or version in self._refused.get(name, {}):
@@ -145,9 +151,8 @@ class Champions(Mapping[str, Served]):
             AwayError: the store does not answer.
             BundleError: there is no such alias, or the version must not be served.
         """
-        self._refused.pop(name, None)
         try:
-            self.refresh_one(name)
+            self.refresh_one(name, is_asked_for=True)
         except BundleError as error:
             self._complain(name, "A version is not served", error)
             raise

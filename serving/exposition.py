@@ -1,10 +1,11 @@
-"""Counts in Prometheus' text format, for `GET /metrics`."""
+"""Counts in the text formats of Prometheus and of OpenMetrics, for `GET /metrics`."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 
 from serving.bundle import Reference
 from serving.champions import SWAPS
@@ -14,18 +15,25 @@ from serving.observing import ANSWERS, BUCKETS, REQUESTS, ROWS
 from serving.tally import Counts, Tally
 from serving.watch import ANSWER_BINS, COLUMN_BINS, COLUMN_STATES, DIFFERENCES, SHADOW, leaves
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PROMETHEUS, OPEN_METRICS = "text/plain", "application/openmetrics-text"
 MODEL_LABELS = ("model", "version")
 REQUEST_LABELS = ("model", "protocol", "status")
 
 
-def show_metrics(tally: Tally, models: Mapping[str, Served]) -> bytes:
-    """Everything that is counted, of all processes together."""
+def show_metrics(tally: Tally, models: Mapping[str, Served], *, is_open: bool) -> tuple[bytes, str]:
+    """Everything that is counted, of all processes together, and its media type.
+
+    Args:
+        tally: of this process.
+        models: that answer.
+        is_open: in the format of OpenMetrics, and else in Prometheus' own.
+    """
     counts, n_running = tally.of_all_processes()
     registry = CollectorRegistry(auto_describe=False)
     metrics = (*_of_requests(counts, n_running), *_of_models(counts, models), *_of_columns(counts, models))
     registry.register(_Collected([*metrics, *_of_shadow(counts)]))
-    return generate_latest(registry)
+    encode, media = choose_encoder(OPEN_METRICS if is_open else PROMETHEUS)
+    return encode(registry), media
 
 
 class _Collected:

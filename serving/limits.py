@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.begun import Begun
 from serving.errors import (
+    AmbiguousLengthError,
     BodyTooLargeError,
     BodyTooSlowError,
     OverloadedError,
@@ -41,8 +42,9 @@ class RequestLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if _declared_bytes(scope) > self._max_body_bytes:
-            await error_answer(self._too_large())(scope, receive, send)
+        refusal = self._too_large() if _declared_bytes(scope) > self._max_body_bytes else _ambiguity(scope)
+        if refusal is not None:
+            await error_answer(refusal)(scope, receive, send)
             return
         watched = _Watched(receive, send, most_bytes=self._max_body_bytes, too_large=self._too_large)
         work = Begun(self._app(scope, watched.receive, watched.send))
@@ -141,6 +143,16 @@ class ConcurrencyLimit:
         if caller is not None and self._n_running_of[caller] >= self._at_once_per_key:
             return TooManyAtOnceError(f"{self._at_once_per_key} requests with this key are in work. Wait for one.")
         return None
+
+
+def _ambiguity(scope: Scope) -> ServingError | None:
+    """An error where a proxy before us may see another end of the body than we do: RFC 9112, 6.1."""
+    names = [name for name, _ in scope["headers"]]
+    if b"transfer-encoding" not in names or b"content-length" not in names:
+        return None
+    error = AmbiguousLengthError("A request has Content-Length or Transfer-Encoding, not both.")
+    error.headers["Connection"] = "close"  # what follows may be somebody else's request
+    return error
 
 
 def _declared_bytes(scope: Scope) -> int:

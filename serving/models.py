@@ -120,4 +120,5 @@ def _warm(own: Served) -> None:
         predictions = own.predictor.predict(own.reader.read(orjson.dumps(own.schemas.example)))
         to_answer(own.contract, name=own.name, version=own.version, predictions=predictions)
     except ServingError as error:
-        raise BundleError(f"{own.name}: its own example is refused: {error}") from error
+        said = "its own example is refused"
+        raise BundleError(f"{own.name}: {said}: {error}", reason=f"{said.capitalize()}: {error}") from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from serving.bundle import BundleError
@@ -11,6 +11,8 @@ from serving.keeper import Keeper
 from serving.models import Served
 from serving.store import AwayError
 from serving.tally import Tally
+
+OPEN_METRICS = "application/openmetrics-text"  # which Prometheus asks for
 
 
 class Reloaded(BaseModel):
@@ -34,10 +36,12 @@ def operations_router(
     router = APIRouter(tags=["operations"])
 
     @router.get("/metrics", summary="Counts for Prometheus", response_class=Response, responses=METRICS)
-    def show() -> Response:
-        from serving.exposition import CONTENT_TYPE, show_metrics  # noqa: PLC0415  many servers are never asked
+    def show(request: Request) -> Response:
+        from serving.exposition import show_metrics  # noqa: PLC0415  many servers are never asked
 
-        return Response(show_metrics(tally, models), media_type=CONTENT_TYPE)
+        is_open = OPEN_METRICS in request.headers.get("accept", "")
+        text, media = show_metrics(tally, models, is_open=is_open)
+        return Response(text, headers={"content-type": media})
 
     if keeper is not None:
         _add_reload(router, models, keeper, may_reload=may_reload)
@@ -61,5 +65,6 @@ def _add_reload(router: APIRouter, models: Mapping[str, Served], keeper: Keeper,
         return Reloaded(model=name, version=models[name].version)
 
 
-METRICS: dict[int | str, dict[str, object]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+TEXT = {"schema": {"type": "string"}}
+METRICS: dict[int | str, dict[str, object]] = {200: {"content": {"text/plain": TEXT, OPEN_METRICS: TEXT}}}
 REFUSALS: dict[int | str, dict[str, object]] = {status: {"model": ErrorAnswer} for status in (403, 404, 409, 502)}

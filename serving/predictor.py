@@ -114,9 +114,9 @@ def _start_session(bundle: Bundle, *, threads: int) -> onnxruntime.InferenceSess
     try:
         return onnxruntime.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises a class a cause, without a common base of its own
-        raise BundleError(
-            f"{bundle.folder / MODEL_FILE}: ONNX Runtime cannot load it: {error}", reason="ONNX Runtime cannot load it."
-        ) from error
+        said = "ONNX Runtime cannot load it"
+        reason = f"{said}: it is of opset {bundle.contract.opset}, and this is ONNX Runtime {onnxruntime.__version__}."
+        raise BundleError(f"{bundle.folder / MODEL_FILE}: {said}: {error}", reason=reason) from error
 
 
 def _onnx_type(column: Column) -> str:

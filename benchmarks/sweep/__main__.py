@@ -1,7 +1,8 @@
 """Measure, print the table, write the results. `--quick` tries it out on fewer trials, epochs and rounds.
 
 Everybody trains in this process, in turns, so that a busy machine slows all alike; figures are medians of rounds, a
-trial. A peer's cost grows with its trials one by one, so it trains a few of the 64.
+trial. A peer's cost grows with its trials one by one, so it trains a few of the 64. Optuna and Ray Tune are compared as
+whole commands instead, each in processes of its own.
 """
 
 import argparse
@@ -18,18 +19,11 @@ import numpy as np
 import torch
 
 from benchmarks.results_file import Claim, write_results
+from benchmarks.sweep.commands import Searched, compare_commands
 from benchmarks.sweep.peers import train_bare, train_lightning, train_sklearn
 from benchmarks.sweep.picture import draw_growth
-from benchmarks.sweep.problem import (
-    BATCH_ROWS,
-    N_COLUMNS,
-    SETTINGS,
-    Arrays,
-    Setting,
-    make_arrays,
-    prepared_table,
-    trial,
-)
+from benchmarks.sweep.problem import Arrays, make_arrays, prepared_table, trial
+from benchmarks.sweep.settings import BATCH_ROWS, N_COLUMNS, SETTINGS, Setting, spread_settings
 from pipelines.config.schema import HalvingConfig, StoppingConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines import StackJob
@@ -51,17 +45,49 @@ GROWTH = (1, 4, 16, 64, 256, 1024)
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is trained: epochs, rounds, trials of a peer, members of the largest stack, epochs of the halving."""
+    """How much is trained.
+
+    Attributes:
+        epochs: of a trial.
+        rounds: of the comparisons in this process.
+        peer_trials: that a peer in this process trains, of the 64.
+        most_members: of the largest stack.
+        halving_epochs: of the comparison with halving.
+        search_rounds: of the comparison of whole commands, which take long.
+        search_epochs: of a trial in whole commands: as many as leave the start of a command a small part of its time.
+        search_trials: that a peer's command trains, of the 64.
+    """
 
     epochs: int
     rounds: int
     peer_trials: int
     most_members: int
     halving_epochs: int
+    search_rounds: int
+    search_epochs: int
+    search_trials: int
 
 
-WHOLE = Effort(epochs=3, rounds=3, peer_trials=4, most_members=1024, halving_epochs=27)
-QUICK = Effort(epochs=1, rounds=1, peer_trials=2, most_members=64, halving_epochs=9)
+WHOLE = Effort(
+    epochs=3,
+    rounds=3,
+    peer_trials=4,
+    most_members=1024,
+    halving_epochs=27,
+    search_rounds=2,
+    search_epochs=20,
+    search_trials=4,
+)
+QUICK = Effort(
+    epochs=1,
+    rounds=1,
+    peer_trials=2,
+    most_members=64,
+    halving_epochs=9,
+    search_rounds=1,
+    search_epochs=2,
+    search_trials=2,
+)
 
 
 def main() -> None:
@@ -77,6 +103,8 @@ def main() -> None:
     claims: list[Claim] = []
     for width in (32, 128):
         claims += _compare_peers(arrays, prepared, task, width=width, effort=effort)
+        searched = Searched(width, effort.search_epochs, effort.search_trials)
+        claims += compare_commands(arrays, searched, rounds=effort.search_rounds)
     claims += [_share_of_peak(prepared, task, width=width, least=least) for width, least in SHARES_OF_PEAK.items()]
     claims.append(_compare_halving(prepared, task, epochs=effort.halving_epochs))
     growth = _measure_growth(prepared, task, most=effort.most_members)
@@ -100,7 +128,7 @@ def _seconds(train: Callable[[], object]) -> float:
 
 
 def _compare_peers(arrays: Arrays, prepared: PreparedTable, task: Task, *, width: int, effort: Effort) -> list[Claim]:
-    few = SETTINGS[:: len(SETTINGS) // effort.peer_trials][: effort.peer_trials]
+    few = spread_settings(effort.peer_trials)
     seconds: dict[str, list[float]] = {name: [] for name in ("stack", *PEERS)}
     for _ in range(effort.rounds):
         whole = _seconds(partial(_train_stack, SETTINGS, prepared, task, width=width, epochs=effort.epochs))
@@ -126,7 +154,7 @@ def _compare_peers(arrays: Arrays, prepared: PreparedTable, task: Task, *, width
 def _share_of_peak(prepared: PreparedTable, task: Task, *, width: int, least: float) -> Claim:
     """Operations that a stack's products need, by the time of an epoch, by what a large product reaches."""
     n_members = 64 if width <= 128 else 16  # noqa: PLR2004  enough to fill two cores, and no more memory than needed
-    settings = SETTINGS[:: len(SETTINGS) // n_members]
+    settings = spread_settings(n_members)
     peaks, short, long = [], [], []
     for _ in range(SHARE_ROUNDS):
         peaks.append(_measure_peak())

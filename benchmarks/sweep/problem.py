@@ -1,12 +1,13 @@
-"""What everybody trains on: one table, one net, one list of trials, the same epochs."""
+"""The table that everybody trains on, and the product's configuration of a trial."""
 
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from benchmarks.sweep.settings import BATCH_ROWS, N_COLUMNS, N_ROWS, Setting
 from pipelines.config.schema import (
     AdamWConfig,
     ConstantScheduleConfig,
@@ -26,10 +27,6 @@ from pipelines.data.prepare import Part, PreparedTable
 from pipelines.data.table import Column, Table, Target
 from pipelines.tasks.task import Task, make_task
 
-N_ROWS, N_COLUMNS, BATCH_ROWS = 20_000, 20, 256
-LEARNING_RATES = tuple(np.geomspace(3e-4, 1e-2, 8).tolist())
-DECAYS = (0.0, 0.001, 0.01, 0.1)  # AdamW's L2 is decoupled
-DROPOUTS = (0.05, 0.1)
 PLAIN: dict[str, Any] = {  # columns as they are; what belongs to other ways of reading them is not used
     "numbers": "plain",
     "frequencies": 1,
@@ -54,6 +51,7 @@ DATA = DataConfig(
     time=None,
     validation_fraction=0.2,
     test_fraction=0.2,
+    calibration_fraction=0.0,
     split_seed=0,
 )
 TRACKING = TrackingConfig(
@@ -66,18 +64,6 @@ TRACKING = TrackingConfig(
     checkpoint_seconds=30.0,
     resume=False,
 )
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What differs between trials."""
-
-    learning_rate: float
-    weight_decay: float
-    dropout: float
-
-
-SETTINGS = tuple(Setting(*values) for values in product(LEARNING_RATES, DECAYS, DROPOUTS))  # 64
 
 
 @dataclass(frozen=True)

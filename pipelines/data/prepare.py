@@ -39,13 +39,23 @@ class Part:
 
 @dataclass(frozen=True)
 class PreparedTable:
-    """A table with its parts, encoded by statistics of the training part alone."""
+    """A table with its parts, encoded by statistics of the training part alone.
+
+    Attributes:
+        table: all of it.
+        encoder: fitted on the training part.
+        train: fits.
+        validation: stops training, ranks trials, weighs ensembles.
+        test: is looked at once.
+        calibration: calibrates the model that was chosen, and nothing before; None where no row was set aside.
+    """
 
     table: Table
     encoder: Encoder
     train: Part
     validation: Part
     test: Part
+    calibration: Part | None = None
 
 
 def prepare_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> PreparedTable:
@@ -61,11 +71,11 @@ def prepare_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> Prepa
     if table.target.classes:
         check_classes(split, table.target_values, table.target)
     encoder = fit_encoder(table, split.train)
-    train, validation, test = (
+    train, validation, test, calibration = (
         Part(rows, encode(encoder, table.features, rows), table.target_values[rows])
-        for rows in (split.train, split.validation, split.test)
+        for rows in (split.train, split.validation, split.test, split.calibration)
     )
-    return PreparedTable(table, encoder, train, validation, test)
+    return PreparedTable(table, encoder, train, validation, test, calibration if len(split.calibration) else None)
 
 
 def raw_rows(table: Table, rows: np.ndarray) -> list[dict[str, Raw]]:
@@ -138,7 +148,11 @@ def _split(config: DataConfig, table: Table, keys: Mapping[str, pl.Series]) -> S
             raise UserError(
                 f"Column {name!r} divides the rows but has {key.null_count()} missing values. Fill or drop them."
             )
-    fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
+    fractions = {
+        "validation_fraction": config.validation_fraction,
+        "test_fraction": config.test_fraction,
+        "calibration_fraction": config.calibration_fraction,
+    }
     if config.group is not None:
         return split_groups(keys[config.group].cast(pl.String).to_numpy(), seed=config.split_seed, **fractions)
     if config.time is not None:

@@ -1,6 +1,6 @@
-"""Which rows train, which choose between trials, and which are looked at once at the end."""
+"""Which rows train, which choose between trials, which calibrate the choice, and which are looked at once, last."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,6 +18,7 @@ class Split:
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+    calibration: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 def _generator(seed: int) -> np.random.Generator:
@@ -26,7 +27,13 @@ def _generator(seed: int) -> np.random.Generator:
 
 
 def split_rows(
-    n_rows: int, *, strata: np.ndarray | None, validation_fraction: float, test_fraction: float, seed: int
+    n_rows: int,
+    *,
+    strata: np.ndarray | None,
+    validation_fraction: float,
+    test_fraction: float,
+    seed: int,
+    calibration_fraction: float = 0.0,
 ) -> Split:
     """Divide at random; with strata (class codes, [N]) every part has its share of each class."""
     generator = _generator(seed)
@@ -39,10 +46,17 @@ def split_rows(
         starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
         rank = np.arange(n_rows) - starts
         key[by_class] = (rank + key[by_class]) / np.repeat(sizes, sizes)
-    return _cut(key, validation_fraction=validation_fraction, test_fraction=test_fraction)
+    return _cut(key, validation_fraction, test_fraction, calibration_fraction)
 
 
-def split_groups(groups: np.ndarray, *, validation_fraction: float, test_fraction: float, seed: int) -> Split:
+def split_groups(
+    groups: np.ndarray,
+    *,
+    validation_fraction: float,
+    test_fraction: float,
+    seed: int,
+    calibration_fraction: float = 0.0,
+) -> Split:
     """Divide at random so that rows of one group stay together; parts are as large as whole groups allow.
 
     Raises:
@@ -58,17 +72,21 @@ def split_groups(groups: np.ndarray, *, validation_fraction: float, test_fractio
     # One large group must not leave another part empty.
     n_test = min(n_test, len(names) - 2)
     n_held_out = min(max(n_held_out, n_test + 1), len(names) - 1)
-    test, validation, train = (
-        np.flatnonzero(np.isin(group_of_row, part)) for part in np.split(order, [n_test, n_held_out])
+    n_wanted = rows_before[n_test] + calibration_fraction * sizes[order][n_test:n_held_out].sum()
+    n_not_validation = n_test + int((rows_before + sizes[order] <= n_wanted)[n_test : n_held_out - 1].sum())
+    test, calibration, validation, train = (
+        np.flatnonzero(np.isin(group_of_row, part)) for part in np.split(order, [n_test, n_not_validation, n_held_out])
     )
-    return Split(train, validation, test)
+    return Split(train, validation, test, calibration)
 
 
-def split_time(times: np.ndarray, *, validation_fraction: float, test_fraction: float) -> Split:
-    """The newest rows are the test part, the next newest the validation part; equal times keep the rows' order."""
+def split_time(
+    times: np.ndarray, *, validation_fraction: float, test_fraction: float, calibration_fraction: float = 0.0
+) -> Split:
+    """From the newest rows to the oldest: test, calibration, validation, train; equal times keep the rows' order."""
     age = np.empty(len(times))
     age[np.argsort(times, kind="stable")[::-1]] = np.arange(len(times))
-    return _cut(age, validation_fraction=validation_fraction, test_fraction=test_fraction)
+    return _cut(age, validation_fraction, test_fraction, calibration_fraction)
 
 
 def check_classes(split: Split, codes: np.ndarray, target: Target) -> None:
@@ -89,8 +107,11 @@ def check_classes(split: Split, codes: np.ndarray, target: Target) -> None:
     )
 
 
-def _cut(key: np.ndarray, *, validation_fraction: float, test_fraction: float) -> Split:
-    """Rows with the smallest keys are the test part, the next the validation part; no order within a part is needed."""
+def _cut(key: np.ndarray, validation_fraction: float, test_fraction: float, calibration_fraction: float) -> Split:
+    """Rows with the smallest keys are the test part, then calibration, then validation; no order within a part.
+
+    The calibration part is taken from the validation part, which keeps a row at least.
+    """
     n_rows = len(key)
     if n_rows < FEWEST_ROWS:
         raise UserError(
@@ -98,7 +119,8 @@ def _cut(key: np.ndarray, *, validation_fraction: float, test_fraction: float) -
         )
     n_test = max(1, round(n_rows * test_fraction))
     n_validation = max(1, round(n_rows * validation_fraction))
-    cuts = [n_test, n_test + n_validation]
+    n_calibration = min(round(n_validation * calibration_fraction), n_validation - 1)
+    cuts = [n_test, n_test + n_calibration, n_test + n_validation]
     parts = np.split(np.argpartition(key, cuts), cuts)
-    test, validation, train = (np.sort(part) for part in parts)
-    return Split(train, validation, test)
+    test, calibration, validation, train = (np.sort(part) for part in parts)
+    return Split(train, validation, test, calibration)

@@ -1,16 +1,21 @@
 """From members of a sweep to a bundle that is proven to answer as they do."""
 
+from pipelines.export.calibration import calibrate, held_out_coverage
 from pipelines.export.contract import Origin
 from pipelines.export.parity import ParityError
 from pipelines.export.served import ServedMember, ServedModel, build_served
 from pipelines.export.writer import publish_bundle, write_bundle
+from serving.bundle import Calibration
 
 __all__ = [
+    "Calibration",
     "Origin",
     "ParityError",
     "ServedMember",
     "ServedModel",
     "build_served",
+    "calibrate",
+    "held_out_coverage",
     "publish_bundle",
     "write_bundle",
 ]

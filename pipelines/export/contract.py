@@ -15,12 +15,14 @@ from pipelines.data.table import Table
 from pipelines.export.columns import OPSET
 from pipelines.export.references import answers_reference, with_reference
 from pipelines.export.rows import is_missing, spread
+from pipelines.export.rules import with_rules
 from pipelines.export.served import ServedMember, ServedModel
-from serving.bundle import Column, Contract, Golden, Lineage, Member, Target
+from serving.bundle import Calibration, Column, Contract, Golden, Lineage, Member, Target
 
 MOST_ANSWERS = 10_000  # of the validation part, whose distribution is recorded
 GOLDEN_ROWS = 8
 GOLDEN_WITH_MISSING = 2  # of these, where the test part has such rows
+BACKGROUND_ROWS = 16  # every path of an explanation starts at one of them: more are truer, and take longer
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def build_contract(
     metrics: Mapping[str, Mapping[str, float]],
     origin: Origin,
     onnx_sha256: str,
+    calibration: Calibration | None = None,
 ) -> Contract:
     """Describe a served model.
 
@@ -58,12 +61,16 @@ def build_contract(
         metrics: part ("validation", "test") -> metric -> value.
         origin: for the lineage.
         onnx_sha256: of the bytes of the ONNX file.
+        calibration: of the served model.
     """
     table = prepared.table
     return Contract(
         name=table.name,
         columns=tuple(
-            with_reference(_column(profile), table.features.get_column(profile.name), prepared.train.rows)
+            with_rules(
+                with_reference(_column(profile), table.features.get_column(profile.name), prepared.train.rows),
+                prepared.encoder,
+            )
             for profile in profile_columns(table, prepared.train.rows)
         ),
         target=_target(prepared, served, scale=scale),
@@ -76,6 +83,8 @@ def build_contract(
             members=tuple(Member(run_id=member.run_id, name=member.name, weight=member.weight) for member in members),
         ),
         golden=_golden(prepared, served),
+        calibration=calibration,
+        background=tuple(raw_rows(table, _background_rows(table, prepared.train.rows))),
         onnx_sha256=onnx_sha256,
         opset=OPSET,
     )
@@ -135,3 +144,8 @@ def _golden_rows(table: Table, *, train: np.ndarray, test: np.ndarray) -> np.nda
     with_missing = accepted[missing[accepted].any(axis=1)][:GOLDEN_WITH_MISSING]
     others = np.setdiff1d(accepted, with_missing)
     return np.union1d(with_missing, spread(others, at_most=GOLDEN_ROWS - len(with_missing)))
+
+
+def _background_rows(table: Table, train: np.ndarray) -> np.ndarray:
+    """Rows of the training part, evenly from the first to the last by the target's value, so that all of it is met."""
+    return spread(train[np.argsort(table.target_values[train], kind="stable")], at_most=BACKGROUND_ROWS)

@@ -70,17 +70,24 @@ class ServedModel(nn.Module):
 
     Args:
         stacks: one for every architecture; the shares of all of them sum to 1.
+        temperature: of the probabilities; 1 leaves predictions as they are.
     """
 
-    def __init__(self, stacks: Sequence[WeightedStack]) -> None:
+    def __init__(self, stacks: Sequence[WeightedStack], *, temperature: float = 1.0) -> None:
         super().__init__()
         self.stacks = nn.ModuleList(stacks)
+        self._temperature = temperature
 
     def forward(
         self, numbers: Float[Tensor, "rows numbers"], codes: Int[Tensor, "rows columns"]
     ) -> Float[Tensor, "rows predictions"]:
-        """Weighted mean of the members' predictions: probabilities, or values in the target's own unit."""
-        return torch.stack([stack(numbers, codes) for stack in self.stacks]).sum(dim=0)
+        """Weighted mean of the members' predictions: probabilities at the temperature, or values in the own unit."""
+        mean = torch.stack([stack(numbers, codes) for stack in self.stacks]).sum(dim=0)
+        if self._temperature == 1:
+            return mean
+        # What is left of a probability of 0 is the smallest there is: a logarithm of 0 would make NaN of it.
+        least = torch.finfo(mean.dtype).tiny
+        return torch.softmax(mean.clamp(min=least).log() / self._temperature, dim=-1)
 
     @torch.no_grad()
     def predict(self, features: Features) -> Float[np.ndarray, "rows predictions"]:
@@ -90,13 +97,16 @@ class ServedModel(nn.Module):
         return torch.cat([self(*rows) for rows in zip(numbers, codes, strict=True)]).numpy()
 
 
-def build_served(members: Sequence[ServedMember], *, inputs: InputFacts, task: Task) -> ServedModel:
+def build_served(
+    members: Sequence[ServedMember], *, inputs: InputFacts, task: Task, temperature: float = 1.0
+) -> ServedModel:
     """Stack the members by architecture.
 
     Args:
         members: at least one.
         inputs: of the nets, as in training.
         task: of all members.
+        temperature: of the probabilities (`calibration`); 1 for a regression.
 
     Raises:
         ValueError: there are no members, or their weights in the average do not sum to 1.
@@ -105,7 +115,7 @@ def build_served(members: Sequence[ServedMember], *, inputs: InputFacts, task: T
     if abs(total - 1) > 1e-6:  # noqa: PLR2004  far above the rounding of float64, far below what shows in a prediction
         raise ValueError(f"The members' weights must sum to 1, got {total} from {len(members)} members.")
     stacks = [_weighted_stack(alike, inputs=inputs, task=task) for alike in _by_architecture(members)]
-    return ServedModel(stacks).eval().requires_grad_(requires_grad=False)
+    return ServedModel(stacks, temperature=temperature).eval().requires_grad_(requires_grad=False)
 
 
 def _by_architecture(members: Sequence[ServedMember]) -> list[list[ServedMember]]:

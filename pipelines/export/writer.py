@@ -17,7 +17,7 @@ from pipelines.export.parity import check_parity
 from pipelines.export.served import ServedMember, ServedModel, build_served
 from pipelines.models import input_facts
 from pipelines.tasks.task import Task
-from serving.bundle import CONTRACT_FILE, MODEL_FILE, Contract
+from serving.bundle import CONTRACT_FILE, MODEL_FILE, Calibration, Contract
 
 CHAMPION_FILE = "champion"  # beside the versions; holds the number of the one that answers
 
@@ -30,6 +30,7 @@ def write_bundle(
     members: Sequence[ServedMember],
     metrics: Mapping[str, Mapping[str, float]],
     origin: Origin,
+    calibration: Calibration | None = None,
 ) -> Path:
     """Export the members as one model into `folder`, which is replaced if it is there.
 
@@ -40,6 +41,7 @@ def write_bundle(
         members: with their weights in the average.
         metrics: part ("validation", "test") -> metric -> value, of the model that is written.
         origin: for the contract's lineage.
+        calibration: of these members, as `calibrate` found it; None where no rows were set aside for it.
 
     Returns:
         `folder`.
@@ -47,7 +49,8 @@ def write_bundle(
     Raises:
         ParityError: the written model answers otherwise than the members do; no folder is left.
     """
-    served = build_served(members, inputs=input_facts(prepared), task=task)
+    temperature = calibration.temperature if calibration else 1.0
+    served = build_served(members, inputs=input_facts(prepared), task=task, temperature=temperature)
     model = export_model(served, prepared.encoder).SerializeToString(deterministic=True)
     contract = build_contract(
         prepared,
@@ -57,6 +60,7 @@ def write_bundle(
         metrics=metrics,
         origin=origin,
         onnx_sha256=hashlib.sha256(model).hexdigest(),
+        calibration=calibration,
     )
     return write_checked(folder, model=model, contract=contract, served=served, prepared=prepared, task=task)
 

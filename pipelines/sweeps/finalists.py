@@ -9,12 +9,14 @@ import torch
 from pipelines.config.schema import EnsembleConfig, MetricName
 from pipelines.data.prepare import PreparedTable
 from pipelines.errors import UserError
-from pipelines.export import ServedMember, build_served
+from pipelines.export import Calibration, ServedMember, build_served, held_out_coverage
 from pipelines.models import input_facts
 from pipelines.selection.ensemble import Selection, best_member, choose_champion, greedy_ensemble, mean_ensemble
 from pipelines.sweeps.run import TrialOutcome
 from pipelines.tasks.metrics import score_members
 from pipelines.tasks.task import Task
+
+SHOWN_COVERAGE = 0.9  # of intervals and sets of labels; a caller of the served model chooses it
 
 
 class NoModelError(UserError):
@@ -95,12 +97,24 @@ def served_members(finalist: Finalist, outcomes: Sequence[TrialOutcome]) -> list
     ]
 
 
-def score_on_test(members: Sequence[ServedMember], *, prepared: PreparedTable, task: Task) -> dict[MetricName, float]:
-    """The one look at the test part, for a model that is chosen already."""
-    served = build_served(members, inputs=input_facts(prepared), task=task)
-    predictions = torch.from_numpy(served.predict(prepared.test.features))
-    metrics = score_members(task, predictions[None], torch.from_numpy(prepared.test.target))
-    return {name: float(values[0]) for name, values in metrics.items()}
+def score_on_test(
+    members: Sequence[ServedMember], *, prepared: PreparedTable, task: Task, calibration: Calibration | None
+) -> tuple[dict[MetricName, float], dict[str, float]]:
+    """The one look at the test part, for a model that is chosen and calibrated already.
+
+    Returns:
+        Its metrics, and what its intervals or sets of labels at a coverage of `SHOWN_COVERAGE` hold of it
+        (`held_out_coverage`; nothing where no rows were set aside to calibrate on).
+    """
+    temperature = calibration.temperature if calibration else 1.0
+    served = build_served(members, inputs=input_facts(prepared), task=task, temperature=temperature)
+    predictions, target = served.predict(prepared.test.features), prepared.test.target
+    metrics = score_members(task, torch.from_numpy(predictions)[None], torch.from_numpy(target))
+    scores = {name: float(values[0]) for name, values in metrics.items()}
+    if calibration is None:
+        return scores, {}
+    held = held_out_coverage(calibration, predictions, target, coverage=SHOWN_COVERAGE)
+    return scores, {f"{name}_at_{100 * SHOWN_COVERAGE:.0f}": value for name, value in held.items()}
 
 
 def _finalist(selection: Selection, places: Sequence[int]) -> Finalist:

@@ -135,7 +135,7 @@ def baseline_record(baseline: BaselineResult, *, tags: Mapping[str, str], period
     )
 
 
-def prefixed(part: str, metrics: Mapping[MetricName, float]) -> dict[str, float]:
+def prefixed(part: str, metrics: Mapping[Any, float]) -> dict[str, float]:
     """Metric names as they are recorded: `test/rmse`."""
     return {f"{part}/{name}": value for name, value in metrics.items()}
 

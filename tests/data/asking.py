@@ -20,6 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "time": None,
     "validation_fraction": 0.2,
     "test_fraction": 0.2,
+    "calibration_fraction": 0.0,
     "split_seed": 0,
 }
 

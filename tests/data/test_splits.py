@@ -121,3 +121,40 @@ def test_a_table_drawn_by_the_same_seed_is_not_divided_by_its_own_values() -> No
     split = split_rows(300, strata=None, validation_fraction=0.2, test_fraction=0.2, seed=0)
     means = [values[part].mean() for part in (split.train, split.validation, split.test)]
     assert max(means) - min(means) < 0.2
+
+
+def whole(split: Split) -> Split:
+    """With the calibration part back in the validation part, as `assert_same` compares them."""
+    return Split(split.train, np.union1d(split.validation, split.calibration), split.test)
+
+
+def assert_set_aside(split: Split, without: Split) -> None:
+    """The calibration part comes out of the validation part, of which something is left, and out of nothing else."""
+    assert len(split.validation)
+    assert not np.intersect1d(split.validation, split.calibration).size
+    assert (np.diff(split.calibration) > 0).all()
+    assert_same(whole(split), without)
+
+
+@given(st.lists(st.integers(0, 3), min_size=10, max_size=300), FRACTIONS, st.floats(0, 0.99), SEEDS)
+def test_rows_for_calibration_come_out_of_the_validation_part(strata, fractions, share, seed):
+    ask = {"validation_fraction": fractions[0], "test_fraction": fractions[1], "seed": seed, "strata": np.array(strata)}
+    split, without = (split_rows(len(strata), calibration_fraction=own, **ask) for own in (share, 0.0))
+    assert_set_aside(split, without)
+    assert abs(len(split.calibration) - share * len(without.validation)) <= 1
+
+
+@given(st.lists(st.integers(0, 9), min_size=10, max_size=200).filter(lambda x: len(set(x)) >= 3), FRACTIONS, SEEDS)
+def test_a_group_is_calibrated_on_whole(labels, fractions, seed):
+    groups = np.array(labels)
+    ask = {"validation_fraction": fractions[0], "test_fraction": fractions[1], "seed": seed}
+    split, without = (split_groups(groups, calibration_fraction=own, **ask) for own in (0.5, 0.0))
+    assert_set_aside(split, without)
+    assert not set(groups[split.calibration]) & set(groups[split.validation])
+    assert len(split.calibration) <= len(without.validation) / 2
+
+
+def test_in_time_calibration_lies_between_validation_and_test():
+    split = split_time(np.arange(100.0), validation_fraction=0.2, test_fraction=0.2, calibration_fraction=0.5)
+    assert split.validation.tolist() == list(range(60, 70))
+    assert split.calibration.tolist() == list(range(70, 80))

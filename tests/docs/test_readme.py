@@ -95,6 +95,12 @@ def test_the_commands_typed_elsewhere_are_make_targets() -> None:
     assert set(TYPED_ELSEWHERE) <= set(commands())
 
 
+def test_every_target_that_the_readme_names_is_in_the_makefile() -> None:
+    named = set(re.findall(r"\bmake ([a-z][a-z-]+)`", README))
+    assert len(named) >= 5
+    assert named <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+
+
 def test_pictures_and_links_of_the_readme_are_there() -> None:
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
     assert len(links) >= 5

@@ -27,6 +27,7 @@ def ice_cream() -> DataConfig:
         time=None,
         validation_fraction=0.2,
         test_fraction=0.2,
+        calibration_fraction=0.3,
         split_seed=0,
     )
 
@@ -75,7 +76,7 @@ def test_ones_own_table_is_trained_and_served(tmp_path: Path) -> None:
         "optimizer=adam,nesterov",
         "optimizer.lr=0.003,0.03",
     )
-    assert "houses: 300 rows, 5 columns (180 train, 60 validation, 60 test)" in printed
+    assert "houses: 300 rows, 5 columns (180 train, 42 validation, 18 calibration, 60 test)" in printed
     assert champion(runs(tmp_path, "houses")).data.metrics["test/r2"] > 0.9
     row = {"area": None, "rooms": 4, "town": "Berlin", "garden": True, "sold": "2021-05-01"}
     with server(tmp_path) as address:

@@ -16,6 +16,7 @@ from serving.bundle import (
     DateColumn,
     NumericColumn,
     Reference,
+    Rules,
 )
 from tests.export.bundles import METRICS, ORIGIN, Written
 from tests.export.tables import LINEAR, drawn_members, prepare, table_of, task_of
@@ -38,6 +39,7 @@ def test_columns_are_described_as_training_saw_them(contract: Contract):
         integer=True,
         example=7.0,
         reference=Reference(edges=(7.0,), shares=(1.0, 0.0)),
+        rules=Rules(missing="refused"),
     )
     assert isinstance(columns['is "old"'], BooleanColumn)
     assert columns['is "old"'].nullable
@@ -49,6 +51,35 @@ def test_columns_are_described_as_training_saw_them(contract: Contract):
     assert city.categories == ("O'Hare", "Zürich", 'a "b"', "東京")
     assert city.nullable
     assert not columns["grade"].nullable
+
+
+def test_rules_say_what_becomes_of_missing_and_unseen_values(written: Written, contract: Contract):
+    rules = {column.name: column.rules for column in contract.columns}
+    known = written.prepared.table.features["height [cm]"].gather(written.prepared.train.rows).fill_nan(None)
+    mean = known.mean()
+    assert isinstance(mean, float)
+    height = rules["height [cm]"]
+    assert height is not None
+    assert height == Rules(missing="filled", fill=height.fill, flagged=True)
+    assert height.fill == pytest.approx(mean)
+    assert rules["Größe"] == Rules(missing="refused")
+    assert rules['is "old"'] == Rules(missing="filled", fill=0.5, flagged=True)
+    assert rules["~city"] == Rules(missing="category", unseen="unknown")
+    assert rules["grade"] == Rules(missing="refused", unseen="unknown")
+    seen = rules["seen"]
+    assert seen is not None
+    assert isinstance(seen.fill, str)
+    assert "2019" < seen.fill < "2025"
+
+
+def test_the_background_is_of_the_training_part_over_the_targets_range(written: Written, contract: Contract):
+    table, rows = written.prepared.table, written.prepared.train.rows
+    sizes = table.features["Größe"].to_list()
+    places = [sizes.index(row["Größe"]) for row in contract.background]
+    assert len(set(places)) == 16
+    assert set(places) <= set(rows.tolist())
+    background, train = table.target_values[places], table.target_values[rows]
+    assert (background.min(), background.max()) == (train.min(), train.max())
 
 
 def test_target_metrics_and_lineage_are_what_was_given(written: Written, contract: Contract):

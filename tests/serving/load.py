@@ -4,9 +4,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+
+from serving.bundle import open_bundle
 
 SECONDS = 60.0  # a loaded machine may take its time
 
@@ -63,3 +67,21 @@ class Load:
                 if told["version"] != answer.headers["X-Model-Version"]:
                     self.failures.append(f"{told['version']} is not {answer.headers['X-Model-Version']}")
                 self.values.setdefault(told["version"], set()).add(told["predictions"][0]["value"])
+
+
+def check(load: Load, versions: Path, *, broken: set[str]) -> None:
+    """No request failed, and each was answered by the version that the answer tells.
+
+    Args:
+        load: that has stopped.
+        versions: folder of the bundles of all versions.
+        broken: versions that must not have answered.
+    """
+    assert load.failures == []
+    assert {status for status, _ in load.answers} == {200}
+    assert {version for _, version in load.answers} == set(load.values)
+    for version, values in load.values.items():
+        assert version not in broken
+        (value,) = values
+        recorded = open_bundle(versions / version).contract.golden[0].prediction[0]
+        assert value == pytest.approx(recorded, rel=1e-6)

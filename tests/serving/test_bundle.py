@@ -28,7 +28,7 @@ def forget_a_golden_probability(contract: Contract) -> None:
 
 
 def take_another_version(contract: Contract) -> None:
-    contract["format_version"] = 3
+    contract["format_version"] = 4
 
 
 def add_a_field(contract: Contract) -> None:
@@ -40,7 +40,7 @@ def take_another_kind(contract: Contract) -> None:
 
 
 BROKEN: dict[str, tuple[Callable[[Contract], None], str]] = {
-    "another format version": (take_another_version, "format_version: Input should be 1 or 2"),
+    "another format version": (take_another_version, "format_version: Input should be 1, 2 or 3"),
     "a column twice": (repeat_a_column, "two columns have one name"),
     "no classes": (forget_the_classes, "a multiclass with 0 classes"),
     "a golden row without a column": (forget_a_golden_cell, "golden row 0 has other columns"),

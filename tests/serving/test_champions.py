@@ -1,7 +1,6 @@
 """Versions come and go while requests are answered: only what is proven answers, and what fails goes back."""
 
-import json
-import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from serving.store import AwayError, FolderStore, Found
 from serving.tally import Tally
 from serving.watch import Watch
 from tests.serving.asking import ask
+from tests.serving.broken import BROKEN
 from tests.serving.bundles import PATIENT_COLUMNS, PATIENT_ROW, SALES_ROW, publish, publish_patients, publish_sales
 
 NAME = "ice cream"
@@ -73,43 +73,6 @@ class Server:
             if own.startswith(f"{line} "):
                 return float(own.rpartition(" ")[2])
         return 0.0
-
-
-def breaking(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
-    def break_it(folder: Path) -> None:
-        path = folder / "contract.json"
-        contract = json.loads(path.read_text(encoding="utf-8"))
-        change(contract)
-        path.write_text(json.dumps(contract), encoding="utf-8")
-
-    return break_it
-
-
-def change_a_golden_answer(contract: dict[str, Any]) -> None:
-    contract["golden"][0]["prediction"][0] += 1e-3
-
-
-def take_a_later_format(contract: dict[str, Any]) -> None:
-    contract["format_version"] = 9
-
-
-def forget_a_column(contract: dict[str, Any]) -> None:
-    contract["columns"].pop()
-    contract["golden"] = []
-
-
-def cut_the_model(folder: Path) -> None:
-    path = folder / "model.onnx"
-    path.write_bytes(path.read_bytes()[:-1])
-
-
-BROKEN = {
-    "another hash": (cut_the_model, "The model file: its sha256 is not the one in contract.json"),
-    "another golden answer": (breaking(change_a_golden_answer), "Golden row 0 is answered"),
-    "a later format": (breaking(take_a_later_format), "The contract: format_version: Input should be 1 or 2"),
-    "other columns": (breaking(forget_a_column), "The model and its contract disagree on humidity"),
-    "no folder": (shutil.rmtree, "It cannot be read"),
-}
 
 
 def test_a_new_champion_answers_the_next_request(tmp_path: Path):
@@ -254,6 +217,27 @@ def test_reloading_gives_a_version_a_new_chance(tmp_path: Path):
     assert ask(server.app, "POST", "/models/nobody/reload").status_code == 404
 
 
+def test_a_reload_is_refused_also_when_others_look_at_the_same_time(tmp_path: Path):
+    publish_sales(tmp_path, version=1)
+    server = Server(tmp_path)
+    BROKEN["another hash"][0](publish_sales(tmp_path, version=2))
+    ended = threading.Event()
+
+    def look_on() -> None:
+        while not ended.is_set():
+            server.champions.refresh()
+
+    looking = threading.Thread(target=look_on)
+    looking.start()
+    try:
+        for _ in range(200):
+            with pytest.raises(BundleError):
+                server.champions.reload(NAME)
+    finally:
+        ended.set()
+        looking.join()
+
+
 def test_without_keys_nobody_from_elsewhere_may_reload(tmp_path: Path):
     publish_sales(tmp_path)
     server = Server(tmp_path)
@@ -264,14 +248,6 @@ def test_without_keys_nobody_from_elsewhere_may_reload(tmp_path: Path):
     guarded = create_app(server.champions, Settings(host="0.0.0.0"), keeper=server.keeper, keys=keys)
     header = {"Authorization": f"Bearer {key}"}
     assert ask(guarded, "POST", f"/models/{NAME}/reload", headers=header).status_code == 200
-
-
-def test_a_version_without_its_own_example_is_no_version(tmp_path: Path):
-    folder = publish_sales(tmp_path)
-    breaking(lambda contract: contract["golden"].clear())(folder)
-    breaking(lambda contract: contract["columns"][0].update(example=None))(folder)
-    with pytest.raises(BundleError, match="its own example is refused"):
-        Server(tmp_path).champions.reload(NAME)
 
 
 def test_a_shadow_answers_the_same_unseen_and_is_compared(tmp_path: Path):

@@ -6,28 +6,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.bundle import open_bundle
 from tests.serving.bundles import SALES_ROW, choose, publish_sales
-from tests.serving.load import Load, eventually
+from tests.serving.load import Load, check, eventually
 from tests.serving.processes import running
 
 NAME = "ice cream"
 BODY = {"rows": [SALES_ROW]}
-
-
-def recorded(root: Path, version: str) -> float:
-    """What the version was proven to answer when it was made."""
-    return open_bundle(root / NAME / version).contract.golden[0].prediction[0]
-
-
-def check(load: Load, root: Path, *, broken: set[str]) -> None:
-    assert load.failures == []
-    assert {status for status, _ in load.answers} == {200}
-    assert {version for _, version in load.answers} == set(load.values)
-    for version, values in load.values.items():
-        assert version not in broken
-        (value,) = values
-        assert value == pytest.approx(recorded(root, version), rel=1e-6)
 
 
 def break_model(folder: Path) -> None:
@@ -53,7 +37,7 @@ def test_versions_change_under_load(tmp_path: Path, n_swaps: int, n_connections:
                 choose(tmp_path, name=NAME, version=version)
         load.stop()
         assert server.stop() == 0
-    check(load, tmp_path, broken=broken)
+    check(load, tmp_path / NAME, broken=broken)
     assert len(load.values) > n_swaps // 2, "most versions lived long enough to be asked"
 
 
@@ -67,7 +51,7 @@ def test_an_alias_is_looked_up_by_every_worker_without_being_told(tmp_path: Path
         time.sleep(3)
         load.stop()
         assert {httpx.post(f"{server.address}/predict", json=BODY).json()["version"] for _ in range(20)} == {"2"}
-    check(load, tmp_path, broken=set())
+    check(load, tmp_path / NAME, broken=set())
 
 
 def test_a_reload_reaches_every_worker(tmp_path: Path):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.config.schema.ranges import Fraction, Group, Seed
+from pipelines.config.schema.ranges import Fraction, Group, Rate, Seed
 
 BuiltinName = Literal["diabetes", "breast_cancer", "wine", "iris", "digits", "ice_cream", "exam"]
 
@@ -23,4 +23,5 @@ class DataConfig(Group):
     time: str | None  # the newest rows are the test part
     validation_fraction: Fraction
     test_fraction: Fraction
+    calibration_fraction: Rate  # of the validation part
     split_seed: Seed
