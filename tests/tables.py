@@ -110,6 +110,7 @@ def trial(**changes: Any) -> TrialConfig:
             validation_fraction=0.2,
             test_fraction=0.2,
             calibration_fraction=0.0,
+            folds=0,
             split_seed=0,
         ),
         "task": TaskConfig(kind="auto", loss="auto", metric="auto", class_weights="none", label_smoothing=0.0),

@@ -29,6 +29,7 @@ def measure_prepare(path: str) -> dict[str, float]:
         validation_fraction=0.2,
         test_fraction=0.2,
         calibration_fraction=0.0,
+        folds=0,
         split_seed=0,
     )
     before = psutil.Process().memory_info().rss

@@ -52,6 +52,7 @@ DATA = DataConfig(
     validation_fraction=0.2,
     test_fraction=0.2,
     calibration_fraction=0.0,
+    folds=0,
     split_seed=0,
 )
 TRACKING = TrackingConfig(

@@ -23,6 +23,7 @@ def broken_rules(values: Values) -> Iterator[Mistake]:
         _source,
         _columns,
         _parts,
+        _folds,
         _loss_and_metric_of_kind,
         _metric_of_loss,
         _precision,
@@ -66,6 +67,20 @@ def _parts(values: Values) -> Iterator[Mistake]:
         yield Mistake(
             assigned("data.time", values["data.time"]),
             f"rows are divided by time or by group, not both; data.group is {values['data.group']!r}",
+        )
+
+
+def _folds(values: Values) -> Iterator[Mistake]:
+    n_folds, time = values.get("data.folds"), values.get("data.time")
+    if n_folds == 1:
+        yield Mistake(assigned("data.folds", 1), "must be 0 (one validation part) or at least 2; 5 is usual")
+    elif n_folds:
+        yield Mistake(assigned("data.folds", n_folds), "sweeps do not choose among trials of folds yet; leave it 0")
+    if n_folds and time is not None:
+        yield Mistake(
+            assigned("data.folds", n_folds),
+            f"folds would train on rows newer than those they are tested on, and data.time is {time!r}; use "
+            "data.folds=0, whose validation part is the newest rows before the test part",
         )
 
 

@@ -1,7 +1,7 @@
 """From a `DataConfig` to encoded parts: read, divide, encode. The one door of this room for the rest."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,10 +11,20 @@ import polars as pl
 from pipelines.config.schema import DataConfig, TaskKind
 from pipelines.data.builtin import load_builtin
 from pipelines.data.encode import Encoder, Features, encode, fit_encoder
+from pipelines.data.folds import Fold, encode_folds, make_folds
 from pipelines.data.kinds import check_names, read_column
 from pipelines.data.profile import Raw, raw_value
 from pipelines.data.sources import read_file
-from pipelines.data.splits import Split, check_classes, split_groups, split_rows, split_time
+from pipelines.data.splits import (
+    Split,
+    check_classes,
+    check_fold_classes,
+    fold_groups,
+    fold_rows,
+    split_groups,
+    split_rows,
+    split_time,
+)
 from pipelines.data.table import Column, ColumnKind, Table, is_whole
 from pipelines.data.target import read_target
 from pipelines.errors import UserError
@@ -28,7 +38,7 @@ class Part:
 
     Attributes:
         rows: indices into the table, [N].
-        features: encoded, in the same order.
+        features: encoded, in the same order; by every fold of the table, with folds as the first axis, if it has any.
         target: float64 raw units for regression, int64 class codes otherwise, [N].
     """
 
@@ -41,13 +51,16 @@ class Part:
 class PreparedTable:
     """A table with its parts, encoded by statistics of the training part alone.
 
+    With folds the training and the validation part are one: all rows beside the other parts, each held out by one fold.
+
     Attributes:
         table: all of it.
-        encoder: fitted on the training part.
+        encoder: fitted on the training part. With folds it gives the layout alone; each fold has its own statistics.
         train: fits.
         validation: stops training, ranks trials, weighs ensembles.
         test: is looked at once.
         calibration: calibrates the model that was chosen, and nothing before; None where no row was set aside.
+        folds: none for one validation part.
     """
 
     table: Table
@@ -56,6 +69,13 @@ class PreparedTable:
     validation: Part
     test: Part
     calibration: Part | None = None
+    folds: tuple[Fold, ...] = ()
+
+    def encode(self, features: pl.DataFrame, rows: np.ndarray | None = None) -> Features:
+        """Encode raw rows as the parts are: by the encoder, or by every fold's."""
+        if not self.folds:
+            return encode(self.encoder, features, rows)
+        return encode_folds(self.encoder, self.folds, features, rows)
 
 
 def prepare_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> PreparedTable:
@@ -68,6 +88,9 @@ def prepare_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> Prepa
     """
     table, keys = _read_table(config, kind)
     split = _split(config, table, keys)
+    if config.folds:
+        rows = np.union1d(split.train, split.validation)  # the other parts are those that there are without folds
+        return with_folds(table, replace(split, train=rows, validation=rows), _fold_of_row(config, table, keys, rows))
     if table.target.classes:
         check_classes(split, table.target_values, table.target)
     encoder = fit_encoder(table, split.train)
@@ -76,6 +99,35 @@ def prepare_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> Prepa
         for rows in (split.train, split.validation, split.test, split.calibration)
     )
     return PreparedTable(table, encoder, train, validation, test, calibration if len(split.calibration) else None)
+
+
+def with_folds(table: Table, split: Split, fold_of_row: np.ndarray) -> PreparedTable:
+    """Encode a table whose folds are settled.
+
+    Args:
+        table: typed.
+        split: its parts; those of training and validation are one.
+        fold_of_row: which fold holds each row of theirs out.
+    """
+    folds = make_folds(table, split.train, fold_of_row)
+    layout = fit_encoder(table, split.train)
+    part, test, calibration = (
+        Part(rows, encode_folds(layout, folds, table.features, rows), table.target_values[rows])
+        for rows in (split.train, split.test, split.calibration)
+    )
+    return PreparedTable(table, layout, part, part, test, calibration if len(split.calibration) else None, folds)
+
+
+def _fold_of_row(config: DataConfig, table: Table, keys: Mapping[str, pl.Series], rows: np.ndarray) -> np.ndarray:
+    """Divide the rows beside the test part: by group, or at random with every class in its share."""
+    if config.group is not None:
+        groups = keys[config.group].cast(pl.String).to_numpy()[rows]
+        fold_of_row = fold_groups(groups, n_folds=config.folds, seed=config.split_seed)
+    else:
+        strata = table.target_values[rows] if table.target.classes else None
+        fold_of_row = fold_rows(len(rows), n_folds=config.folds, strata=strata, seed=config.split_seed)
+    check_fold_classes(fold_of_row, table.target_values[rows], table.target)
+    return fold_of_row
 
 
 def raw_rows(table: Table, rows: np.ndarray) -> list[dict[str, Raw]]:

@@ -9,6 +9,7 @@ from pipelines.errors import UserError
 
 FEWEST_ROWS = 10
 SPLIT_STREAM = 0x5D1B  # any number; what is drawn here is drawn nowhere else
+FOLD_STREAM = 0xF01D  # likewise
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,9 @@ class Split:
     calibration: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
-def _generator(seed: int) -> np.random.Generator:
+def _generator(seed: int, stream: int = SPLIT_STREAM) -> np.random.Generator:
     # Apart from `default_rng(seed)`: a table that was drawn by it would be divided by its own first column.
-    return np.random.default_rng([seed, SPLIT_STREAM])
+    return np.random.default_rng([seed, stream])
 
 
 def split_rows(
@@ -87,6 +88,62 @@ def split_time(
     age = np.empty(len(times))
     age[np.argsort(times, kind="stable")[::-1]] = np.arange(len(times))
     return _cut(age, validation_fraction, test_fraction, calibration_fraction)
+
+
+def fold_rows(n_rows: int, *, n_folds: int, strata: np.ndarray | None, seed: int) -> np.ndarray:
+    """The fold of every row, [N]: at random, sizes differ by one at most; with strata so do those of each class.
+
+    Raises:
+        UserError: fewer rows than folds.
+    """
+    if n_rows < n_folds:
+        raise UserError(f"data.folds={n_folds} needs at least {n_folds} rows beside the test part; there are {n_rows}.")
+    order = _generator(seed, FOLD_STREAM).permutation(n_rows)
+    if strata is not None:
+        order = order[np.argsort(strata[order], kind="stable")]
+    folds = np.empty(n_rows, dtype=np.int64)
+    folds[order] = np.arange(n_rows) % n_folds
+    return folds
+
+
+def fold_groups(groups: np.ndarray, *, n_folds: int, seed: int) -> np.ndarray:
+    """The fold of every row, [N], so that rows of one group stay together.
+
+    The largest groups are placed first, each where the fewest rows are: sizes are as even as whole groups allow.
+
+    Raises:
+        UserError: fewer groups than folds.
+    """
+    names, group_of_row, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(names) < n_folds:
+        raise UserError(
+            f"data.group has {len(names)} different values beside the test part; data.folds={n_folds} needs one a fold "
+            "at least. Use fewer folds."
+        )
+    shuffled = _generator(seed, FOLD_STREAM).permutation(len(names))
+    fold_of_group = np.empty(len(names), dtype=np.int64)
+    n_rows = np.zeros(n_folds, dtype=np.int64)
+    for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        fold_of_group[group] = n_rows.argmin()
+        n_rows[fold_of_group[group]] += sizes[group]
+    return fold_of_group[group_of_row]
+
+
+def check_fold_classes(folds: np.ndarray, codes: np.ndarray, target: Target) -> None:
+    """Raise a UserError when a fold holds all rows of a class: its member would never see one.
+
+    Args:
+        folds: of every row, [N].
+        codes: class of every row, [N].
+        target: names the classes.
+    """
+    for code, name in enumerate(target.classes):
+        holders = np.unique(folds[codes == code])
+        if len(holders) < 2:  # noqa: PLR2004  one to hold a row out, another to train with
+            raise UserError(
+                f"Column {target.name!r}: class {name!r} lies in {len(holders)} fold; each must be trained on where "
+                "another is held out. Add rows of it, leave it out, or change data.split_seed."
+            )
 
 
 def check_classes(split: Split, codes: np.ndarray, target: Target) -> None:

@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "validation_fraction": 0.2,
     "test_fraction": 0.2,
     "calibration_fraction": 0.0,
+    "folds": 0,
     "split_seed": 0,
 }
 

@@ -22,6 +22,7 @@ def table_config(path: Path, target: str, **changes: Any) -> DataConfig:
         "validation_fraction": 0.2,
         "test_fraction": 0.2,
         "calibration_fraction": 0.0,
+        "folds": 0,
         "split_seed": 0,
     }
     return DataConfig(**values | changes)

@@ -28,6 +28,7 @@ def ice_cream() -> DataConfig:
         validation_fraction=0.2,
         test_fraction=0.2,
         calibration_fraction=0.3,
+        folds=0,
         split_seed=0,
     )
 

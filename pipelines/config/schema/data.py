@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.config.schema.ranges import Fraction, Group, Rate, Seed
+from pipelines.config.schema.ranges import Fraction, Group, Rate, Seed, Times
 
 BuiltinName = Literal["diabetes", "breast_cancer", "wine", "iris", "digits", "ice_cream", "exam"]
 
@@ -21,6 +21,7 @@ class DataConfig(Group):
     numeric: tuple[str, ...]
     group: str | None  # rows that share a value stay in one part
     time: str | None  # the newest rows are the test part
+    folds: Times  # of the rows beside the test part, each held out once; 0: one validation part
     validation_fraction: Fraction
     test_fraction: Fraction
     calibration_fraction: Rate  # of the validation part

@@ -1,0 +1,92 @@
+"""Folds of a table: what each trains on, what it holds out, and an encoding that all of them share the layout of.
+
+A fold's statistics are of its own training rows. So that the members of all folds can be stacked, features lie where
+the encoder of all these rows together puts them, the layout: a category or an indicator that a fold's training rows
+lack is there too, as unseen or as zeros, and the nets give it no weight.
+"""
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from jaxtyping import Int, Int32, Int64
+
+from pipelines.data.encode import Encoder, Features, encode, fit_encoder
+from pipelines.data.table import Table
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold.
+
+    Attributes:
+        encoder: fitted on its training rows alone.
+        train: places among the rows beside the test part, ascending.
+        held_out: likewise; of all folds together each such row once.
+    """
+
+    encoder: Encoder
+    train: Int64[np.ndarray, " train"]
+    held_out: Int64[np.ndarray, " held_out"]
+
+
+def make_folds(table: Table, rows: np.ndarray, fold_of_row: np.ndarray) -> tuple[Fold, ...]:
+    """Fit an encoder a fold.
+
+    Args:
+        table: the rows lie in.
+        rows: beside the test part, indices into the table, ascending.
+        fold_of_row: of each of them, [N].
+    """
+    folds = []
+    for fold in range(int(fold_of_row.max()) + 1):
+        train, held_out = np.flatnonzero(fold_of_row != fold), np.flatnonzero(fold_of_row == fold)
+        folds.append(Fold(fit_encoder(table, rows[train]), train, held_out))
+    return tuple(folds)
+
+
+def encode_folds(
+    layout: Encoder, folds: tuple[Fold, ...], features: pl.DataFrame, rows: np.ndarray | None = None
+) -> Features:
+    """Encode rows by every fold's statistics, in the layout that they share.
+
+    Returns:
+        Numbers float32 [folds, N, n_numbers] and codes int32 [folds, N, n_categorical].
+    """
+    n_rows = features.height if rows is None else len(rows)
+    numbers = np.zeros((len(folds), n_rows, layout.n_numbers), dtype=np.float32)
+    codes = np.zeros((len(folds), n_rows, len(layout.categories)), dtype=np.int32)
+    for place, fold in enumerate(folds):
+        own = encode(fold.encoder, features, rows)
+        numbers[place][:, number_places(fold.encoder, layout)] = own.numbers
+        for column, table in enumerate(code_tables(fold.encoder, layout)):
+            codes[place, :, column] = table[own.codes[:, column]]
+    return Features(numbers, codes)
+
+
+def number_places(own: Encoder, layout: Encoder) -> Int[np.ndarray, " own"]:
+    """Where the number features of an encoder stand in the layout."""
+    place = {name: number for number, name in enumerate(_feature_names(layout))}
+    return np.array([place[name] for name in _feature_names(own)], dtype=np.int64)
+
+
+def code_tables(own: Encoder, layout: Encoder) -> list[Int32[np.ndarray, " _codes"]]:
+    """For each categorical column: an encoder's codes, 0 the unseen label, to those of the layout."""
+    tables = []
+    for mine, shared in zip(own.categories, layout.categories, strict=True):
+        code = {label: place for place, label in enumerate(shared.categories, start=1)}
+        tables.append(np.array([0, *(code[label] for label in mine.categories)], dtype=np.int32))
+    return tables
+
+
+def _feature_names(encoder: Encoder) -> Iterator[Hashable]:
+    """What tells the number features of one table apart, in their order."""
+    for number in encoder.numbers:
+        yield "value", number.column
+    for number in encoder.numbers:
+        if number.indicator:
+            yield "missing", number.column
+    for cycle in encoder.cycles:
+        yield "sine", cycle.column, cycle.period_days
+        yield "cosine", cycle.column, cycle.period_days
