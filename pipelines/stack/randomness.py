@@ -22,13 +22,13 @@ class Purpose(IntEnum):
 
 
 def stream_generator(
-    seed: int, purpose: Purpose, *, epoch: int = 0, device: torch.device | None = None
+    seed: int, purpose: Purpose, *, epoch: int = 0, layer: int = 0, device: torch.device | None = None
 ) -> torch.Generator:
-    """The generator of one seed for one purpose in one epoch.
+    """The generator of one seed for one purpose in one epoch, and where it matters in one layer.
 
-    `numpy.random.SeedSequence` mixes the three numbers, so neighbouring seeds and epochs are unrelated.
+    `numpy.random.SeedSequence` mixes the numbers, so neighbouring seeds, epochs and layers are unrelated.
     """
-    (state,) = np.random.SeedSequence([seed, purpose, epoch]).generate_state(1, np.uint64)
+    (state,) = np.random.SeedSequence([seed, purpose, epoch, layer]).generate_state(1, np.uint64)
     # torch wants a signed 64-bit seed on some devices: keep 63 bits.
     return torch.Generator(device or "cpu").manual_seed(int(state) >> 1)
 
@@ -63,6 +63,9 @@ class Streams:
 class DropoutNoise:
     """Uniform numbers of the current epoch, one tensor a stream and layer, whatever the number of members.
 
+    A layer's numbers come from a generator of its own, row after row: on a CPU a batch that is longer by a few rows,
+    which not all members have, gives all others what they would get without them.
+
     The one thing that differs between kinds of devices: each draws where it trains, by its own generator. Weights and
     orders are drawn on the CPU; to draw noise there too would copy as many numbers a step as there are activations.
 
@@ -74,14 +77,19 @@ class DropoutNoise:
     def __init__(self, streams: Streams, *, dtype: torch.dtype) -> None:
         self._streams = streams
         self._dtype = dtype
-        self._generators: list[torch.Generator] = []
+        self._epoch = 0
+        self._layer = 0  # whose numbers are drawn next
+        self._generators: list[list[torch.Generator]] = []  # of each layer, one a stream
 
     def start_epoch(self, epoch: int) -> None:
         """Begin the numbers of an epoch; they do not depend on how many the last one used."""
-        self._generators = [
-            stream_generator(seed, Purpose.DROPOUT, epoch=epoch, device=self._streams.device)
-            for seed in self._streams.seeds
-        ]
+        self._epoch = epoch
+        self._generators.clear()
+        self.start_step()
+
+    def start_step(self) -> None:
+        """The next numbers are those of the first layer."""
+        self._layer = 0
 
     def uniform(self, n_rows: int, width: int) -> Float[Tensor, "members_or_one rows width"]:
         """Draw the next layer's numbers in [0, 1): one slice a member, or one for all when they share a stream."""
@@ -91,9 +99,21 @@ class DropoutNoise:
         """Draw them, one slice a stream."""
         drawn = [
             torch.rand(n_rows, width, generator=generator, dtype=self._dtype, device=self._streams.device)
-            for generator in self._generators
+            for generator in self._of_next_layer()
         ]
         return torch.stack(drawn)
+
+    def _of_next_layer(self) -> list[torch.Generator]:
+        layer, device = self._layer, self._streams.device
+        if layer == len(self._generators):
+            self._generators.append(
+                [
+                    stream_generator(seed, Purpose.DROPOUT, epoch=self._epoch, layer=layer, device=device)
+                    for seed in self._streams.seeds
+                ]
+            )
+        self._layer += 1
+        return self._generators[layer]
 
     @property
     def stream_of_member(self) -> Sequence[int]:
