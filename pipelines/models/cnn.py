@@ -12,7 +12,7 @@ from pipelines.errors import UserError
 from pipelines.models.inputs import InputFacts
 from pipelines.models.mlp import ACTIVATIONS
 from pipelines.models.net import StackedNet
-from pipelines.models.stem import OneHot
+from pipelines.models.stem import OneHot, check_numbers_alike, own_beside_labels
 from pipelines.stack.conv import StackedConv2d, halve_images
 from pipelines.stack.layers import StackedDropout, StackedLinear
 from pipelines.stack.randomness import DropoutNoise
@@ -35,6 +35,7 @@ class StackedCNN(StackedNet):
     def __init__(self, members: Sequence[CNNConfig], *, inputs: InputFacts, n_outputs: int) -> None:
         super().__init__()
         config, n_members = members[0], len(members)
+        check_numbers_alike(inputs, kind=config.kind)
         self.grid = grid_of(config.grid, n_numbers=inputs.n_numbers)
         self.activation = ACTIVATIONS[config.activation]
         self.categories = OneHot(inputs.cardinalities)
@@ -44,8 +45,9 @@ class StackedCNN(StackedNet):
         for n_filters in config.channels:
             self.convolutions.append(StackedConv2d(n_channels, n_filters, config.kernel, n_members=n_members))
             n_channels, height, width = n_filters, math.ceil(height / 2), math.ceil(width / 2)
-        n_features = n_channels * height * width + self.categories.n_features
-        self.hidden = StackedLinear(n_features, config.width, n_members=n_members)
+        n_pixels, n_labels = n_channels * height * width, self.categories.n_features
+        own = own_beside_labels(n_pixels, inputs)
+        self.hidden = StackedLinear(n_pixels + n_labels, config.width, n_members=n_members, own_inputs=own)
         self.dropout = StackedDropout([member.dropout for member in members])
         self.output = StackedLinear(config.width, n_outputs, n_members=n_members)
 

@@ -10,7 +10,7 @@ from pipelines.config.schema import GRUConfig
 from pipelines.errors import UserError
 from pipelines.models.inputs import InputFacts
 from pipelines.models.net import StackedNet
-from pipelines.models.stem import OneHot
+from pipelines.models.stem import OneHot, check_numbers_alike, own_beside_labels
 from pipelines.stack.layers import StackedDropout, StackedLinear
 from pipelines.stack.randomness import DropoutNoise
 from pipelines.stack.recurrent import StackedGRU
@@ -34,6 +34,7 @@ class StackedGRUNet(StackedNet):
     def __init__(self, members: Sequence[GRUConfig], *, inputs: InputFacts, n_outputs: int) -> None:
         super().__init__()
         config, n_members = members[0], len(members)
+        check_numbers_alike(inputs, kind=config.kind)
         self.n_steps = inputs.n_numbers if config.steps is None else config.steps
         if not inputs.n_numbers or inputs.n_numbers % self.n_steps:
             raise UserError(
@@ -45,7 +46,9 @@ class StackedGRUNet(StackedNet):
         self.categories = OneHot(inputs.cardinalities)
         self.recurrent = nn.ModuleList(StackedGRU(fan_in, config.width, n_members=n_members) for fan_in in widths[:-1])
         self.dropout = StackedDropout([member.dropout for member in members])
-        self.output = StackedLinear(config.width + self.categories.n_features, n_outputs, n_members=n_members)
+        n_states, n_labels = config.width, self.categories.n_features
+        own = own_beside_labels(n_states, inputs)
+        self.output = StackedLinear(n_states + n_labels, n_outputs, n_members=n_members, own_inputs=own)
 
     def forward(
         self,

@@ -25,7 +25,9 @@ class StackedLinearNet(StackedNet):
     def __init__(self, members: Sequence[LinearConfig], *, inputs: InputFacts, n_outputs: int) -> None:
         super().__init__()
         self.stem = TableStem(inputs, n_members=len(members))
-        self.output = StackedLinear(self.stem.n_features, n_outputs, n_members=len(members))
+        self.output = StackedLinear(
+            self.stem.n_features, n_outputs, n_members=len(members), own_inputs=self.stem.own_features
+        )
 
     def forward(
         self,

@@ -38,11 +38,13 @@ class StackedMLP(StackedNet):
         super().__init__()
         config, n_members = members[0], len(members)
         self.stem = TableStem(inputs, config, n_members=n_members)
-        widths = [self.stem.n_features, *config.hidden]
-        self.hidden = nn.ModuleList(
-            StackedLinear(fan_in, fan_out, n_members=n_members) for fan_in, fan_out in pairwise(widths)
+        widths = [self.stem.n_features, *config.hidden, n_outputs]
+        own_inputs = [self.stem.own_features, *[None] * len(config.hidden)]  # of the first layer alone
+        *hidden, self.output = (
+            StackedLinear(fan_in, fan_out, n_members=n_members, own_inputs=own)
+            for (fan_in, fan_out), own in zip(pairwise(widths), own_inputs, strict=True)
         )
-        self.output = StackedLinear(widths[-1], n_outputs, n_members=n_members)
+        self.hidden = nn.ModuleList(hidden)
         self.dropout = StackedDropout([member.dropout for member in members])
         self._hidden_widths = config.hidden
         self.activation = ACTIVATIONS[config.activation]

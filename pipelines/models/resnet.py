@@ -54,7 +54,9 @@ class StackedResNet(StackedNet):
         super().__init__()
         config, n_members = members[0], len(members)
         self.stem = TableStem(inputs, config, n_members=n_members)
-        self.input = StackedLinear(self.stem.n_features, config.width, n_members=n_members)
+        self.input = StackedLinear(
+            self.stem.n_features, config.width, n_members=n_members, own_inputs=self.stem.own_features
+        )
         # One rate a member and one layer for all places: a rate of a place's own would switch its noise off when no
         # neighbour has one either, and the noise of later places would then depend on the neighbours.
         self.dropout = StackedDropout([member.dropout for member in members])

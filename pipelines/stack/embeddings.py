@@ -1,9 +1,11 @@
 """Layers that turn categories and numbers into vectors, with one set of weights a member."""
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int64
 from torch import Tensor, nn
 
 from pipelines.stack.layers import StackedLayer, StackedLinear
@@ -16,17 +18,28 @@ class StackedEmbedding(StackedLayer):
         n_codes: codes of all columns together.
         width: of a code's vector.
         n_members: size of the stack.
+        own_codes: which codes are a member's own, where it never sees some of them; None when all are everyone's.
     """
 
-    def __init__(self, n_codes: int, width: int, *, n_members: int) -> None:
+    def __init__(
+        self,
+        n_codes: int,
+        width: int,
+        *,
+        n_members: int,
+        own_codes: Sequence[Int64[np.ndarray, " _own"]] | None = None,
+    ) -> None:
         super().__init__()
+        self._own_codes = own_codes  # of the members at the start: nobody draws later
         self.table = nn.Parameter(torch.zeros(n_members, n_codes, width))
 
     @torch.no_grad()
     def draw_member_(self, member: int, generator: torch.Generator) -> None:
         """As `nn.Embedding`: standard normal."""
-        drawn = torch.empty(self.table.shape[1:], dtype=self.table.dtype)
-        self.table[member] = drawn.normal_(generator=generator).to(self.table.device)
+        _, n_codes, width = self.table.shape
+        own = torch.arange(n_codes) if self._own_codes is None else torch.from_numpy(self._own_codes[member])
+        drawn = torch.empty(len(own), width, dtype=self.table.dtype).normal_(generator=generator)
+        self.table[member, own.to(self.table.device)] = drawn.to(self.table.device)
 
     def forward(self, codes: Int[Tensor, "streams rows columns"]) -> Float[Tensor, "members rows columns width"]:
         """Look up; `streams` is the number of members, or 1 for rows that all members share."""
@@ -44,18 +57,32 @@ class StackedPeriodic(StackedLayer):
         n_frequencies: of each.
         scale: standard deviation of the frequencies at the start.
         n_members: size of the stack.
+        own_numbers: which features are a member's own, where some are zero in every row that it sees; None when all
+            features are everyone's.
     """
 
-    def __init__(self, n_numbers: int, n_frequencies: int, *, scale: float, n_members: int) -> None:
+    def __init__(
+        self,
+        n_numbers: int,
+        n_frequencies: int,
+        *,
+        scale: float,
+        n_members: int,
+        own_numbers: Sequence[Int64[np.ndarray, " _own"]] | None = None,
+    ) -> None:
         super().__init__()
+        self._own_numbers = own_numbers  # of the members at the start: nobody draws later
         self.frequency = nn.Parameter(torch.zeros(n_members, n_numbers, n_frequencies))
         self._scale = scale
 
     @torch.no_grad()
     def draw_member_(self, member: int, generator: torch.Generator) -> None:
         """Normal around zero with the standard deviation `scale`."""
-        drawn = torch.empty(self.frequency.shape[1:], dtype=self.frequency.dtype)
-        self.frequency[member] = drawn.normal_(std=self._scale, generator=generator).to(self.frequency.device)
+        _, n_numbers, n_frequencies = self.frequency.shape
+        own = torch.arange(n_numbers) if self._own_numbers is None else torch.from_numpy(self._own_numbers[member])
+        drawn = torch.empty(len(own), n_frequencies, dtype=self.frequency.dtype)
+        drawn.normal_(std=self._scale, generator=generator)
+        self.frequency[member, own.to(self.frequency.device)] = drawn.to(self.frequency.device)
 
     def forward(self, numbers: Float[Tensor, "streams rows numbers"]) -> Float[Tensor, "members rows numbers waves"]:
         """All sines, then all cosines."""
@@ -72,11 +99,23 @@ class StackedPeriodicEmbedding(nn.Module):
         scale: standard deviation of the frequencies at the start.
         width: of each number's vector.
         n_members: size of the stack.
+        own_numbers: as of `StackedPeriodic`; the vectors of other features are not for the layers behind this.
     """
 
-    def __init__(self, n_numbers: int, n_frequencies: int, *, scale: float, width: int, n_members: int) -> None:
+    def __init__(
+        self,
+        n_numbers: int,
+        n_frequencies: int,
+        *,
+        scale: float,
+        width: int,
+        n_members: int,
+        own_numbers: Sequence[Int64[np.ndarray, " _own"]] | None = None,
+    ) -> None:
         super().__init__()
-        self.periodic = StackedPeriodic(n_numbers, n_frequencies, scale=scale, n_members=n_members)
+        self.periodic = StackedPeriodic(
+            n_numbers, n_frequencies, scale=scale, n_members=n_members, own_numbers=own_numbers
+        )
         self.linear = StackedLinear(2 * n_frequencies, width, n_members=n_members)
         self.n_features = n_numbers * width
 

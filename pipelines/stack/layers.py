@@ -8,8 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import groupby
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int64
 from torch import Tensor, nn
 
 from pipelines.axes import per_member
@@ -40,10 +41,20 @@ class StackedLinear(StackedLayer):
         in_features: inputs of every member.
         out_features: outputs of every member.
         n_members: size of the stack.
+        own_inputs: which inputs are a member's own, where some of them are zero in every row that it sees: those get
+            no weight, and it is drawn as a layer of its own inputs alone. None when all inputs are everyone's.
     """
 
-    def __init__(self, in_features: int, out_features: int, *, n_members: int) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        n_members: int,
+        own_inputs: Sequence[Int64[np.ndarray, " _own"]] | None = None,
+    ) -> None:
         super().__init__()
+        self._own_inputs = own_inputs  # of the members at the start: nobody draws later
         self.weight = nn.Parameter(torch.zeros(n_members, out_features, in_features))
         self.bias = nn.Parameter(torch.zeros(n_members, out_features))
 
@@ -53,10 +64,15 @@ class StackedLinear(StackedLayer):
 
         Never one draw for the stack: `torch.nn.init` would read the members axis as a layer's and get the fan wrong.
         """
-        bound = 1 / math.sqrt(self.weight.shape[2])
-        for parameter in (self.weight, self.bias):
-            drawn = torch.empty(parameter.shape[1:], dtype=parameter.dtype)
-            parameter[member] = drawn.uniform_(-bound, bound, generator=generator).to(parameter.device)
+        _, n_outputs, n_inputs = self.weight.shape
+        own = torch.arange(n_inputs) if self._own_inputs is None else torch.from_numpy(self._own_inputs[member])
+        bound = 1 / math.sqrt(len(own))
+        weight = torch.zeros(n_outputs, n_inputs, dtype=self.weight.dtype)
+        drawn = torch.empty(n_outputs, len(own), dtype=self.weight.dtype)
+        weight[:, own] = drawn.uniform_(-bound, bound, generator=generator)
+        bias = torch.empty(n_outputs, dtype=self.bias.dtype).uniform_(-bound, bound, generator=generator)
+        self.weight[member] = weight.to(self.weight.device)
+        self.bias[member] = bias.to(self.bias.device)
 
     def forward(self, x: Float[Tensor, "streams rows inputs"]) -> Float[Tensor, "members rows outputs"]:
         """Multiply; `streams` is the number of members, or 1 for rows that all members share."""

@@ -13,4 +13,11 @@ def prepare(data: DataConfig, task: TaskConfig) -> tuple[PreparedTable, Task]:
     """
     prepared = prepare_table(data, task.kind)
     target = prepared.table.target
-    return prepared, make_task(task, kind=target.kind, classes=target.classes, train_target=prepared.train.target)
+    rows_of_folds = [fold.train for fold in prepared.folds]
+    return prepared, make_task(
+        task,
+        kind=target.kind,
+        classes=target.classes,
+        train_target=prepared.train.target,
+        rows_of_folds=rows_of_folds,
+    )

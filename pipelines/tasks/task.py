@@ -5,16 +5,18 @@ target's own unit, or one probability a class.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 from torch import Tensor
 from torch.nn import functional
 
 from pipelines.config.schema import LOSSES_OF, METRICS_OF, LossName, MetricName, TaskConfig, TaskKind
 from pipelines.errors import UserError
+
+Scales = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Task:
         center: mean of the training target; the net learns `(target - center) / scale`. 0 for classes.
         scale: standard deviation of the training target; 1 for classes.
         class_weights: of the rows of each class in the loss; None when all count alike.
+        folds: the same task with the scale and the class weights of each fold's training rows; empty without folds.
     """
 
     kind: TaskKind
@@ -38,6 +41,7 @@ class Task:
     center: float
     scale: float
     class_weights: tuple[float, ...] | None = None
+    folds: tuple["Task", ...] = ()
 
     @property
     def n_outputs(self) -> int:
@@ -53,8 +57,12 @@ class Task:
         """Turn a regression target in its own unit into what the net learns; do it in float64, before any cast."""
         return (target - self.center) / self.scale
 
+    def of_fold(self, fold: int) -> "Task":
+        """The task as a fold's member learns it; without folds there is one for all."""
+        return self.folds[fold] if self.folds else self
+
     def link(self, outputs: Float[Tensor, "*axes outputs"]) -> Float[Tensor, "*axes predictions"]:
-        """Turn a net's outputs into predictions.
+        """Turn the outputs of nets that learned this task into predictions; `link_members` where folds differ.
 
         Hinge scores and one-versus-rest scores pass through a sigmoid; the latter are then made to sum to one.
         """
@@ -69,8 +77,35 @@ class Task:
         return torch.softmax(outputs, dim=-1)
 
 
+def member_scales(task: Task, folds: Sequence[int], *, dtype: torch.dtype, device: torch.device) -> Scales | None:
+    """Center and scale of each member's target, [K, 1, 1]; None where all members have the task's own."""
+    if not task.folds:
+        return None
+    own = [task.of_fold(fold) for fold in folds]
+    center, scale = (
+        torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
+        for values in ([fold.center for fold in own], [fold.scale for fold in own])
+    )
+    return center, scale
+
+
+def link_members(
+    task: Task, outputs: Float[Tensor, "members rows outputs"], scales: Scales | None
+) -> Float[Tensor, "members rows predictions"]:
+    """As `Task.link`, where members may have learned targets of different scales (`member_scales`)."""
+    if scales is None or task.kind != "regression":
+        return task.link(outputs)
+    center, scale = scales
+    return outputs * scale + center
+
+
 def make_task(
-    config: TaskConfig, *, kind: TaskKind, classes: tuple[str, ...], train_target: Num[np.ndarray, " rows"]
+    config: TaskConfig,
+    *,
+    kind: TaskKind,
+    classes: tuple[str, ...],
+    train_target: Num[np.ndarray, " rows"],
+    rows_of_folds: Sequence[Int[np.ndarray, " _own"]] = (),
 ) -> Task:
     """Settle what `auto` means and take the scale of a regression target from the training part.
 
@@ -79,6 +114,7 @@ def make_task(
         kind: inferred from the target column, or forced.
         classes: labels in the order of their codes; empty for regression.
         train_target: the training part's raw values or class codes.
+        rows_of_folds: what each fold trains on, as places in the training part; none without folds.
 
     Raises:
         UserError: the loss or the metric does not belong to this kind of task.
@@ -87,11 +123,16 @@ def make_task(
     _check_allowed("metric", config.metric, METRICS_OF[kind], kind=kind, config=config)
     loss = LOSSES_OF[kind][0] if config.loss == "auto" else config.loss
     metric = _default_metric(kind, loss) if config.metric == "auto" else config.metric
-    center, scale = _center_and_scale(train_target) if kind == "regression" else (0.0, 1.0)
     if config.class_weights == "balanced" and kind == "regression":
         raise UserError("task.class_weights=balanced belongs to classes; the target of this task is a number.")
-    weights = _balanced(train_target, len(classes)) if config.class_weights == "balanced" else None
-    return Task(kind=kind, loss=loss, metric=metric, classes=classes, center=center, scale=scale, class_weights=weights)
+
+    def learned_from(target: Num[np.ndarray, " own"]) -> Task:
+        center, scale = _center_and_scale(target) if kind == "regression" else (0.0, 1.0)
+        weights = _balanced(target, len(classes)) if config.class_weights == "balanced" else None
+        return Task(kind, loss, metric, classes, center, scale, weights)
+
+    folds = tuple(learned_from(train_target[rows]) for rows in rows_of_folds)
+    return replace(learned_from(train_target), folds=folds)
 
 
 def check_label_smoothing(task: Task, smoothing: float) -> None:

@@ -1,7 +1,7 @@
 """Batches for a stack: the table lies on the device once, every stream reads it in its own order."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
-from pipelines.data.prepare import Part
+from pipelines.data.prepare import Part, PreparedTable
 from pipelines.stack.randomness import Purpose, Streams, stream_generator
 from pipelines.tasks.task import Task
+from pipelines.training.folds import MemberFolds
 
 
 @dataclass(frozen=True)
@@ -32,65 +33,95 @@ class Batch(NamedTuple):
     numbers: Float[Tensor, "streams rows numbers"]
     codes: Int[Tensor, "streams rows columns"]
     target: Num[Tensor, "streams rows"]
+    counted: Float[Tensor, "streams rows"] | None = None  # 0 where a row only fills a batch up; None when all count
 
 
 def to_device(part: Part, *, task: Task, dtype: torch.dtype, device: torch.device) -> DeviceRows:
-    """Copy a part to the device, once."""
+    """Copy a part to the device, once: with folds as often as they encode it differently, fold after fold."""
     target = torch.from_numpy(part.target)
-    learned = task.standardise(target).to(dtype) if task.kind == "regression" else target
+    tasks = task.folds or (task,)
+    learned = [own.standardise(target).to(dtype) if task.kind == "regression" else target for own in tasks]
+    numbers, codes = (torch.from_numpy(values) for values in (part.features.numbers, part.features.codes))
     return DeviceRows(
-        numbers=torch.from_numpy(part.features.numbers).to(device, dtype),
-        codes=torch.from_numpy(part.features.codes).to(device, torch.int64),
-        target=learned.to(device),
+        numbers=numbers.flatten(0, -2).to(device, dtype),
+        codes=codes.flatten(0, -2).to(device, torch.int64),
+        target=torch.cat(learned).to(device),
     )
+
+
+def fold_places(prepared: PreparedTable, *, device: torch.device) -> list[Int[Tensor, " _train"]]:
+    """Where each fold's training rows lie in `to_device`'s; without folds the whole training part is one."""
+    n_rows = len(prepared.train.rows)
+    if not prepared.folds:
+        return [torch.arange(n_rows, device=device)]
+    return [fold * n_rows + torch.from_numpy(own.train).to(device) for fold, own in enumerate(prepared.folds)]
 
 
 class StreamBatches:
     """One epoch of batches each time it is iterated, every stream in its own order.
 
-    The last batch of an epoch holds what is left. The order of epoch e depends on the seed and e alone.
+    The last batch of an epoch holds what is left. The order of epoch e depends on the seed and e alone. Folds of
+    unequal size train for the same number of steps: the last batch of a smaller one is filled up with rows that do
+    not count, and of one that would need more steps some rows, others every time, sit an epoch out.
 
     Args:
-        rows: the training part.
+        rows: of the training part.
+        places: in `rows`, of each fold's training rows.
+        folds: of the members.
         streams: of the stack.
         batch_size: rows in a batch.
         first_epoch: which one is read first.
     """
 
-    def __init__(self, rows: DeviceRows, *, streams: Streams, batch_size: int, first_epoch: int = 0) -> None:
+    def __init__(
+        self,
+        rows: DeviceRows,
+        places: Sequence[Int[Tensor, " _train"]],
+        *,
+        folds: MemberFolds,
+        streams: Streams,
+        batch_size: int,
+        first_epoch: int = 0,
+    ) -> None:
         self._rows = rows
+        self._places = places
+        self._folds = folds
         self._streams = streams
         self._batch_size = batch_size
         self._next_epoch = first_epoch
+        self._n_steps = min(math.ceil(len(own) / batch_size) for own in places)
 
     def __len__(self) -> int:
-        return math.ceil(len(self._rows) / self._batch_size)
+        return self._n_steps
 
     def __iter__(self) -> Iterator[Batch]:
-        order = self._order(self._next_epoch)
+        of_member = list(zip(self._streams.places, self._folds.places, strict=True))
+        lanes = list(dict.fromkeys(of_member))  # a stream on a fold each
+        order, counted = self._order(lanes, self._next_epoch)
         self._next_epoch += 1
-        for start in range(0, len(self._rows), self._batch_size):
-            rows = self._streams.spread(order[:, start : start + self._batch_size])  # [1 or K, B]
-            yield Batch(self._rows.numbers[rows], self._rows.codes[rows], self._rows.target[rows])
-
-    def _order(self, epoch: int) -> Int[Tensor, "streams rows"]:
-        generators = (stream_generator(seed, Purpose.ORDER, epoch=epoch) for seed in self._streams.seeds)
-        orders = [torch.randperm(len(self._rows), generator=generator) for generator in generators]
-        return torch.stack(orders).to(self._streams.device)
-
-
-class WholeBatches:
-    """Consecutive batches of one part, shared by all members: for evaluation."""
-
-    def __init__(self, rows: DeviceRows, *, batch_size: int) -> None:
-        self._rows = rows
-        self._batch_size = batch_size
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._rows) / self._batch_size)
-
-    def __iter__(self) -> Iterator[Batch]:
-        rows = self._rows
-        for start in range(0, len(rows), self._batch_size):
+        own = [lanes.index(lane) for lane in of_member] if len(lanes) > 1 else [0]
+        lane_of_slice = torch.tensor(own, device=order.device)
+        for start in range(0, order.shape[1], self._batch_size):
             place = slice(start, start + self._batch_size)
-            yield Batch(rows.numbers[None, place], rows.codes[None, place], rows.target[None, place])
+            rows = order[lane_of_slice, place]  # [1 or K, B]
+            is_last = place.stop >= order.shape[1]
+            count = counted[lane_of_slice, place] if counted is not None and is_last else None
+            yield Batch(self._rows.numbers[rows], self._rows.codes[rows], self._rows.target[rows], count)
+
+    def _order(
+        self, lanes: Sequence[tuple[int, int]], epoch: int
+    ) -> tuple[Int[Tensor, "lanes rows"], Float[Tensor, "lanes rows"] | None]:
+        """Rows in the order of each lane, and which of them count; None when all do."""
+        orders = []
+        for stream, fold in lanes:
+            places = self._places[fold]
+            generator = stream_generator(self._streams.seeds[stream], Purpose.ORDER, epoch=epoch)
+            order = torch.randperm(len(places), generator=generator)[: self._n_steps * self._batch_size]
+            orders.append(places[order.to(places.device)])
+        sizes = [len(order) for order in orders]
+        longest = max(sizes)
+        filled = torch.stack([torch.cat([order, order[-1:].expand(longest - len(order))]) for order in orders])
+        if min(sizes) == longest:
+            return filled, None
+        counted = torch.arange(longest) < torch.tensor(sizes)[:, None]
+        return filled, counted.to(self._rows.numbers)

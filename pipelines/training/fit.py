@@ -19,14 +19,16 @@ from pipelines.models import StackedNet, build_net, input_facts
 from pipelines.stack.layers import draw_weights_
 from pipelines.stack.randomness import Purpose, Streams, stream_generator
 from pipelines.tasks.task import Task
-from pipelines.training.batches import StreamBatches, WholeBatches, to_device
+from pipelines.training.batches import StreamBatches, fold_places, to_device
 from pipelines.training.checkpoint import Checkpoint
 from pipelines.training.device import check_accelerator
+from pipelines.training.folds import MemberFolds
+from pipelines.training.held_out import HeldOutBatches, hold_out
 from pipelines.training.members import StackMembers
 from pipelines.training.module import StackModule
 from pipelines.training.progress import Progress
 from pipelines.training.result import MemberResult
-from pipelines.training.state import StackState, untrained
+from pipelines.training.state import StackState, count_folds, untrained
 
 VALIDATION_BATCH_ROWS = 1024
 
@@ -40,14 +42,15 @@ def fit(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task) -> l
         task: what is predicted.
 
     Returns:
-        What every trial left, in the order given. A trial that diverged has a `failure` instead of weights.
+        What every member left: one a trial in the order given, or with folds one a fold of each. A member that
+        diverged has a `failure` instead of weights.
 
     Raises:
-        ValueError: there are no trials, or they are not of one architecture.
+        ValueError: there are no trials, they are not of one architecture, or the table is of other folds.
         UserError: the accelerator is not there.
     """
     state = train_stack(trials, prepared, task)
-    return [state.results[place] for place in range(len(trials))]
+    return [state.results[number] for number in range(len(state.results))]
 
 
 def train_stack(
@@ -77,10 +80,13 @@ def train_stack(
         The stack when it paused; without members once all have ended.
 
     Raises:
-        ValueError: there are no trials, they are not of one architecture, or `until_epoch` is past already.
+        ValueError: there are no trials, they are not of one architecture, the table is of other folds than they, or
+            `until_epoch` is past already.
         UserError: the accelerator is not there.
     """
     _check_one_architecture(trials)
+    if len(prepared.folds) != trials[0].data.folds:
+        raise ValueError(f"Trials of {trials[0].data.folds} folds need a table of as many, got {len(prepared.folds)}.")
     check_accelerator(trials[0].trainer.accelerator)
     state = state or untrained(trials)
     if until_epoch is not None and until_epoch <= state.epoch:
@@ -108,42 +114,56 @@ def _assemble(
     checkpoint: Checkpoint | None,
     progress: Progress | None,
     device: torch.device,
-) -> tuple[StackModule, StreamBatches, WholeBatches]:
+) -> tuple[StackModule, StreamBatches, HeldOutBatches]:
     """The stack as it was, and what it reads."""
-    members = [trials[place] for place in state.members]
+    n_folds = count_folds(trials[0])
+    members = [trials[number // n_folds] for number in state.members]
     settings = trials[0].trainer
     dtype = torch.float64 if settings.precision == "64-true" else torch.float32
     train = to_device(prepared.train, task=task, dtype=dtype, device=device)
-    validation = to_device(prepared.validation, task=task, dtype=dtype, device=device)
-    raw_target = torch.from_numpy(prepared.validation.target)
-    if device.type != "mps":  # metrics need float64, which it lacks
-        raw_target = raw_target.to(device)
+    # With folds the validation part is the training part, row for row.
+    validation = train if prepared.folds else to_device(prepared.validation, task=task, dtype=dtype, device=device)
+    folds = MemberFolds([number % n_folds for number in state.members], task=task, dtype=dtype, device=device)
+    held_out = hold_out(prepared, validation, folds=folds, task=task, device=device)
     streams = Streams([trial.seed for trial in members], device=device)
-    batches = StreamBatches(train, streams=streams, batch_size=settings.batch_size, first_epoch=state.epoch)
+    batches = StreamBatches(
+        train,
+        fold_places(prepared, device=device),
+        folds=folds,
+        streams=streams,
+        batch_size=settings.batch_size,
+        first_epoch=state.epoch,
+    )
     module = StackModule(
-        _net(members, prepared, task, state=state, dtype=dtype),
+        _net(members, folds.places, prepared, task, state=state, dtype=dtype),
         members,
         task=task,
-        members=StackMembers(state, task=task, target=raw_target, device=device),
+        members=StackMembers(state, task=task, held_out=held_out, device=device),
         streams=streams,
-        validation=validation,
-        raw_target=raw_target,
+        folds=folds,
+        held_out=held_out,
         steps_per_epoch=len(batches),
         dtype=dtype,
         start=state,
         checkpoint=checkpoint,
         progress=progress,
     )
-    return module, batches, WholeBatches(validation, batch_size=VALIDATION_BATCH_ROWS)
+    return module, batches, held_out.batches(batch_size=VALIDATION_BATCH_ROWS)
 
 
 def _net(
-    members: Sequence[TrialConfig], prepared: PreparedTable, task: Task, *, state: StackState, dtype: torch.dtype
+    members: Sequence[TrialConfig],
+    folds: Sequence[int],
+    prepared: PreparedTable,
+    task: Task,
+    *,
+    state: StackState,
+    dtype: torch.dtype,
 ) -> StackedNet:
     """The net of these members, with the weights of the state or, before the first epoch, with drawn ones."""
     net = build_net(
         [trial.model for trial in members],
-        inputs=input_facts(prepared),
+        inputs=input_facts(prepared).of_members(folds),
         n_outputs=task.n_outputs,
     )
     if state.epoch == 0:
@@ -154,7 +174,8 @@ def _net(
 
 
 def _last_epoch(trials: Sequence[TrialConfig], state: StackState, until_epoch: int | None) -> int:
-    longest = max((trials[place].trainer.max_epochs for place in state.members), default=state.epoch)
+    n_folds = count_folds(trials[0])
+    longest = max((trials[number // n_folds].trainer.max_epochs for number in state.members), default=state.epoch)
     return longest if until_epoch is None else min(longest, until_epoch)
 
 

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from pipelines.config.schema import MetricName
 from pipelines.stack.layers import member_weights
-from pipelines.tasks.metrics import score, score_members
+from pipelines.tasks.metrics import score
 from pipelines.tasks.task import Task
 from pipelines.training.divergence import describe_divergence
+from pipelines.training.held_out import HeldOut
 from pipelines.training.result import MemberResult
 from pipelines.training.state import StackState
 
@@ -42,14 +43,15 @@ class StackMembers:
     Args:
         state: where training goes on from.
         task: how members are scored.
-        target: of the validation part: raw units, or class codes.
+        held_out: the rows that they are scored on.
         device: of the stack.
     """
 
-    def __init__(self, state: StackState, *, task: Task, target: Tensor, device: torch.device) -> None:
+    def __init__(self, state: StackState, *, task: Task, held_out: HeldOut, device: torch.device) -> None:
         self._task = task
-        self._target = target
-        self._trial_of_place = np.array(state.members, dtype=np.int64)
+        self._held_out = held_out
+        self._number_of_place = np.array(state.members, dtype=np.int64)
+        self._n_folds = len(held_out.raw_targets)
         self._stopping = state.stopping
         self._curves = [{name: list(values) for name, values in curves.items()} for curves in state.curves]
         self._best_weights = {name: weights.to(device) for name, weights in state.best_weights.items()}
@@ -67,10 +69,10 @@ class StackMembers:
         """
         return StackState(
             epoch=epoch,
-            members=tuple(self._trial_of_place.tolist()),
+            members=tuple(self._number_of_place.tolist()),
             curves=tuple({name: list(values) for name, values in curves.items()} for curves in self._curves),
             results=dict(self._results),
-            stopping=self._stopping.take(np.arange(len(self._trial_of_place))),
+            stopping=self._stopping.take(np.arange(len(self._number_of_place))),
             weights=_on_cpu(weights),
             optimizer=_on_cpu(optimizer),
             best_weights=_on_cpu(self._best_weights),
@@ -85,7 +87,7 @@ class StackMembers:
             weights: of the stack as they are now, [K, ...] each.
         """
         for place in np.flatnonzero(self.training).tolist():
-            curves = self._curves[self._trial_of_place[place]]
+            curves = self._curves[self._number_of_place[place]]
             for name, values in report.values.items():
                 curves.setdefault(name, []).append(float(values[place]))
         losses = report.values["train/loss"] + report.values["validation/loss"]
@@ -95,8 +97,11 @@ class StackMembers:
         self._keep_best(improved & self.training & ~diverged, weights, report.predictions)
         for place in np.flatnonzero(diverged).tolist():
             self._end(place, failure=self._why(place), metrics={})
-        self._finish(np.flatnonzero(self.training & stopped & ~diverged))
-        self.training &= ~(diverged | stopped)
+        of_failed = np.isin(self._trial_of_place, self._trial_of_place[diverged]) & self.training & ~diverged
+        for place in np.flatnonzero(of_failed).tolist():
+            self._end(place, failure="Another fold of its trial diverged.", metrics={})
+        self._finish(np.flatnonzero(self.training & stopped & ~diverged & ~of_failed))
+        self.training &= ~(diverged | stopped | of_failed)
 
     def scores(self, report: EpochReport) -> np.ndarray:
         """Of every member in the stack, [K], by the primary metric; greater is better."""
@@ -108,10 +113,14 @@ class StackMembers:
         self._finish(places)
         self.training[places] = False
 
+    @property
+    def _trial_of_place(self) -> np.ndarray:
+        return self._number_of_place // self._n_folds
+
     def take_(self, members: np.ndarray) -> None:
         """Forget all places but these; what they left is kept."""
         index = torch.from_numpy(members)
-        self._trial_of_place = self._trial_of_place[members]
+        self._number_of_place = self._number_of_place[members]
         self._stopping = self._stopping.take(members)
         self._best_weights = {name: tensor[index] for name, tensor in self._best_weights.items()}
         self._best_predictions = self._best_predictions[index]
@@ -131,7 +140,8 @@ class StackMembers:
         if not len(places):
             return
         index = torch.from_numpy(places)
-        metrics = score_members(self._task, self._best_predictions[index], self._target)
+        folds = [self._held_out.folds.places[place] for place in places.tolist()]
+        metrics = self._held_out.metrics(self._best_predictions[index], folds)
         for row, place in enumerate(places.tolist()):
             if self._stopping.best_epoch[place] < 0:
                 self._end(place, failure=f"validation/{self._task.metric} never was a number.", metrics={})
@@ -139,22 +149,26 @@ class StackMembers:
                 self._end(place, failure=None, metrics={name: float(values[row]) for name, values in metrics.items()})
 
     def _why(self, place: int) -> str:
-        curves = self._curves[self._trial_of_place[place]]
+        curves = self._curves[self._number_of_place[place]]
         return describe_divergence(curves["train/loss"], learning_rate=curves["learning_rate"][-1])
 
     def _end(self, place: int, *, failure: str | None, metrics: Mapping[MetricName, float]) -> None:
-        trial = int(self._trial_of_place[place])
-        curves = self._curves[trial]
+        number = int(self._number_of_place[place])
+        curves = self._curves[number]
         failed = failure is not None
-        self._results[trial] = MemberResult(
+        self._results[number] = MemberResult(
             failure=failure,
             epochs=len(curves["train/loss"]),
             best_epoch=int(self._stopping.best_epoch[place]),
             weights={} if failed else member_weights(self._best_weights, place),
             curves=curves,
             metrics=metrics,
-            predictions=np.empty((0, 0)) if failed else self._best_predictions[place].cpu().numpy(),
+            predictions=np.empty((0, 0)) if failed else self._own_predictions(place),
         )
+
+    def _own_predictions(self, place: int) -> np.ndarray:
+        own = self._held_out.own(self._best_predictions[place], self._held_out.folds.places[place])
+        return own.cpu().numpy().copy()
 
 
 def _on_cpu(value: Any) -> Any:

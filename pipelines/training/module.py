@@ -16,11 +16,11 @@ from pipelines.optim import MemberSchedule, StackOptimizer
 from pipelines.stack.layers import take_members_
 from pipelines.stack.randomness import DropoutNoise, Streams
 from pipelines.stack.roles import is_decayed
-from pipelines.tasks.losses import member_loss
-from pipelines.tasks.metrics import score_members
 from pipelines.tasks.task import Task
-from pipelines.training.batches import Batch, DeviceRows
+from pipelines.training.batches import Batch
 from pipelines.training.checkpoint import Checkpoint
+from pipelines.training.folds import MemberFolds
+from pipelines.training.held_out import HeldOut
 from pipelines.training.members import EpochReport, StackMembers
 from pipelines.training.progress import Progress
 from pipelines.training.state import StackState
@@ -35,8 +35,8 @@ class StackModule(pl.LightningModule):
         task: loss and link.
         members: the bookkeeping; told of every epoch.
         streams: the members' randomness.
-        validation: the rows that every epoch ends with.
-        raw_target: theirs, in raw units or class codes, where metrics are computed.
+        folds: of the members.
+        held_out: the rows that every epoch ends with.
         steps_per_epoch: batches in an epoch.
         dtype: of parameters and of dropout's noise.
         start: the state that `net` and `members` were made of.
@@ -52,8 +52,8 @@ class StackModule(pl.LightningModule):
         task: Task,
         members: StackMembers,
         streams: Streams,
-        validation: DeviceRows,
-        raw_target: Tensor,
+        folds: MemberFolds,
+        held_out: HeldOut,
         steps_per_epoch: int,
         dtype: torch.dtype,
         start: StackState,
@@ -66,8 +66,8 @@ class StackModule(pl.LightningModule):
         self._task = task
         self._members = members
         self._streams = streams
-        self._validation = validation
-        self._raw_target = raw_target
+        self._folds = folds
+        self._held_out = held_out
         self._steps_per_epoch = steps_per_epoch
         self._start = start
         self._checkpoint = checkpoint
@@ -78,7 +78,7 @@ class StackModule(pl.LightningModule):
         self._smoothing = torch.tensor(smoothing, dtype=dtype, device=streams.device) if any(smoothing) else None
         self._noise = DropoutNoise(streams, dtype=dtype)
         self._loss_sum = torch.zeros(0)
-        self._n_rows = 0
+        self._n_rows: int | Tensor = 0
         self._outputs: list[Tensor] = []
 
     def configure_optimizers(self) -> StackOptimizer:
@@ -99,16 +99,17 @@ class StackModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Begin the epoch's dropout noise and its mean loss."""
         self._noise.start_epoch(self._epochs)
-        self._loss_sum = self._validation.numbers.new_zeros(len(self._members.training))
+        self._loss_sum = self._held_out.rows.numbers.new_zeros(len(self._members.training))
         self._n_rows = 0
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The sum over members, so that no member's gradient depends on how many others there are."""
+        self._noise.start_step()
         outputs = self.net(batch.numbers, batch.codes, self._noise)
-        losses = member_loss(self._task, outputs, batch.target, smoothing=self._smoothing)  # [K]
-        n_rows = batch.target.shape[1]
+        losses = self._folds.loss(outputs, batch.target, smoothing=self._smoothing, counted=batch.counted)  # [K]
+        n_rows = batch.target.shape[1] if batch.counted is None else batch.counted.sum(dim=1)  # of all, or of each
         self._loss_sum += losses.detach() * n_rows
-        self._n_rows += n_rows
+        self._n_rows = self._n_rows + n_rows
         return losses.sum()
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
@@ -151,17 +152,17 @@ class StackModule(pl.LightningModule):
         return self._members.state(self._epochs, weights=self.net.state_dict(), optimizer=optimizer)
 
     def _report(self) -> EpochReport:
-        outputs = torch.cat(self._outputs, dim=1).to(self._validation.numbers.dtype)  # [K, N, O]
+        outputs = torch.cat(self._outputs, dim=1).to(self._held_out.rows.numbers.dtype)  # [K, N, O]
         self._outputs.clear()
-        predictions = self._task.link(outputs)
+        predictions = self._folds.link(outputs)
         metric = self._task.metric
         optimizer = self._stack_optimizer
         if optimizer is None:
             raise RuntimeError("Lightning configures optimizers before the first epoch.")
         values = {
             "train/loss": self._loss_sum / self._n_rows,
-            "validation/loss": member_loss(self._task, outputs, self._validation.target[None]),
-            f"validation/{metric}": score_members(self._task, predictions, self._raw_target, [metric])[metric],
+            "validation/loss": self._held_out.losses(outputs),
+            f"validation/{metric}": self._held_out.metrics(predictions, self._folds.places, [metric])[metric],
             "learning_rate": optimizer.current_learning_rates(),
         }
         # The one moment of an epoch at which the device is waited for.
@@ -175,6 +176,7 @@ class StackModule(pl.LightningModule):
         kept = torch.from_numpy(places)
         take_members_(self.net, kept)
         self._streams.take_(kept)
+        self._folds.take_(kept)
         self._members.take_(places)
         if self._smoothing is not None:
             self._smoothing = self._smoothing[kept]

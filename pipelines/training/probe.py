@@ -47,7 +47,7 @@ Point = tuple[int, int]  # members, training rows
 
 @dataclass(frozen=True)
 class StackCost:
-    """What a stack costs by its number of members.
+    """What a stack costs by its number of trials; "member" means all folds of a trial here, which stay together.
 
     Attributes:
         n_parameters: of one member.
@@ -88,7 +88,8 @@ def probe_stack(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Ta
         budget_bytes: the probe itself stays below it if two members do.
     """
     small, large = _sizes(len(trials))
-    few, many = (min(n * trials[0].trainer.batch_size, len(prepared.train.rows)) for n in (FEW, MANY))
+    whole = _rows_of_an_epoch(prepared)
+    few, many = (min(n * trials[0].trainer.batch_size, whole) for n in (FEW, MANY))
     with _garbage_known():
         at_small = {model: _peaks(model, trials, (small, few), prepared, task) for model in _models(trials)}
         model = max(at_small, key=lambda model: max(at_small[model].values()))
@@ -98,7 +99,6 @@ def probe_stack(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Ta
         known = {(_sizes(len(trials))[0], few): at_small[model]}
         peaks = {point: known.get(point) or _peaks(model, trials, point, prepared, task) for point in points}
         seconds = {point: _epoch_seconds(model, trials, point, prepared, task) for point in points}
-    whole = len(prepared.train.rows)
     names = sorted({name for own in peaks.values() for name in own})
     return StackCost(
         n_parameters=_count_parameters(model, prepared, task),
@@ -148,7 +148,14 @@ def _members(model: TrialConfig, trials: Sequence[TrialConfig], n_members: int) 
     return [dataclasses.replace(alike, seed=seed) for seed in seeds]
 
 
+def _rows_of_an_epoch(prepared: PreparedTable) -> int:
+    return min((len(fold.train) for fold in prepared.folds), default=len(prepared.train.rows))
+
+
 def _first_rows(prepared: PreparedTable, n_rows: int) -> PreparedTable:
+    if prepared.folds:
+        folds = [dataclasses.replace(fold, train=fold.train[:n_rows]) for fold in prepared.folds]
+        return dataclasses.replace(prepared, folds=tuple(folds))
     part = prepared.train
     features = Features(part.features.numbers[:n_rows], part.features.codes[:n_rows])
     return dataclasses.replace(prepared, train=Part(part.rows[:n_rows], features, part.target[:n_rows]))
@@ -207,7 +214,7 @@ def _count_parameters(trial: TrialConfig, prepared: PreparedTable, task: Task) -
     with torch.device("meta"):
         net = build_net(
             [trial.model],
-            inputs=input_facts(prepared),
+            inputs=input_facts(prepared).of_members([0]),
             n_outputs=task.n_outputs,
         )
     return sum(parameter.numel() for parameter in net.parameters())

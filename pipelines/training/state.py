@@ -23,9 +23,10 @@ class StackState:
 
     Attributes:
         epoch: how many are done.
-        members: which trials still train, by their place in the list given to `train_stack`, in the stack's order.
-        curves: of every trial, name -> one value an epoch.
-        results: what ended trials left, by their place.
+        members: which still train, by number, in the stack's order. Without folds a member's number is its trial's
+            place in the list given to `train_stack`; with n folds those of the trial at place t begin at t * n.
+        curves: of every member by number, name -> one value an epoch.
+        results: what ended members left, by number.
         stopping: of `members`.
         weights: of `members`, name -> [K, ...].
         optimizer: state of theirs, plain.
@@ -44,23 +45,29 @@ class StackState:
     best_predictions: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
+def count_folds(trial: TrialConfig) -> int:
+    """How many members a trial is."""
+    return max(1, trial.data.folds)
+
+
 def untrained(trials: Sequence[TrialConfig]) -> StackState:
-    """The state before the first epoch.
+    """The state before the first epoch; the trials are of one table, so of as many folds.
 
     Members are sorted by optimizer, since each kind updates one slice of the stack, and then by dropout, since
     neighbours with one rate share a mask.
     """
+    of_number = [trial for trial in trials for _ in range(count_folds(trial))]
 
-    def neighbours(place: int) -> tuple[str, float, int]:
-        trial = trials[place]
+    def neighbours(number: int) -> tuple[str, float, int]:
+        trial = of_number[number]
         return trial.optimizer.kind, getattr(trial.model, "dropout", 0.0), trial.seed
 
-    members = tuple(sorted(range(len(trials)), key=neighbours))
+    members = tuple(sorted(range(len(of_number)), key=neighbours))
     stopping = start_stopping(
-        [trials[place].stopping for place in members],
-        max_epochs=[trials[place].trainer.max_epochs for place in members],
+        [of_number[number].stopping for number in members],
+        max_epochs=[of_number[number].trainer.max_epochs for number in members],
     )
-    return StackState(epoch=0, members=members, curves=tuple({} for _ in trials), results={}, stopping=stopping)
+    return StackState(epoch=0, members=members, curves=tuple({} for _ in of_number), results={}, stopping=stopping)
 
 
 def save_state(path: Path, state: StackState, *, note: Mapping[str, Any]) -> None:
