@@ -23,6 +23,7 @@ from serving.models import Served
 from serving.observing import Observing
 from serving.operations import operations_router
 from serving.page.routes import page_router
+from serving.protocols.mlflow_scoring.routes import mlflow_scoring_predictions, mlflow_scoring_router
 from serving.protocols.native import native_predictions, native_router
 from serving.protocols.open_inference.routes import HEADER_LENGTH, open_inference_router
 from serving.settings import Settings, is_loopback
@@ -56,11 +57,15 @@ def create_app(
         exception_handlers={**HANDLERS, Exception: _leave},
     )
     app.include_router(native_router(models))
+    app.include_router(mlflow_scoring_router(models))
     app.include_router(open_inference_router(models, settings))
     app.include_router(operations_router(models, tally, keeper=keeper, may_reload=may_reload))
     app.include_router(page_router())
     _add_description(app, models)
-    predictions = native_predictions(models, max_body_bytes=settings.max_body_bytes)
+    predictions = {
+        **native_predictions(models, max_body_bytes=settings.max_body_bytes),
+        **mlflow_scoring_predictions(models, max_body_bytes=settings.max_body_bytes),
+    }
     layers = [Middleware(DirectRoutes, routes=predictions, traced=traced), *_layers(settings, keys=keys, tally=tally)]
     if not traced:
         return _surround(app, layers)

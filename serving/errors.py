@@ -19,9 +19,10 @@ ServingError
 ├── OverloadedError        503  more requests at once than SERVING_MAX_CONCURRENT, with Retry-After
 └── PredictionTooSlowError 504  no answer within SERVING_REQUEST_SECONDS
 
-Every answer that is not 2xx is {"error": {"code", "message", "details": [{"path", "message"}]}}, or below /v2
-{"error": "message and details in one text"}, as the Open Inference Protocol has it; no file path and no stack trace
-ever leaves the process. Codes of paths and methods that do not exist are those of HTTP: `not_found`,
+Every answer that is not 2xx is {"error": {"code", "message", "details": [{"path", "message"}]}}. Below /v2 it is
+{"error": "message and details in one text"}, as the Open Inference Protocol has it; on MLflow's paths {"error_code",
+"message"} with 400 for 422, and plain text for 415, as MLflow has them. No file path and no stack trace ever leaves the
+process. Codes of paths and methods that do not exist are those of HTTP: `not_found`,
 `method_not_allowed`; `internal` (500) is a defect of ours, whose trace is in the server's log. What is no HTTP at all
 uvicorn answers 400 in plain text, and hangs up.
 """
@@ -32,15 +33,25 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from serving.exchange import OPEN_INFERENCE, current_exchange
+from serving.exchange import MLFLOW, NATIVE, OPEN_INFERENCE, current_exchange
 
 MOST_NAME = 100  # characters of an unknown name that are repeated in an answer
 MOST_IN_ONE_TEXT = 10  # details, where an error is one text
+# What MLflow calls them; the others are a BAD_REQUEST.
+MLFLOW_CODES = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "ENDPOINT_NOT_FOUND",
+    429: "REQUEST_LIMIT_EXCEEDED",
+    500: "INTERNAL_ERROR",
+    503: "TEMPORARILY_UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
 
 
 class Detail(BaseModel):
@@ -213,14 +224,14 @@ class NotReadyError(ServingError):
     code = "not_ready"
 
 
-def error_answer(error: ServingError) -> JSONResponse:
+def error_answer(error: ServingError) -> Response:
     """The answer to a request that cannot be answered otherwise."""
     answer = _answer(error.status, Problem(code=error.code, message=str(error), details=error.details))
     answer.headers.update(error.headers)
     return answer
 
 
-def defect_answer() -> JSONResponse:
+def defect_answer() -> Response:
     """The answer when the server itself fails: what failed is in its log, and nowhere else."""
     return _answer(500, Problem(code="internal", message="The server failed on this request. Its log says why."))
 
@@ -238,7 +249,7 @@ async def _handle(_: Request, error: Exception) -> Response:
     return answer_to(error)
 
 
-def _http_answer(error: HTTPException) -> JSONResponse:
+def _http_answer(error: HTTPException) -> Response:
     """Starlette's own: an unknown path, a method that a path does not take."""
     phrase = HTTPStatus(error.status_code).phrase
     problem = Problem(code=phrase.lower().replace(" ", "_"), message=f"{phrase}. See /docs for what there is.")
@@ -253,11 +264,22 @@ Handlers = dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, A
 HANDLERS: Handlers = dict.fromkeys(REFUSALS, _handle)
 
 
-def _answer(status: int, problem: Problem) -> JSONResponse:
+def _answer(status: int, problem: Problem) -> Response:
     exchange = current_exchange()
-    if exchange is not None and exchange.protocol == OPEN_INFERENCE:
+    protocol = exchange.protocol if exchange is not None else NATIVE
+    if protocol == OPEN_INFERENCE:
         return JSONResponse({"error": _in_one_text(problem)}, status_code=status)
+    if protocol == MLFLOW:
+        return _mlflow_answer(status, _in_one_text(problem))
     return JSONResponse(ErrorAnswer(error=problem).model_dump(), status_code=status)
+
+
+def _mlflow_answer(status: int, message: str) -> Response:
+    if status == WrongContentTypeError.status:
+        return PlainTextResponse(message, status_code=status)
+    if status == InvalidRequestError.status:
+        status = 400
+    return JSONResponse({"error_code": MLFLOW_CODES.get(status, "BAD_REQUEST"), "message": message}, status_code=status)
 
 
 def _in_one_text(problem: Problem) -> str:

@@ -33,13 +33,18 @@ class RequestReader:
         contract: names the columns.
         row: the model of a row, as `schemas` makes it.
         max_rows: of one request.
+
+    Attributes:
+        contract: names the columns.
+        mistakes: finds what does not fit.
+        max_rows: of one request.
     """
 
     def __init__(self, contract: Contract, row: type[BaseModel], *, max_rows: int) -> None:
-        self._contract = contract
+        self.contract = contract
         self._cells = CellReader(contract)
-        self._mistakes = Mistakes(contract, row)
-        self._max_rows = max_rows
+        self.mistakes = Mistakes(contract, row)
+        self.max_rows = max_rows
         # One object a row, and one bracket in every label, such as "[0, 1)".
         self._most_brackets = max_rows * (1 + len(contract.columns)) + 2
         self._readers: Mapping[str, Callable[[bytes], Columns]] = {
@@ -61,17 +66,42 @@ class RequestReader:
         """
         return self._readers[media](body)
 
-    def _read_json(self, body: bytes) -> Columns:
+    def parse(self, body: bytes) -> Any:
+        """JSON, with numbers of any size and the tokens NaN and Infinity.
+
+        Raises:
+            InvalidRequestError: it is none, or has too many lists and objects.
+        """
+        self._check_brackets(body)
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return parse(body)
+
+    def fit(self, columns: Mapping[str, Any]) -> Columns:
+        """The raw columns, [N] each, of cells of JSON: name -> list of cells.
+
+        Raises:
+            InvalidRequestError: they do not fit the contract.
+            TooManyRowsError: they have more rows than allowed.
+        """
+        fitting = self._cells.from_columns(columns)
+        return self._fit_columns(columns) if fitting is None else fitting
+
+    def _check_brackets(self, body: bytes) -> None:
         if len(body) > LARGE_BODY_BYTES and body.count(b"[") + body.count(b"{") > self._most_brackets:
-            raise wrong_body([], f"More lists and objects than {self._max_rows:,} rows can have")
+            raise wrong_body([], f"More lists and objects than {self.max_rows:,} rows can have")
+
+    def _read_json(self, body: bytes) -> Columns:
+        self._check_brackets(body)
         columns = self._read_fast(body)
         if columns is not None:
             return columns
         form, cells = self._unwrap(parse(body))
         if form == "columns":
             return self._fit_columns(cells)
-        self._mistakes.check_rows(cells)
-        return columns_from_rows(self._contract, cells)
+        self.mistakes.check_rows(cells)
+        return columns_from_rows(self.contract, cells)
 
     def _read_fast(self, body: bytes) -> Columns | None:
         try:
@@ -81,11 +111,11 @@ class RequestReader:
         if type(parsed) is not dict or len(parsed) != 1:
             return None
         ((form, cells),) = parsed.items()
-        if form == "rows" and type(cells) is list and 0 < len(cells) <= self._max_rows:
+        if form == "rows" and type(cells) is list and 0 < len(cells) <= self.max_rows:
             return self._cells.from_rows(cells)
         if form == "columns" and type(cells) is dict:
             columns = self._cells.from_columns(cells)
-            return columns if columns is not None and _n_rows(columns) <= self._max_rows else None
+            return columns if columns is not None and _n_rows(columns) <= self.max_rows else None
         return None
 
     def _unwrap(self, parsed: Any) -> tuple[str, Any]:
@@ -106,23 +136,21 @@ class RequestReader:
         rows = parsed.get("rows")
         if not isinstance(rows, list) or not rows:
             raise wrong_body(["rows"], "Input should be a list of at least one row")
-        check_n_rows(len(rows), self._max_rows, form="rows")
+        check_n_rows(len(rows), self.max_rows, form="rows")
         return "rows", rows
 
     def _fit_columns(self, columns: Mapping[str, Any]) -> Columns:
         longest = max((len(values) for values in columns.values() if isinstance(values, list)), default=0)
-        check_n_rows(longest, self._max_rows, form="columns")
-        return columns_from_rows(self._contract, self._mistakes.check_columns(columns))
+        check_n_rows(longest, self.max_rows, form="columns")
+        return columns_from_rows(self.contract, self.mistakes.check_columns(columns))
 
     def _read_csv(self, body: bytes) -> Columns:
-        cells = read_csv(body, self._contract, self._mistakes, max_rows=self._max_rows)
-        columns = self._cells.from_columns(cells)
-        return self._fit_columns(cells) if columns is None else columns
+        return self.fit(read_csv(body, self.contract, self.mistakes, max_rows=self.max_rows))
 
     def _read_arrow(self, body: bytes) -> Columns:
         from serving.reading_arrow import read_arrow  # noqa: PLC0415  imports pyarrow, which a server may lack
 
-        return read_arrow(body, self._contract, self._mistakes, max_rows=self._max_rows)
+        return read_arrow(body, self.contract, self.mistakes, max_rows=self.max_rows)
 
 
 def _n_rows(columns: Columns) -> int:

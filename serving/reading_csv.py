@@ -7,7 +7,7 @@ words that text in JSON is refused in. Not here: whether a cell fits its column 
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from serving.bundle import Contract, Json
 from serving.errors import Detail, InvalidRequestError
@@ -23,18 +23,35 @@ def read_csv(body: bytes, contract: Contract, mistakes: Mistakes, *, max_rows: i
         InvalidRequestError: it is no CSV, has other columns than the model, or lines of another length.
         TooManyRowsError: it has more rows than allowed.
     """
-    header, lines = _lines(body, most=max_rows + 1)
+    header, lines = csv_lines(body, most=max_rows + 1)
     refuse(mistakes.in_names(header))
+    return csv_cells(header, lines, contract, max_rows=max_rows)
+
+
+def csv_cells(
+    header: Sequence[str], lines: Sequence[Sequence[str]], contract: Contract, *, max_rows: int
+) -> dict[str, list[Json]]:
+    """The cells of every column that the model has.
+
+    Raises:
+        InvalidRequestError: there is no line, or one of another length than the header.
+        TooManyRowsError: there are more lines than allowed.
+    """
     check_n_rows(len(lines), max_rows, form="rows")
     if not lines:
         raise _no_csv("There is no line after the header")
     refuse(_ragged(lines, width=len(header)))
     readers = {column.name: READERS[column.kind] for column in contract.columns}
-    return {name: list(map(readers[name], cells)) for name, cells in zip(header, zip(*lines, strict=True), strict=True)}
+    columns = zip(header, zip(*lines, strict=True), strict=True)
+    return {name: list(map(readers[name], cells)) for name, cells in columns if name in readers}
 
 
-def _lines(body: bytes, *, most: int) -> tuple[list[str], list[list[str]]]:
-    """The header and the lines after it, so many at most; empty lines are none."""
+def csv_lines(body: bytes, *, most: int) -> tuple[list[str], list[list[str]]]:
+    """The header and the lines after it, so many at most; empty lines are none.
+
+    Raises:
+        InvalidRequestError: it is no CSV.
+    """
     try:
         text = body.decode("utf-8-sig")  # spreadsheets begin with a byte order mark
         lines: Iterator[list[str]] = filter(None, csv.reader(io.StringIO(text, newline=""), strict=True))
@@ -48,7 +65,7 @@ def _lines(body: bytes, *, most: int) -> tuple[list[str], list[list[str]]]:
         raise _no_csv(str(error)) from None
 
 
-def _ragged(lines: list[list[str]], *, width: int) -> Iterator[Detail]:
+def _ragged(lines: Sequence[Sequence[str]], *, width: int) -> Iterator[Detail]:
     for place, line in enumerate(lines):
         if len(line) != width:
             yield Detail(path=["rows", place], message=f"{len(line):,} cells, and the header has {width:,}")

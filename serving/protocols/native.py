@@ -75,8 +75,8 @@ def native_predictions(models: Mapping[str, Served], *, max_body_bytes: int) -> 
 
     async def predict(scope: Scope, receive: Receive) -> Answer:
         name = scope["path_params"].get("name")
-        own = _only(models) if name is None else _find(models, name)
-        declared, accepted, encoding = _body_headers(scope)
+        own = only_model(models) if name is None else find_model(models, name)
+        declared, accepted, encoding = body_headers(scope)
         sent = body_media(declared)
         wanted = answer_media(accepted, sent=sent)
         body = await read_body(receive)
@@ -115,7 +115,7 @@ def _add_models(router: APIRouter, models: Mapping[str, Served]) -> None:
         responses={"4XX": {"model": ErrorAnswer}},
     )
     async def show_model(name: str) -> ModelCard:
-        own = _find(models, name)
+        own = find_model(models, name)
         refused = models.refused(name) if isinstance(models, Champions) else {}
         return ModelCard(**_summary(own), contract=own.contract, refused=refused)
 
@@ -131,7 +131,12 @@ def _summary(own: Served) -> dict[str, Any]:
     }
 
 
-def _find(models: Mapping[str, Served], name: str) -> Served:
+def find_model(models: Mapping[str, Served], name: str) -> Served:
+    """The model of a name, written down as the one that was asked.
+
+    Raises:
+        UnknownModelError: there is none.
+    """
     own = models.get(name)
     if own is None:
         raise UnknownModelError.from_name(name, models)
@@ -139,7 +144,13 @@ def _find(models: Mapping[str, Served], name: str) -> Served:
     return own
 
 
-def _only(models: Mapping[str, Served]) -> Served:
+def only_model(models: Mapping[str, Served]) -> Served:
+    """The only model, written down as the one that was asked.
+
+    Raises:
+        NotReadyError: there is none.
+        UnknownModelError: there are several.
+    """
     if not models:
         raise NotReadyError("No model is loaded.")
     if len(models) > 1:
@@ -149,7 +160,7 @@ def _only(models: Mapping[str, Served]) -> Served:
     return own
 
 
-def _body_headers(scope: Scope) -> tuple[str, str, str]:
+def body_headers(scope: Scope) -> tuple[str, str, str]:
     """Content-Type, Accept and Content-Encoding, "" where there is none; in one pass."""
     declared = encoding = ""
     accepted = []

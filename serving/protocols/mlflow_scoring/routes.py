@@ -1,0 +1,97 @@
+"""MLflow's scoring protocol, as `mlflow models serve` speaks it, for the clients that there are.
+
+The one model that is served answers; where there are several, each has the native API and the Open Inference Protocol.
+The protocol is described by MLflow's documentation, so its routes are not part of `/openapi.json`. `errors` knows the
+form of its errors: that of MLflow, without the trace and the data that MLflow sends along.
+"""
+
+from collections.abc import Mapping
+
+import orjson
+from fastapi import APIRouter, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope
+
+from serving.bodies import decompress_body, read_body
+from serving.direct import Answer, Handler
+from serving.errors import WrongContentTypeError
+from serving.media import CSV, JSON, MOST_SHOWN
+from serving.media_tables import to_table
+from serving.models import Served
+from serving.protocols.mlflow_scoring.request import read_invocation
+from serving.protocols.native import SMALL_BODY_BYTES, body_headers, only_model
+
+VERSION = "3.17.2"  # of MLflow, whose answers the tests compare with these
+HEALTHY = "\n"
+
+
+def mlflow_scoring_router(models: Mapping[str, Served]) -> APIRouter:
+    """Routes of the protocol, save that of predictions.
+
+    Args:
+        models: name -> model; looked up for every request.
+    """
+    router = APIRouter(include_in_schema=False)
+
+    async def ping() -> Response:
+        return Response(HEALTHY, status_code=200 if models else 404, media_type=JSON)
+
+    router.add_api_route("/ping", ping, methods=["GET"])
+    router.add_api_route("/health", ping, methods=["GET"])
+
+    @router.get("/version")
+    async def show_version() -> Response:
+        return Response(VERSION, media_type=JSON)
+
+    return router
+
+
+def mlflow_scoring_predictions(models: Mapping[str, Served], *, max_body_bytes: int) -> Mapping[str, Handler]:
+    """The route of predictions, for `direct`.
+
+    Args:
+        models: name -> model; looked up for every request.
+        max_body_bytes: that a compressed body may become.
+    """
+
+    async def invoke(scope: Scope, receive: Receive) -> Answer:
+        own = only_model(models)
+        declared, _, encoding = body_headers(scope)
+        media = _body_media(declared)
+        body = await read_body(receive)
+        if len(body) <= SMALL_BODY_BYTES and not encoding:
+            return _answer(own, body, media), JSON
+
+        def answer_slowly() -> bytes:
+            return _answer(own, decompress_body(body, encoding, max_bytes=max_body_bytes), media)
+
+        return await run_in_threadpool(answer_slowly), JSON
+
+    return {"/invocations": invoke}
+
+
+def _answer(own: Served, body: bytes, media: str) -> bytes:
+    """Records of the table that the model gives in MLflow, too. Float32 goes to JSON without loss."""
+    predictions = own.predict_finite(read_invocation(body, media, own.reader))
+    table = to_table(own.contract, predictions)
+    rows = zip(*(values.tolist() for values in table.values()), strict=True)
+    return orjson.dumps({"predictions": [dict(zip(table, row, strict=True)) for row in rows]})
+
+
+def _body_media(declared: str) -> str:
+    """The media type of a body.
+
+    Raises:
+        WrongContentTypeError: it is none that is read.
+    """
+    media, *parameters = (part.strip() for part in declared.split(";"))
+    if media.lower() not in (JSON, CSV):
+        shown = repr(media[:MOST_SHOWN]) if media else "undeclared"
+        raise WrongContentTypeError(f"The body must be declared as Content-Type: {JSON} or {CSV}; it is {shown}.")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name != "charset":
+            raise WrongContentTypeError(f"The parameter {name[:MOST_SHOWN]!r} of Content-Type is not known.")
+        if value.strip('"').lower() != "utf-8":
+            raise WrongContentTypeError("The body must be encoded as UTF-8.")
+    return media.lower()
