@@ -31,13 +31,13 @@ def train(folder: Path, *overrides: str) -> str:
     return done.stdout
 
 
-def runs(folder: Path, experiment: str) -> list[Any]:
-    """Every run of an experiment, as MLflow returns it."""
+def runs(folder: Path, experiment: str, *, uri: str | None = None) -> list[Any]:
+    """Every run of an experiment, as MLflow returns it: in the folder's own file, or by a server."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow warns about its own imports and queries
         from mlflow.tracking import MlflowClient  # noqa: PLC0415  for that reason
 
-        client = MlflowClient(f"sqlite:///{folder / 'var' / 'mlflow.db'}")
+        client = MlflowClient(uri or f"sqlite:///{folder / 'var' / 'mlflow.db'}")
         found = client.get_experiment_by_name(experiment)
         assert found is not None
         return list(client.search_runs([found.experiment_id], max_results=1000))

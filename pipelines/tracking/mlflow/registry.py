@@ -24,6 +24,7 @@ from pipelines.tracking.recorder import RegisteredVersion
 
 CHAMPION = "champion"
 SCORING_FILE = Path(__file__).with_name("scoring_model.py")
+WAITING = "mlflow.store.model_registry.abstract_store"  # tells that it may wait, which no server makes it do
 SCORING_PACKAGES = ("mlflow", "numpy", "onnxruntime", "pandas")
 
 
@@ -41,14 +42,15 @@ def register_bundle(store: Store, bundle: Path, *, name: str, run_id: str) -> Re
             return RegisteredVersion(name, registered)
         logged = _log_model(store, bundle, contract=contract, name=name, run_id=run_id)
         _make_sure_of_name(store, name)
-        version = store.client.create_model_version(
-            name,
-            source=_source(store, logged),
-            run_id=run_id,
-            tags=_version_tags(contract),
-            description=_description(contract),
-            model_id=logged.model_id,
-        )
+        with quiet(WAITING):
+            version = store.client.create_model_version(
+                name,
+                source=_source(store, logged),
+                run_id=run_id,
+                tags=_version_tags(contract),
+                description=_description(contract),
+                model_id=logged.model_id,
+            )
         store.client.set_registered_model_alias(name, CHAMPION, version.version)
     except (MlflowException, OSError) as error:
         raise UserError(f"The model {name!r} could not be registered in {store.uri}: {error}") from error

@@ -4,6 +4,7 @@ Everything a user can get wrong about that place is said here, before any traini
 """
 
 import logging
+import os
 import re
 import sqlite3
 import urllib.error
@@ -23,6 +24,7 @@ from pipelines.errors import UserError
 ANSWER_SECONDS = 10.0
 SQLITE = "sqlite:///"
 LOUD_AT_FIRST_START = ("mlflow.store.db.utils", "alembic")
+NO_LINKS = ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run, in the midst of our own table
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def open_store(uri: str, *, experiment: str, artifacts: str | None) -> Store:
             f"tracking.uri={uri} is no tracking store. Write sqlite:///<path of a file> (with tracking=sqlite), "
             "or http://<host>:<port> of an MLflow server (with tracking=server)."
         )
+    os.environ.setdefault(*NO_LINKS)
     location = None if artifacts is None else _artifact_location(Path(artifacts), experiment)
     with quiet(*LOUD_AT_FIRST_START):
         try:

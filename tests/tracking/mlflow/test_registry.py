@@ -76,9 +76,13 @@ def test_a_version_says_where_it_comes_from(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_keeps_bundles_where_a_reader_without_mlflow_can_fetch_them(tmp_path: Path) -> None:
+def test_a_server_keeps_bundles_where_a_reader_without_mlflow_can_fetch_them(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with mlflow_server(f"sqlite:///{tmp_path / 'server.db'}", tmp_path) as uri:
+        capfd.readouterr()
         bundle = register(uri, tmp_path)
+        assert capfd.readouterr() == ("", ""), "a user is told what we say, not what MLflow says"
         mlflow.set_tracking_uri(uri)
         model = mlflow.pyfunc.load_model("models:/patients@champion")
         np.testing.assert_allclose(model.predict(ROWS)["probability_yes"], by_onnxruntime(bundle)[:, 1], rtol=1e-6)
