@@ -12,16 +12,17 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.routing import BaseRoute
 
+from serving.asked import COVERAGE, EXPLAIN, NOTHING
 from serving.errors import ErrorAnswer
 from serving.models import Served
 from serving.predictor import columns_from_rows
-from serving.schemas import to_answer
 
 REFERENCE = "#/components/schemas/{model}"
 REFUSALS = {
     "413": "More rows, or more bytes, than the server takes.",
     "415": "The body is not declared as application/json.",
-    "422": "The body is no JSON, or does not fit the columns; `details` has the path to each wrong value.",
+    "422": "The body is no JSON, or does not fit the columns, or the query asks for what the model cannot say; "
+    "`details` has the path to each wrong value.",
 }
 
 
@@ -71,6 +72,7 @@ def _operation(
         "tags": [own.name],
         "summary": f"Predict {own.contract.target.name}",
         "operationId": f"predict_{own.name}",
+        "parameters": _query(own),
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"oneOf": requests}, "example": own.schemas.example}},
@@ -84,5 +86,24 @@ def _operation(
 
 def _example_answer(own: Served) -> dict[str, Any]:
     """What the model answers to the example."""
-    predictions = own.predict_columns(columns_from_rows(own.contract, own.schemas.example["rows"]))
-    return {"example": to_answer(own.contract, name=own.name, version=own.version, predictions=predictions)}
+    return {"example": own.answer_columns(columns_from_rows(own.contract, own.schemas.example["rows"]))}
+
+
+def _query(own: Served) -> list[dict[str, Any]]:
+    """What may be asked for beside predictions; what the model cannot answer is left out."""
+    fields = []
+    if own.more.largest_coverage:
+        what = "sets of labels" if own.contract.target.classes else "intervals"
+        most = own.more.largest_coverage
+        said = f"The share of {what} that shall hold the truth. More than {most:.3g} needs more calibration rows."
+        usual = own.more.usual(NOTHING).coverage
+        schema = {"type": "number", "exclusiveMinimum": 0, "maximum": most, "default": usual}
+        fields.append(_field(COVERAGE, {name: value for name, value in schema.items() if value is not None}, said))
+    if own.more.most_explained:
+        said = f"Whether to say what each column adds to the answer; of at most {own.more.most_explained:,} rows."
+        fields.append(_field(EXPLAIN, {"type": "boolean", "default": False}, said))
+    return fields
+
+
+def _field(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}

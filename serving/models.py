@@ -6,21 +6,25 @@ requests, by one assignment.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import orjson
 
+from serving.answering import Answering
+from serving.asked import NOTHING, Asked
 from serving.bundle import BundleError, Contract
 from serving.errors import Detail, InvalidRequestError, ServingError
 from serving.exchange import current_exchange
 from serving.media import CSV, JSON
-from serving.media_tables import to_table, write_arrow, write_csv
+from serving.media_tables import extra_columns, to_table, write_arrow, write_csv
 from serving.predictor import Predictor, check_golden
 from serving.reading import RequestReader
 from serving.sample import Sample
-from serving.schemas import Schemas, make_schemas, to_answer
+from serving.schemas import Schemas, make_schemas
 from serving.store import Found
 from serving.traces import model_run
+from serving.wording import to_answer
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Served:
         predictor: the loaded bundle.
         schemas: of its requests and answers.
         reader: of its requests.
+        more: what it can say beside predictions.
         sample: rows that it answered lately, for whoever watches it.
     """
 
@@ -41,6 +46,7 @@ class Served:
     predictor: Predictor
     schemas: Schemas
     reader: RequestReader
+    more: Answering
     sample: Sample = field(default_factory=Sample)
 
     @property
@@ -78,24 +84,34 @@ class Served:
         if exchange is not None:
             exchange.model, exchange.version = self.name, self.version
 
-    def answer(self, body: bytes, *, sent: str = JSON, wanted: str = JSON) -> bytes:
+    def answer(self, body: bytes, *, sent: str = JSON, wanted: str = JSON, asked: Asked = NOTHING) -> bytes:
         """The answer to a body.
 
         Args:
             body: of a request.
             sent: its media type, one of `media.MEDIA`.
             wanted: that of the answer, likewise.
+            asked: beside predictions.
 
         Raises:
-            ServingError: the body does not fit.
+            ServingError: the body does not fit, or the model cannot say what is asked.
         """
-        return self._write(self.predict_finite(self.reader.read(body, sent)), wanted)
-
-    def _write(self, predictions: np.ndarray, wanted: str) -> bytes:
+        columns = self.reader.read(body, sent)
+        if asked is not NOTHING:
+            self.more.check(asked, len(next(iter(columns.values()))))
+        predictions = self.predict_finite(columns)
         if wanted == JSON:
-            return orjson.dumps(to_answer(self.contract, name=self.name, version=self.version, predictions=predictions))
+            answers = self.more.complete(columns, predictions, self.more.usual(asked))
+            return orjson.dumps(to_answer(self.contract, answers, name=self.name, version=self.version))
         table = to_table(self.contract, predictions)
+        if asked is not NOTHING:
+            table |= extra_columns(self.contract, self.more.complete(columns, predictions, asked))
         return write_csv(table) if wanted == CSV else write_arrow(table, {"model": self.name, "version": self.version})
+
+    def answer_columns(self, columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """The answer to raw columns, [N] each, as JSON has it; nobody asked, so it is counted nowhere."""
+        answers = self.more.complete(columns, self.predictor.predict(columns), self.more.usual(NOTHING))
+        return to_answer(self.contract, answers, name=self.name, version=self.version)
 
 
 def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
@@ -109,7 +125,7 @@ def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
     contract = found.bundle.contract
     schemas = make_schemas(contract, max_rows=max_rows)
     reader = RequestReader(contract, schemas.row, max_rows=max_rows)
-    own = Served(found.name, found.version, predictor, schemas, reader)
+    own = Served(found.name, found.version, predictor, schemas, reader, Answering(predictor))
     _warm(own)
     return own
 
@@ -117,8 +133,7 @@ def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
 def _warm(own: Served) -> None:
     """Whatever is made at the first request is made before it: a model that cannot answer never gets one."""
     try:
-        predictions = own.predictor.predict(own.reader.read(orjson.dumps(own.schemas.example)))
-        to_answer(own.contract, name=own.name, version=own.version, predictions=predictions)
+        own.answer_columns(own.reader.read(orjson.dumps(own.schemas.example)))
     except ServingError as error:
         said = "its own example is refused"
         raise BundleError(f"{own.name}: {said}: {error}", reason=f"{said.capitalize()}: {error}") from error

@@ -1,27 +1,17 @@
-"""Request and answer models made from a contract: what the API documents is what it checks.
+"""Request models made from a contract: what the API documents is what it checks.
 
-Not here: how a body is read and what its mistakes are called (`reading`).
+Not here: the model of an answer (`wording`), how a body is read and what its mistakes are called (`reading`).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import numpy as np
-from pydantic import (
-    AfterValidator,
-    AllowInfNan,
-    BaseModel,
-    ConfigDict,
-    Field,
-    Strict,
-    StringConstraints,
-    WithJsonSchema,
-    create_model,
-)
+from pydantic import AfterValidator, AllowInfNan, BaseModel, Field, Strict, StringConstraints, WithJsonSchema
 
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn, Json
 from serving.predictor import days_since_1970
+from serving.wording import answer_model, make_model
 
 SHOWN_CATEGORIES = 20  # what fits a line
 DATE_FORMATS = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
@@ -35,7 +25,7 @@ class Schemas:
         row: one row; every column must be there, under its own name.
         request: `{"rows": [row, ...]}`.
         columns: the other form of it, `{"columns": {name: [value, ...]}}`, with as many values in every column.
-        answer: to it; for regression `{"value"}` a row, for classes `{"label", "probabilities"}`.
+        answer: to it; for regression `{"value"}` a row, for classes `{"label", "probabilities"}`, and more (`wording`).
         example: of a request, with real values.
     """
 
@@ -56,47 +46,24 @@ def make_schemas(contract: Contract, *, max_rows: int) -> Schemas:
     row = _row_model(contract)
     example: dict[str, Any] = {"rows": [contract.golden[0].row if contract.golden else _example_row(contract)]}
     rows: Any = Annotated[list[row], Field(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]  # made above
-    request = _model(f"{contract.name} request", {"rows": (rows, Field(examples=[example["rows"]]))})
-    predictions: Any = list[_prediction_model(contract)]  # type: ignore[misc]  # made by the function
-    fields = {"model": (str, ...), "version": (str, ...), "predictions": (predictions, ...)}
-    columns = _model(f"{contract.name} columns request", {"columns": (_columns_model(contract, max_rows), ...)})
-    return Schemas(row, request, columns, _model(f"{contract.name} answer", fields), example)
-
-
-def to_answer(contract: Contract, *, name: str, version: str, predictions: np.ndarray) -> dict[str, Any]:
-    """Word predictions, [N, P], as the answer model says. Float32 goes to JSON without loss."""
-    classes = contract.target.classes
-    values = predictions.tolist()
-    if classes:
-        best = predictions.argmax(axis=1).tolist()
-        worded: list[dict[str, Any]] = [
-            {"label": classes[place], "probabilities": dict(zip(classes, row, strict=True))}
-            for place, row in zip(best, values, strict=True)
-        ]
-    else:
-        worded = [{"value": row[0]} for row in values]
-    return {"model": name, "version": version, "predictions": worded}
-
-
-def _model(name: str, fields: dict[str, Any]) -> type[BaseModel]:
-    """A model that refuses fields it does not know."""
-    made: type[BaseModel] = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
-    return made
+    request = make_model(f"{contract.name} request", {"rows": (rows, Field(examples=[example["rows"]]))})
+    columns = make_model(f"{contract.name} columns request", {"columns": (_columns_model(contract, max_rows), ...)})
+    return Schemas(row, request, columns, answer_model(contract), example)
 
 
 def _row_model(contract: Contract) -> type[BaseModel]:
-    return _model(f"{contract.name} row", _fields(contract, _type))
+    return make_model(f"{contract.name} row", _fields(contract, _type))
 
 
 def _columns_model(contract: Contract, max_rows: int) -> type[BaseModel]:
     def values(column: Column) -> Any:
         return Annotated[list[_type(column)], Field(min_length=1, max_length=max_rows)]  # type: ignore[misc]  # made here
 
-    return _model(f"{contract.name} columns", _fields(contract, values))
+    return make_model(f"{contract.name} columns", _fields(contract, values))
 
 
 def _fields(contract: Contract, make: Callable[[Column], Any]) -> dict[str, Any]:
-    """A field a column. Names of the table need not be names in Python: they are aliases, here and below."""
+    """A field a column. Names of the table need not be names in Python: they are aliases."""
     return {
         f"column_{place}": (
             make(column),
@@ -104,16 +71,6 @@ def _fields(contract: Contract, make: Callable[[Column], Any]) -> dict[str, Any]
         )
         for place, column in enumerate(contract.columns)
     }
-
-
-def _prediction_model(contract: Contract) -> type[BaseModel]:
-    target = contract.target
-    if not target.classes:
-        return _model(f"{contract.name} prediction", {"value": (float, Field(description=target.name))})
-    classes = {f"class_{place}": (float, Field(alias=label)) for place, label in enumerate(target.classes)}
-    probabilities = _model(f"{contract.name} probabilities", classes)
-    label = (Literal[target.classes], Field(description=f"{target.name}: the class with the highest probability"))
-    return _model(f"{contract.name} prediction", {"label": label, "probabilities": (probabilities, ...)})
 
 
 def _example_row(contract: Contract) -> dict[str, Json]:
@@ -144,7 +101,7 @@ def _check_date(text: str) -> str:
 
 
 def _description(column: Column) -> str:
-    missing = " null when missing." if column.nullable else ""
+    missing = _missing(column)
     if isinstance(column, CategoricalColumn):
         shown = ", ".join(column.categories[:SHOWN_CATEGORIES])
         more = ", ..." if len(column.categories) > SHOWN_CATEGORIES else ""
@@ -152,3 +109,11 @@ def _description(column: Column) -> str:
     if isinstance(column, BooleanColumn):
         return f"true or false.{missing}"
     return f"{column.minimum} to {column.maximum} in training.{missing}"
+
+
+def _missing(column: Column) -> str:
+    if not column.nullable:
+        return ""
+    if column.rules is None or column.rules.missing != "filled":
+        return " null when missing."
+    return f" null when missing; it counts as {column.rules.fill}."

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope
 
+from serving.asked import read_asked
 from serving.bodies import decompress_body, read_body
 from serving.bundle import Contract
 from serving.champions import Champions
@@ -79,12 +80,14 @@ def native_predictions(models: Mapping[str, Served], *, max_body_bytes: int) -> 
         declared, accepted, encoding = body_headers(scope)
         sent = body_media(declared)
         wanted = answer_media(accepted, sent=sent)
+        asked = read_asked(scope["query_string"])
         body = await read_body(receive)
-        if len(body) <= SMALL_BODY_BYTES and not encoding:
-            return own.answer(body, sent=sent, wanted=wanted), wanted
+        if len(body) <= SMALL_BODY_BYTES and not encoding and not asked.explain:
+            return own.answer(body, sent=sent, wanted=wanted, asked=asked), wanted
 
         def answer_slowly() -> bytes:
-            return own.answer(decompress_body(body, encoding, max_bytes=max_body_bytes), sent=sent, wanted=wanted)
+            plain = decompress_body(body, encoding, max_bytes=max_body_bytes)
+            return own.answer(plain, sent=sent, wanted=wanted, asked=asked)
 
         return await run_in_threadpool(answer_slowly), wanted
 

@@ -24,6 +24,7 @@ from serving.bundle import (
 )
 
 Row = Mapping[str, Json]
+TASKS: Any = {0: "regression", 2: "binary", 3: "multiclass"}  # by the number of classes
 LINEAGE = Lineage(
     sweep="s1",
     data_fingerprint="d4ta",
@@ -77,8 +78,9 @@ def publish(
     columns: Sequence[Column],
     rows: Sequence[Row],
     classes: tuple[str, ...] = (),
+    **more: Any,
 ) -> Path:
-    """Write a bundle as training does, and make it the champion."""
+    """Write a bundle as training does, and make it the champion; `more` goes into its contract."""
     folder = root / name / str(version)
     folder.mkdir(parents=True)
     # Every version has weights of its own, so that an answer tells which one gave it.
@@ -86,7 +88,7 @@ def publish(
     contract = Contract(
         name=name,
         columns=tuple(columns),
-        target=Target(name="target", task="multiclass" if classes else "regression", classes=classes),
+        target=Target(name="target", task=TASKS[min(len(classes), 3)], classes=classes),
         metrics={"validation": {"one": 0.5}},
         lineage=LINEAGE,
         golden=tuple(
@@ -95,6 +97,7 @@ def publish(
         ),
         onnx_sha256=hashlib.sha256(model).hexdigest(),
         opset=20,
+        **more,
     )
     (folder / "model.onnx").write_bytes(model)
     (folder / "contract.json").write_text(contract.model_dump_json(), encoding="utf-8")

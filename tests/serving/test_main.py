@@ -21,7 +21,7 @@ def test_a_server_answers_until_it_is_asked_to_end(tmp_path: Path, number: int):
     publish_sales(tmp_path / "var" / "bundles")
     with running(tmp_path) as server:
         sales = httpx.post(f"{server.address}/models/ice%20cream/predict", json={"rows": [SALES_ROW]})
-        assert sales.json()["predictions"][0].keys() == {"value"}
+        assert sales.json()["predictions"][0].keys() == {"value", "rules"}
         patients = httpx.post(f"{server.address}/models/patients/predict", json={"rows": [PATIENT_ROW]})
         assert patients.json()["predictions"][0]["label"] == "high"
         assert server.stop(number) == 0

@@ -70,8 +70,8 @@ def client(server: Running) -> Iterator[InferenceServerClient]:
 def native(app: FastAPI, model: str, rows: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
     answer = ask(app, "POST", f"/models/{model}/predict", json={"rows": rows})
     assert answer.status_code == 200, answer.text
-    predictions: list[Mapping[str, Any]] = answer.json()["predictions"]
-    return predictions
+    predictions: list[dict[str, Any]] = answer.json()["predictions"]
+    return [{name: value for name, value in own.items() if name != "rules"} for own in predictions]
 
 
 def predictions_of(result: InferResult, classes: list[str]) -> list[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""What an answer says beyond its prediction: an interval or a set of labels at a coverage, and which rules were used.
+"""What an answer says of its own certainty: an interval around a value, or a set of labels, at a coverage.
 
 Split conformal prediction (Vovk et al. 2005) with the scores of the contract: of rows that come as the calibration
 rows came, at least the asked share has its true value in its interval, or its true label in its set. The share is one
@@ -6,14 +6,12 @@ over rows and calibrations, not a promise for each row or kind of row.
 """
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 
-from serving.bundle import Calibration, CategoricalColumn, Conformal, Contract
+from serving.bundle import Calibration, Conformal
 
 ROUNDING = 1e-6  # of a probability: what float32 and the way back from a temperature may change
-MISSING, UNSEEN = "missing", "unseen"
 
 
 def conformal_quantile(conformal: Conformal, coverage: float) -> float:
@@ -52,27 +50,6 @@ def label_sets(calibration: Calibration, probabilities: np.ndarray, coverage: fl
     return is_in
 
 
-def rules_used(contract: Contract, columns: Mapping[str, np.ndarray]) -> list[dict[str, str]]:
-    """For each row, the columns whose value was `missing` or `unseen`, so that a rule of the contract took its place.
-
-    Args:
-        contract: names the columns, their categories and rules.
-        columns: name -> [N]; float64 with NaN for missing, or strings with "" for missing.
-    """
-    used: list[dict[str, str]] = [{} for _ in columns[contract.columns[0].name]]
-    for column in contract.columns:
-        values = columns[column.name]
-        if isinstance(column, CategoricalColumn):
-            known = frozenset(column.categories)
-            for row, label in enumerate(values):
-                if label not in known:
-                    used[row][column.name] = UNSEEN if label else MISSING
-        else:
-            for row in np.flatnonzero(np.isnan(values)).tolist():
-                used[row][column.name] = MISSING
-    return used
-
-
 def _before_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """The inverse of `softmax(log p / temperature)`, by logarithms: a power of a small number would be lost."""
     if temperature == 1:
@@ -81,3 +58,8 @@ def _before_temperature(probabilities: np.ndarray, temperature: float) -> np.nda
     raised = np.exp(heated - heated.max(axis=1, keepdims=True))
     before: np.ndarray = raised / raised.sum(axis=1, keepdims=True)
     return before
+
+
+def largest_coverage(conformal: Conformal) -> float:
+    """The largest coverage at which intervals have ends and sets leave labels out."""
+    return conformal.rows / (conformal.rows + 1)

@@ -1,0 +1,80 @@
+"""What a request asks for beside predictions, in its query: `?coverage=0.9&explain=true`, whatever its media type.
+
+Not here: whether the model can say it (`models`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from serving.errors import Detail, InvalidRequestError
+
+COVERAGE, EXPLAIN = "coverage", "explain"
+TRUTHS = {"true": True, "false": False}
+MOST_FIELDS = 100  # of a query
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for.
+
+    Attributes:
+        coverage: of intervals or sets of labels, between 0 and 1; None: nothing is said of it.
+        explain: the contributions of the columns.
+    """
+
+    coverage: float | None = None
+    explain: bool = False
+
+
+NOTHING = Asked()
+
+
+def read_asked(query: bytes) -> Asked:
+    """Read a query, as it stands in the URL; fields that mean nothing here are passed over.
+
+    Raises:
+        InvalidRequestError: a value does not fit, or is given twice.
+    """
+    if not query:
+        return NOTHING
+    try:
+        fields = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise wrong_query([Detail(path=["query"], message=f"More than {MOST_FIELDS} fields")]) from None
+    details: list[Detail] = []
+    coverage = _read(fields.get(COVERAGE), COVERAGE, details)
+    explain = _read(fields.get(EXPLAIN), EXPLAIN, details)
+    if details:
+        raise wrong_query(details)
+    return Asked(coverage=coverage, explain=True) if explain else NOTHING if coverage is None else Asked(coverage)
+
+
+def wrong_query(details: Sequence[Detail]) -> InvalidRequestError:
+    """The error for a query that cannot be answered."""
+    return InvalidRequestError("The query cannot be answered.", details)
+
+
+def _read(values: list[str] | None, name: str, details: list[Detail]) -> Any:
+    """The value of a field; None where there is none, or a wrong one, which is added to the details."""
+    if values is None:
+        return None
+    read = _share(values[0]) if name == COVERAGE else TRUTHS.get(values[0])
+    if len(values) > 1:
+        details.append(Detail(path=["query", name], message=f"Given {len(values):,} times. Send it once"))
+    elif read is None:
+        said = "a number above 0 and below 1, such as 0.9" if name == COVERAGE else "true or false"
+        details.append(Detail(path=["query", name], message=f"Input should be {said}"))
+    return read
+
+
+def _share(text: str) -> float | None:
+    """Python reads more as a number than others do: underscores, blanks, digits of other scripts."""
+    if not text.isascii() or "_" in text or text.strip() != text:
+        return None
+    try:
+        share = float(text)
+    except ValueError:
+        return None
+    return share if 0 < share < 1 else None
