@@ -36,10 +36,13 @@ class ScaleByAdam:
         # In float64 as the constants are: 1 - 0.999 loses four digits in float32.
         correction1 = 1 - self.beta1**state.step
         root_correction2 = (1 - self.beta2**state.step).sqrt()
+        # Both corrections and eps in one product and sum a weight, not in a pass over all weights each.
+        constants = (1 - self.beta1, 1 - self.beta2, correction1 / root_correction2, correction1 * self.eps)
+        new1, new2, scale, floor = torch.stack(constants).to(updates[0].dtype)
         for update, first, second in zip(updates, state.first_moments, state.second_moments, strict=True):
-            beta1, beta2, eps = (per_member(value, update) for value in (self.beta1, self.beta2, self.eps))
-            first.lerp_(update, (1 - beta1).expand_as(update))
-            second.mul_(beta2).addcmul_(update * (1 - beta2), update)
-            denominator = second.sqrt().div_(per_member(root_correction2, update)).add_(eps)
-            torch.div(first, denominator.mul_(per_member(correction1, update)), out=update)
+            first.lerp_(update, per_member(new1, update).expand_as(update))
+            scratch = update.square()
+            second.lerp_(scratch, per_member(new2, update).expand_as(update))
+            torch.sqrt(second, out=scratch).mul_(per_member(scale, update)).add_(per_member(floor, update))
+            torch.div(first, scratch, out=update)
         return updates

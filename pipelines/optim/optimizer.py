@@ -79,12 +79,12 @@ class StackOptimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         params: list[nn.Parameter] = self.param_groups[0]["params"]
-        rates = self.current_learning_rates()
+        downhill = -self.current_learning_rates().to(params[0].dtype)
         for own in self._slices:
             values = [param.data[own.members] for param in params]
             gradients = [param.grad[own.members] for param in params if param.grad is not None]
             for value, update in zip(values, own.chain.update(gradients, own.state, values), strict=True):
-                value.addcmul_(update, per_member(-rates[own.members], value))
+                value.addcmul_(update, per_member(downhill[own.members], value))
         self._step += 1
         return loss
 
