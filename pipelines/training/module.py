@@ -61,6 +61,7 @@ class StackModule(pl.LightningModule):
         progress: Progress | None,
     ) -> None:
         super().__init__()
+        self.automatic_optimization = False  # its closures and hooks cost as much as the step of a small stack
         self.net = net
         self._trials = trials
         self._task = task
@@ -102,15 +103,17 @@ class StackModule(pl.LightningModule):
         self._loss_sum = self._held_out.rows.numbers.new_zeros(len(self._members.training))
         self._n_rows = 0
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """The sum over members, so that no member's gradient depends on how many others there are."""
+    def training_step(self, batch: Batch, batch_index: int) -> None:
+        """Step all members down the sum of their losses: no member's gradient depends on how many others there are."""
+        self.net.zero_grad()
         self._noise.start_step()
         outputs = self.net(batch.numbers, batch.codes, self._noise)
         losses = self._folds.loss(outputs, batch.target, smoothing=self._smoothing, counted=batch.counted)  # [K]
         n_rows = batch.target.shape[1] if batch.counted is None else batch.counted.sum(dim=1)  # of all, or of each
         self._loss_sum += losses.detach() * n_rows
         self._n_rows = self._n_rows + n_rows
-        return losses.sum()
+        torch.autograd.backward(losses.sum())  # no precision of ours scales the loss, which `manual_backward` is for
+        self._optimizer().step()
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect outputs; they are scored together, since ranking metrics need all rows."""
@@ -151,19 +154,21 @@ class StackModule(pl.LightningModule):
         optimizer = self._stack_optimizer.state_dict() if self._stack_optimizer else {}
         return self._members.state(self._epochs, weights=self.net.state_dict(), optimizer=optimizer)
 
+    def _optimizer(self) -> StackOptimizer:
+        if self._stack_optimizer is None:
+            raise RuntimeError("Lightning configures optimizers before the first epoch.")
+        return self._stack_optimizer
+
     def _report(self) -> EpochReport:
         outputs = torch.cat(self._outputs, dim=1).to(self._held_out.rows.numbers.dtype)  # [K, N, O]
         self._outputs.clear()
         predictions = self._folds.link(outputs)
         metric = self._task.metric
-        optimizer = self._stack_optimizer
-        if optimizer is None:
-            raise RuntimeError("Lightning configures optimizers before the first epoch.")
         values = {
             "train/loss": self._loss_sum / self._n_rows,
             "validation/loss": self._held_out.losses(outputs),
             f"validation/{metric}": self._held_out.metrics(predictions, self._folds.places, [metric])[metric],
-            "learning_rate": optimizer.current_learning_rates(),
+            "learning_rate": self._optimizer().current_learning_rates(),
         }
         # The one moment of an epoch at which the device is waited for.
         arrays = {name: tensor.cpu().numpy().astype(np.float64) for name, tensor in values.items()}

@@ -64,9 +64,8 @@ def test_what_waits_is_noticed(operators_of_steps, monkeypatch):
     step = StackModule.training_step
 
     def curious_step(module, batch, batch_index):
-        loss = step(module, batch, batch_index)
-        assert loss > float("-inf")
-        return loss
+        step(module, batch, batch_index)
+        assert next(module.parameters()).sum() > float("-inf")
 
     monkeypatch.setattr(StackModule, "training_step", curious_step)
     prepared, task = small_table(n_rows=100)
