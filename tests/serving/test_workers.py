@@ -12,6 +12,7 @@ import pytest
 from tests.serving.bundles import SALES_ROW, publish_sales
 from tests.serving.load import Load, eventually
 from tests.serving.processes import run_to_the_end, running
+from tests.serving.proofs import amount
 
 BODY = {"rows": [SALES_ROW]}
 
@@ -36,11 +37,15 @@ def counted(address: str, name: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_no_request_is_lost_when_the_server_is_asked_to_end_under_load(tmp_path: Path, workers: str):
+@pytest.mark.parametrize(
+    ("workers", "n_connections"), [("1", 16), ("2", 16), pytest.param("3", 64, marks=pytest.mark.slow)]
+)
+def test_no_request_is_lost_when_the_server_is_asked_to_end_under_load(
+    tmp_path: Path, workers: str, n_connections: int
+):
     publish_sales(tmp_path)
     with running(tmp_path, "--bundles", str(tmp_path), "--workers", workers) as server:
-        load = Load(server.address, BODY, n_connections=16)
+        load = Load(server.address, BODY, n_connections=n_connections)
         eventually(lambda: load.answers[200, "1"] > 100)
         assert server.stop(signal.SIGTERM) == 0
         load.stop()
@@ -60,6 +65,25 @@ def test_a_worker_that_is_killed_is_started_again_while_the_others_answer(tmp_pa
         assert before - {min(before)} <= children(server.process.pid)
         assert server.stop() == 0
     assert f"Worker {min(before)} ended with -9; it is started again." in (tmp_path / "stderr.log").read_text()
+
+
+@pytest.mark.slow
+def test_killing_workers_under_load_loses_what_they_had_in_work_and_nothing_else(tmp_path: Path):
+    publish_sales(tmp_path)
+    n_connections, n_kills = 64, amount(usual=3, whole=10)
+    with running(tmp_path, "--bundles", str(tmp_path), "--workers", "3") as server:
+        load = Load(server.address, BODY, n_connections=n_connections)
+        for _ in range(n_kills):
+            eventually(lambda: len(children(server.process.pid)) == 3)
+            before, n_answers = children(server.process.pid), load.answers.total()
+            os.kill(min(before), signal.SIGKILL)
+            eventually(lambda n_answers=n_answers: load.answers.total() > n_answers + 100)
+            eventually(lambda before=before: len(children(server.process.pid) - before) == 1)
+        load.stop()
+        assert server.stop() == 0
+    assert set(load.answers) == {(200, "1")}
+    assert len(load.failures) <= n_kills * n_connections, "a connection loses the one request that it was in work on"
+    assert {own.partition("(")[0] for own in load.failures} <= {"RemoteProtocolError", "ReadError", "WriteError"}
 
 
 def test_workers_do_not_outlive_their_parent(tmp_path: Path):
