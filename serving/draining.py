@@ -11,10 +11,12 @@ import time
 import uvicorn
 from starlette.types import ASGIApp
 
+from serving.heads import HeadLimit
 from serving.settings import Settings
 
 DRAIN_SECONDS = 1.0  # a client that asks again sooner than that loses nothing
 TICK_SECONDS = 0.02
+TICKS = 10  # of uvicorn's between two looks at what waits
 
 
 def server_config(app: ASGIApp, settings: Settings, *, traced: bool = False) -> uvicorn.Config:
@@ -32,7 +34,22 @@ def server_config(app: ASGIApp, settings: Settings, *, traced: bool = False) -> 
 
 
 class DrainingServer(uvicorn.Server):
-    """Ends by draining its connections."""
+    """Ends by draining its connections, and hangs up on those that bring no request.
+
+    Args:
+        config: as `server_config` makes it.
+        settings: of the server.
+    """
+
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+        super().__init__(config)
+        self._heads = HeadLimit(settings.request_seconds)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second, until it says that the server should end."""
+        if counter % TICKS == 0:
+            self._heads.enforce(self.server_state.connections, time.monotonic())
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no connection, answer what comes on those that there are, then close them."""

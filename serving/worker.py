@@ -115,7 +115,7 @@ def _run(
     traced = is_traced()
     app = create_app(champions, settings, keys=keys, keeper=keeper, traced=traced)
     gc.freeze()  # what is here stays: a look through all of it for garbage takes tens of milliseconds
-    DrainingServer(server_config(app, settings, traced=traced)).run(sockets=[listening])
+    DrainingServer(server_config(app, settings, traced=traced), settings).run(sockets=[listening])
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -18,7 +18,7 @@ def main() -> None:
         return {}
 
     settings = Settings(port=int(sys.argv[1]))
-    DrainingServer(server_config(app, settings)).run(sockets=[listen(settings)])
+    DrainingServer(server_config(app, settings), settings).run(sockets=[listen(settings)])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ goes on.
 import gzip
 import json
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -70,11 +71,19 @@ def send(server: Running, content: bytes) -> tuple[int, bytes, bytes]:
     with socket.create_connection((url.host, url.port or 0), timeout=30) as client:
         with suppress(OSError):
             client.sendall(content)
-        with client.makefile("rb") as answer:
-            status = int(answer.readline().split()[1])
-            head = b"".join(iter(answer.readline, b"\r\n"))
-            length = [line for line in head.lower().splitlines() if line.startswith(b"content-length:")]
-            body = answer.read(int(length[0].split(b":")[1])) if length else answer.read()
+        return read_answer(client)
+
+
+def read_answer(client: socket.socket) -> tuple[int, bytes, bytes]:
+    """Status, head and body; without a length the body goes on until the server hangs up."""
+    with client.makefile("rb", buffering=0) as answer:
+        status = int(answer.readline().split()[1])
+        head = b"".join(iter(answer.readline, b"\r\n"))
+        lengths = [line for line in head.lower().splitlines() if line.startswith(b"content-length:")]
+        size = int(lengths[0].split(b":")[1]) if lengths else None
+        body = b""
+        while (size is None or len(body) < size) and (part := answer.read(65_536)):
+            body += part
     return status, head, body
 
 
@@ -268,11 +277,38 @@ def test_a_body_that_drips_is_given_up(server: Running, path: str):
     url = httpx.URL(server.address)
     with socket.create_connection((url.host, url.port or 0), timeout=30) as client:
         client.sendall(bare(path, b"Host: x", JSON, b"Content-Length: 1000") + b"{")
-        answer = client.recv(65_536)
-        assert answer.startswith(b"HTTP/1.1 408 ")
-        assert b"The body did not come within 2 seconds." in answer
+        status, _, body = read_answer(client)
+        assert status == 408
+        assert b"The body did not come within 2 seconds." in body
         assert client.recv(1) == b"", "the connection is closed"
     check_goes_on(server)
+
+
+UNFINISHED = {"nothing": b"", "a byte": b"P", "a header": b"POST / HTTP/1.1\r\nHost: x\r\nX-A: "}
+
+
+@pytest.mark.parametrize("first", UNFINISHED.values(), ids=UNFINISHED)
+@pytest.mark.parametrize("is_used", [False, True], ids=["a new connection", "after a request"])
+def test_a_head_that_does_not_end_is_hung_up_on(server: Running, first: bytes, *, is_used: bool):
+    url = httpx.URL(server.address)
+    with socket.create_connection((url.host, url.port or 0), timeout=30) as client:
+        if is_used:
+            client.sendall(whole(NATIVE))
+            assert read_answer(client)[0] == 200
+        client.sendall(first)
+        assert client.recv(1) == b""
+    check_goes_on(server)
+
+
+def test_a_connection_may_rest_between_two_requests(server: Running):
+    """For 5 s, says uvicorn, which is longer than a head may take here."""
+    url = httpx.URL(server.address)
+    with socket.create_connection((url.host, url.port or 0), timeout=30) as client:
+        client.sendall(whole(NATIVE))
+        assert read_answer(client)[0] == 200
+        time.sleep(3)
+        client.sendall(whole(NATIVE))
+        assert read_answer(client)[0] == 200
 
 
 def test_there_are_more_than_two_hundred_bad_requests_for_the_two_protocols():
