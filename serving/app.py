@@ -61,7 +61,7 @@ def create_app(
     app.include_router(open_inference_router(models, settings))
     app.include_router(operations_router(models, tally, keeper=keeper, may_reload=may_reload))
     app.include_router(page_router())
-    _add_description(app, models)
+    _add_description(app, models, guarded=bool(keys))
     predictions = {
         **native_predictions(models, max_body_bytes=settings.max_body_bytes),
         **mlflow_scoring_predictions(models, max_body_bytes=settings.max_body_bytes),
@@ -109,7 +109,7 @@ class _Unsaid(Response):
         """Send nothing."""
 
 
-def _add_description(app: FastAPI, models: Mapping[str, Served]) -> None:
+def _add_description(app: FastAPI, models: Mapping[str, Served], *, guarded: bool) -> None:
     @app.get("/openapi.json", include_in_schema=False)
     def show_description() -> dict[str, Any]:
-        return describe(app.routes, models)
+        return describe(app.routes, models, guarded=guarded)

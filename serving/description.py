@@ -3,6 +3,8 @@
 It is made anew for every question, so it is right for the models of that moment.
 """
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -13,61 +15,75 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.routing import BaseRoute
 
 from serving.asked import COVERAGE, EXPLAIN, NOTHING
+from serving.bundle import Json
 from serving.errors import ErrorAnswer
+from serving.media import ARROW, CSV, JSON, MEDIA
 from serving.models import Served
 from serving.predictor import columns_from_rows
+from serving.statuses import add_refusals, add_security, refusals_of_predictions
 
 REFERENCE = "#/components/schemas/{model}"
-REFUSALS = {
-    "413": "More rows, or more bytes, than the server takes.",
-    "415": "The body is not declared as application/json.",
-    "422": "The body is no JSON, or does not fit the columns, or the query asks for what the model cannot say; "
-    "`details` has the path to each wrong value.",
+FASTAPIS_OWN = frozenset({"HTTPValidationError", "ValidationError"})
+TEXT = {"type": "string", "description": "A header with the columns' names, and a line a row; empty when missing."}
+HEADERS = {
+    "X-Model-Version": {"description": "Of the model that answers.", "schema": {"type": "string"}},
+    "X-Request-ID": {"description": "The request's own, or one made for it.", "schema": {"type": "string"}},
 }
 
 
-def describe(routes: Sequence[BaseRoute], models: Mapping[str, Served]) -> dict[str, Any]:
+def describe(routes: Sequence[BaseRoute], models: Mapping[str, Served], *, guarded: bool) -> dict[str, Any]:
     """The description of the whole API.
 
     Args:
         routes: of the application.
         models: name -> model.
+        guarded: API keys are asked for.
     """
     described = get_openapi(
         title="sweepstack",
         version="1",
         description="Predictions of registered champions, each from the columns of the table that it learned from. "
-        "Clients of the Open Inference Protocol v2 find the same models under /v2.",
+        "Clients of the Open Inference Protocol v2 find the same models under /v2, and those of MLflow's scoring at "
+        "/invocations.",
         routes=routes,
     )
+    described["components"]["schemas"] = {
+        name: own for name, own in described["components"]["schemas"].items() if name not in FASTAPIS_OWN
+    }
     asked: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorAnswer, "serialization")]
     for own in models.values():
         asked += [(own.schemas.request, "validation"), (own.schemas.columns, "validation")]
         asked += [(own.schemas.answer, "serialization")]
     references, definitions = models_json_schema(asked, ref_template=REFERENCE)
-    described.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
+    described["components"]["schemas"].update(definitions["$defs"])
     error = references[ErrorAnswer, "serialization"]
+    add_refusals(described["paths"], error, guarded=guarded)
+    refusals = refusals_of_predictions(error, guarded=guarded)
     for own in models.values():
         operation = _operation(
             own,
             requests=[references[form, "validation"] for form in (own.schemas.request, own.schemas.columns)],
             answer=references[own.schemas.answer, "serialization"],
-            error=error,
+            refusals=refusals,
         )
         described["paths"][f"/models/{quote(own.name)}/predict"] = {"post": operation}
         if len(models) == 1:
             described["paths"]["/predict"] = {"post": {**operation, "operationId": "predict"}}
+    if guarded:
+        add_security(described)
     return described
 
 
 def _operation(
-    own: Served, *, requests: list[dict[str, Any]], answer: dict[str, Any], error: dict[str, Any]
+    own: Served, *, requests: list[dict[str, Any]], answer: dict[str, Any], refusals: dict[str, Any]
 ) -> dict[str, Any]:
-    refusals = {
-        status: {"description": text, "content": {"application/json": {"schema": error}}}
-        for status, text in REFUSALS.items()
+    example = own.schemas.example
+    requests_by_media = {
+        JSON: {"schema": {"oneOf": requests}, "example": example},
+        CSV: {"schema": TEXT, "example": _csv(example["rows"])},
+        ARROW: {},
     }
-    content = {"schema": answer, **_example_answer(own)}
+    answers_by_media = {JSON: {"schema": answer, **_example_answer(own)}, CSV: {"schema": TEXT}, ARROW: {}}
     return {
         "tags": [own.name],
         "summary": f"Predict {own.contract.target.name}",
@@ -75,10 +91,14 @@ def _operation(
         "parameters": _query(own),
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": {"oneOf": requests}, "example": own.schemas.example}},
+            "content": {media: requests_by_media[media] for media in MEDIA},
         },
         "responses": {
-            "200": {"description": "One prediction a row", "content": {"application/json": content}},
+            "200": {
+                "description": "One prediction a row",
+                "content": {media: answers_by_media[media] for media in MEDIA},
+                "headers": HEADERS,
+            },
             **refusals,
         },
     }
@@ -107,3 +127,11 @@ def _query(own: Served) -> list[dict[str, Any]]:
 
 def _field(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
+
+
+def _csv(rows: Sequence[Mapping[str, Json]]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

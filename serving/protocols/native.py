@@ -23,6 +23,9 @@ from serving.models import Served
 # Such a body is answered in less time than a thread takes to start working on it, so it is answered at once. A larger
 # one may take a second; in a thread it leaves the event loop free for others.
 SMALL_BODY_BYTES = 32 * 2**10
+Responses = dict[int | str, dict[str, Any]]
+NOT_READY: Responses = {503: {"model": ErrorAnswer, "description": "No model is loaded."}}
+UNKNOWN: Responses = {404: {"model": ErrorAnswer, "description": "There is no such model."}}
 
 
 class Status(BaseModel):
@@ -99,7 +102,12 @@ def _add_health(router: APIRouter, models: Mapping[str, Served]) -> None:
     async def live() -> Status:
         return Status(status="live")
 
-    @router.get("/ready", tags=["health"], summary="Models are loaded", responses={503: {"model": ErrorAnswer}})
+    @router.get(
+        "/ready",
+        tags=["health"],
+        summary="Models are loaded",
+        responses=NOT_READY,
+    )
     async def ready() -> Readiness:
         if not models:
             raise NotReadyError("No model is loaded.")
@@ -115,7 +123,7 @@ def _add_models(router: APIRouter, models: Mapping[str, Served]) -> None:
         "/models/{name}",
         tags=["models"],
         summary="Columns, metrics and lineage of a model",
-        responses={"4XX": {"model": ErrorAnswer}},
+        responses=UNKNOWN,
     )
     async def show_model(name: str) -> ModelCard:
         own = find_model(models, name)

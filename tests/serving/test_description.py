@@ -10,8 +10,13 @@ from fastapi import FastAPI
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
+from serving.app import create_app
 from serving.bundle import Bundle, CategoricalColumn, Column, DateColumn, NumericColumn, open_bundle
+from serving.keys import add_key, read_keys
+from serving.media import MEDIA
 from serving.schemas import make_schemas
+from serving.settings import Settings
+from serving.worker import load_champions
 from tests.serving.asking import app_of, ask
 from tests.serving.bundles import publish_patients, publish_sales, run_directly
 
@@ -83,7 +88,8 @@ def test_a_route_without_a_name_is_there_when_one_model_is_served_and_only_then(
 def test_columns_and_refusals_are_described(app: FastAPI):
     document = ask(app, "GET", "/openapi.json").json()
     operation = document["paths"]["/models/patients/predict"]["post"]
-    assert operation["responses"].keys() >= {"200", "413", "415", "422"}
+    assert operation["responses"].keys() == {"200", *["400", "404", "406", "408", "413", "415", "422", "503", "504"]}
+    assert operation["requestBody"]["content"].keys() == operation["responses"]["200"]["content"].keys() == set(MEDIA)
     requests = operation["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
     request, columns = (resolved(document, own) for own in requests)
     row = resolved(document, request["properties"]["rows"]["items"])
@@ -93,6 +99,20 @@ def test_columns_and_refusals_are_described(app: FastAPI):
     by_column = resolved(document, columns["properties"]["columns"])
     assert by_column["required"] == row["required"]
     assert {"type": "number"}.items() <= by_column["properties"]["age"]["items"].items()
+
+
+def test_where_keys_are_asked_for_the_description_says_which_operations_need_one(folder: Path, tmp_path: Path):
+    authorization = {"Authorization": f"Bearer {add_key(tmp_path / 'keys.json', name='reader', role='reader')}"}
+    settings = Settings(bundles=folder)
+    guarded = create_app(load_champions(settings), settings, keys=read_keys(tmp_path / "keys.json"))
+    document = ask(guarded, "GET", "/openapi.json", headers=authorization).json()
+    assert document["components"]["securitySchemes"].keys() == {"key", "browser"}
+    open_paths = {path for path, own in document["paths"].items() if "security" not in next(iter(own.values()))}
+    assert open_paths == {"/live", "/ready"}
+    for path, own in document["paths"].items():
+        for method, operation in own.items():
+            assert ("401" in operation["responses"]) == (path not in open_paths)
+            assert ("429" in operation["responses"]) == (method == "post")
 
 
 def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
