@@ -21,6 +21,7 @@ from serving.reading_mistakes import Mistakes, check_n_rows, refuse
 MOST_BYTES = 2**27  # that one body may become; 10,000 rows of a hundred float64 columns are 8 MB
 MOST_MESSAGES = 1_000  # batches and dictionaries, which cost time even when they are empty
 FILE_MAGIC = b"ARROW1"
+PLAIN_NUMBERS = frozenset({pa.float64(), pa.float32(), pa.int64(), pa.int32(), pa.int16(), pa.int8()})
 # Numbers of fields of the tables Message, RecordBatch and DictionaryBatch (Arrow's format/Message.fbs).
 HEADER, BUFFERS, COMPRESSION, DICTIONARY_DATA = 2, 2, 3, 1
 OLD_COMPRESSION = b"ARROW:experimental_compression"  # before the format had a field for it; still obeyed
@@ -44,7 +45,7 @@ def read_arrow(body: bytes, contract: Contract, mistakes: Mistakes, *, max_rows:
             batch = _read_batch(stream, max_rows)
         values = {column.name: _plain(batch.column(column.name)) for column in contract.columns}
         _check_labels(values)
-        read: dict[str, np.ndarray] = {}
+        read = _finite_numbers(contract, values)
         refuse(_wrong_cells(contract, values, read))
     except BROKEN as error:
         raise _no_stream(str(error).partition("\n")[0][:200]) from None
@@ -125,9 +126,26 @@ def _check_labels(values: dict[str, pa.Array]) -> None:
     _check_bytes(sum(int(_lengths(own).sum()) for own in values.values() if _is_text(own.type)))
 
 
+def _finite_numbers(contract: Contract, values: dict[str, pa.Array]) -> dict[str, np.ndarray]:
+    """Numeric columns, [N] each, in which nothing is missing: all at once, which is five times faster; or none."""
+    names = [
+        column.name
+        for column in contract.columns
+        if isinstance(column, NumericColumn) and _is_plain_number(values[column.name])
+    ]
+    block = np.array([values[name].to_numpy() for name in names], dtype=np.float64)  # [C, N]
+    return dict(zip(names, block, strict=True)) if np.isfinite(block).all() else {}
+
+
+def _is_plain_number(values: pa.Array) -> bool:
+    return values.null_count == 0 and values.type in PLAIN_NUMBERS
+
+
 def _wrong_cells(contract: Contract, values: dict[str, pa.Array], read: dict[str, np.ndarray]) -> Iterator[Detail]:
-    """The first wrong cell of every column; columns that have none are put among those that are read."""
+    """The first wrong cell of every column that is not read; a column that has none is put among those that are."""
     for column in contract.columns:
+        if column.name in read:
+            continue
         given = values[column.name]
         convert = _read_dates if isinstance(column, DateColumn) and _is_text(given.type) else read_column
         try:

@@ -35,8 +35,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
 
 
 def _bounded(cell: Any) -> Any:
-    is_number = isinstance(cell, (int, float)) and not isinstance(cell, bool)
-    return math.copysign(LARGEST, cell) if is_number and abs(cell) > LARGEST else cell
+    is_large = isinstance(cell, (int, float)) and abs(cell) > LARGEST
+    return type(cell)(math.copysign(LARGEST, cell)) if is_large else cell
 
 
 @st.composite
