@@ -27,8 +27,8 @@ OF_PREDICTIONS = {
     "404": "There is no such model.",
     "406": "The answer cannot be written in a media type that Accept asks for.",
     "415": "The body is of no media type or encoding that is read.",
-    "422": "The body is not what it is declared as, does not fit the columns, or has no finite prediction, or the query "
-    "asks for what the model cannot say; `details` has the path to each wrong value.",
+    "422": "The body is not what it is declared as, does not fit the columns, or has no finite prediction, or the "
+    "query asks for what the model cannot say; `details` has the path to each wrong value.",
 }
 OF_RELOADING = {"403": "An admin's key is needed, sent as Authorization: Bearer."}
 OF_KEYS = {"401": "There is no valid API key."}
