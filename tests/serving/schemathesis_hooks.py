@@ -1,7 +1,8 @@
-"""What schemathesis must know beside the description of `patients`; it loads this file as `SCHEMATHESIS_HOOKS`."""
+"""What schemathesis must know beside the description of a model of patients; `SCHEMATHESIS_HOOKS` names this file."""
 
 import io
 import math
+import sys
 from typing import Any
 
 import pyarrow as pa
@@ -9,10 +10,12 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
+from serving.asked import EXPLAIN
 from serving.media import ARROW, CSV
 from tests.serving.bundles import PATIENT_ROW
 
 LARGEST = 1e30  # that the model can compute with
+MOST_EXPLAINED = 100  # rows
 
 
 @schemathesis.hook
@@ -24,13 +27,16 @@ def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """Let what shall be valid be so beyond JSON Schema: columns of one length, numbers that can be computed with."""
+    """Let what shall be valid be so beyond JSON Schema: columns of one length, no more rows than are explained at once,
+    and numbers that can be computed with."""
     if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE or not isinstance(case.body, dict):
         return
-    for row in case.body.get("rows", []):
-        row.update({name: _bounded(cell) for name, cell in row.items()})
+    most = MOST_EXPLAINED if EXPLAIN in (case.query or {}) else sys.maxsize
+    if "rows" in case.body:
+        rows = case.body["rows"][:most]
+        case.body["rows"] = [{name: _bounded(cell) for name, cell in row.items()} for row in rows]
     columns = case.body.get("columns", {})
-    n_rows = min(map(len, columns.values()), default=0)
+    n_rows = min([most, *map(len, columns.values())])
     columns.update({name: [_bounded(cell) for cell in cells[:n_rows]] for name, cells in columns.items()})
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from serving.keys import add_key
-from tests.serving.bundles import publish_patients
 from tests.serving.processes import environment, running
 from tests.serving.proofs import IS_WHOLE, amount
+from tests.serving.test_answering import calibration, publish_task, rows_of
 
 LEAST_CASES = 5_000
 HOOKS = "tests.serving.schemathesis_hooks"
@@ -26,7 +26,7 @@ expected-statuses = [400, 401, 404, 405, 406, 413, 415, 422]
 
 @pytest.mark.slow
 def test_the_server_keeps_its_description(tmp_path: Path):
-    publish_patients(tmp_path)
+    publish_task(tmp_path, "risk", calibration=calibration("risk"), background=tuple(rows_of("risk")))
     key = add_key(tmp_path / "keys.json", name="tester", role="admin")
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     with running(tmp_path, "--bundles", str(tmp_path), SERVING_KEYS_FILE=str(tmp_path / "keys.json")) as server:
