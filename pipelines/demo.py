@@ -79,11 +79,23 @@ def _ask(address: str, name: str) -> None:
     (version,) = (BUNDLES / name / "champion").read_text(encoding="utf-8").split()
     contract = json.loads((BUNDLES / name / version / "contract.json").read_text(encoding="utf-8"))
     row = contract["golden"][0]["row"]
-    url = f"{address}/models/{name}/predict"
-    answer = _post(url, {"rows": [row]})
+    has_more = contract.get("calibration") and contract.get("background")  # bundles of earlier versions have neither
+    url = f"{address}/models/{name}/predict{'?coverage=0.9&explain=true' if has_more else ''}"
+    (prediction,) = _post(url, {"rows": [row]})["predictions"]
+    explanation = prediction.pop("explanation", None)
     shown = dict(list(row.items())[:SHOWN_COLUMNS])
     rest = f" and {len(row) - SHOWN_COLUMNS} more columns" if len(row) > SHOWN_COLUMNS else ""
-    print(f"\nPOST {url}\n  asked    {json.dumps(shown)}{rest}\n  answered {json.dumps(answer['predictions'][0])}")
+    print(f"\nPOST {url}\n  asked    {json.dumps(shown)}{rest}\n  answered {json.dumps(prediction)}")
+    if explanation is not None:
+        print(f"  because  {_told(explanation)}")
+
+
+def _told(explanation: dict[str, Any]) -> str:
+    """The largest contributions to an answer."""
+    added = sorted(explanation["contributions"].items(), key=lambda own: -abs(own[1]))[:SHOWN_COLUMNS]
+    largest = ", ".join(f"{name} {value:+.3g}" for name, value in added)
+    rest = ", ..." if len(explanation["contributions"]) > SHOWN_COLUMNS else ""
+    return f"{explanation['base']:.3g} on average, {largest}{rest}"
 
 
 def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:

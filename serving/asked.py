@@ -60,7 +60,7 @@ def _read(values: list[str] | None, name: str, details: list[Detail]) -> Any:
     """The value of a field; None where there is none, or a wrong one, which is added to the details."""
     if values is None:
         return None
-    read = _share(values[0]) if name == COVERAGE else TRUTHS.get(values[0])
+    read = read_share(values[0]) if name == COVERAGE else TRUTHS.get(values[0])
     if len(values) > 1:
         details.append(Detail(path=["query", name], message=f"Given {len(values):,} times. Send it once"))
     elif read is None:
@@ -69,8 +69,9 @@ def _read(values: list[str] | None, name: str, details: list[Detail]) -> Any:
     return read
 
 
-def _share(text: str) -> float | None:
-    """Python reads more as a number than others do: underscores, blanks, digits of other scripts."""
+def read_share(text: str) -> float | None:
+    """A share between 0 and 1, both excluded; None when it is none."""
+    # Python reads more as a number than others do: underscores, blanks, digits of other scripts.
     if not text.isascii() or "_" in text or text.strip() != text:
         return None
     try:

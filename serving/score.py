@@ -1,7 +1,8 @@
 """`python -m serving.score`: predictions for every row of a file, in constant memory, without a server.
 
 An interrupted run goes on: finished portions lie beside the output until all are there. The answers are those of the
-server, under the names of MLflow's scoring: `prediction`, and `probability_<class>` for classes.
+server, under the names of MLflow's scoring: `prediction`, and `probability_<class>` for classes. `--coverage` adds
+`lower` and `upper`, or `in_set_<class>`, and `rules`.
 """
 
 import argparse
@@ -16,7 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from serving.bundle import CONTRACT_FILE, Bundle, BundleError, Contract, open_bundle
+from serving.answering import Answering
+from serving.asked import NOTHING, Asked, read_share
+from serving.bundle import CONTRACT_FILE, Bundle, BundleError, open_bundle
+from serving.errors import InvalidRequestError
+from serving.media_tables import extra_columns
 from serving.predictor import OUTPUT, Predictor
 from serving.store import FolderStore, open_champion
 
@@ -48,6 +53,7 @@ class Job:
         output: file of predictions.
         keep: columns of the source that go along.
         threads: of one prediction.
+        asked: beside predictions.
     """
 
     bundle: Bundle
@@ -55,6 +61,7 @@ class Job:
     output: Path
     keep: tuple[str, ...]
     threads: int
+    asked: Asked = NOTHING
 
     @property
     def parts(self) -> Path:
@@ -66,7 +73,7 @@ class Job:
         """The same for the same model, rows and columns: only then do finished portions count."""
         state = self.source.stat()
         source = [str(self.source.resolve()), state.st_size, state.st_mtime_ns]
-        return json.dumps([self.bundle.contract.onnx_sha256, source, self.keep, PORTION_ROWS])
+        return json.dumps([self.bundle.contract.onnx_sha256, source, self.keep, PORTION_ROWS, self.asked.coverage])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,6 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         n_rows = score(job)
     except (ScoringError, BundleError) as error:
         print(error, file=sys.stderr)
+        return USER_MISTAKE
+    except InvalidRequestError as error:
+        print(f"--coverage: {error.details[0].message}.", file=sys.stderr)
         return USER_MISTAKE
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on where it was.", file=sys.stderr)
@@ -90,20 +100,23 @@ def score(job: Job) -> int:
     Raises:
         ScoringError: something about the files is wrong.
         BundleError: the model cannot be run.
+        InvalidRequestError: the model has no such coverage.
     """
     contract = job.bundle.contract
     names = column_names(job.source)
     check_names(contract, names, place=str(job.source))
     if unknown := [name for name in job.keep if name not in names]:
         raise ScoringError(f"--keep names no column of {job.source}: {', '.join(unknown)}.")
-    _begin_or_go_on(job)
     predictor = Predictor(job.bundle, threads=job.threads)
+    more = Answering(predictor)
+    more.check(job.asked, n_rows=0)
+    _begin_or_go_on(job)
     columns = list(dict.fromkeys([*job.keep, *(column.name for column in contract.columns)]))
     bar = _Bar(count_rows(job.source))
     for place, portion in enumerate(read_portions(job.source, columns=columns, n_rows=PORTION_ROWS)):
         path = job.parts / f"{place:06}.parquet"
         if not path.exists():
-            answers = _answers(predictor, contract, portion, first_row=place * PORTION_ROWS, keep=job.keep)
+            answers = _answers(predictor, more, portion, first_row=place * PORTION_ROWS, job=job)
             pyarrow.parquet.write_table(answers, path.with_suffix(".unfinished"))
             path.with_suffix(".unfinished").replace(path)
         bar.advance(len(portion))
@@ -119,6 +132,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--input", required=True, type=Path, help="rows: Parquet or CSV")
     parser.add_argument("--output", required=True, type=Path, help="predictions: Parquet or CSV")
     parser.add_argument("--keep", default="", help="columns of the input to write too, e.g. id,day")
+    parser.add_argument("--coverage", help="of intervals or sets of labels to write too, e.g. 0.9")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of one prediction (default: all)")
     return parser.parse_args(arguments)
 
@@ -131,7 +145,10 @@ def _job(given: argparse.Namespace) -> Job:
     if not given.output.parent.is_dir():
         raise ScoringError(f"--output {given.output}: there is no folder {given.output.parent}.")
     keep = tuple(name.strip() for name in given.keep.split(",") if name.strip())
-    return Job(_open(given.model), given.input, given.output, keep, max(1, given.threads))
+    coverage = read_share(given.coverage) if given.coverage is not None else None
+    if given.coverage is not None and coverage is None:
+        raise ScoringError(f"--coverage {given.coverage}: must be a number above 0 and below 1, such as 0.9.")
+    return Job(_open(given.model), given.input, given.output, keep, max(1, given.threads), Asked(coverage))
 
 
 def _open(folder: Path) -> Bundle:
@@ -151,8 +168,9 @@ def _begin_or_go_on(job: Job) -> None:
 
 
 def _answers(
-    predictor: Predictor, contract: Contract, portion: "pa.RecordBatch", *, first_row: int, keep: Sequence[str]
+    predictor: Predictor, more: Answering, portion: "pa.RecordBatch", *, first_row: int, job: Job
 ) -> "pa.Table":
+    contract = job.bundle.contract
     columns = read_columns(contract, portion, first_row=first_row)
     parts = [
         predictor.predict({name: values[start : start + ROWS_AT_ONCE] for name, values in columns.items()})
@@ -162,13 +180,15 @@ def _answers(
     finite = np.isfinite(predictions).all(axis=1)
     if not finite.all():
         raise ScoringError(f"Row {first_row + int(finite.argmin()) + 1}: a number is too large to compute with.")
-    kept = {name: portion.column(name) for name in keep}
+    kept = {name: portion.column(name) for name in job.keep}
+    is_plain = job.asked == NOTHING
+    extra = {} if is_plain else extra_columns(contract, more.complete(columns, predictions, job.asked))
     classes = contract.target.classes
     if not classes:
-        return pa.table({**kept, OUTPUT: predictions[:, 0]})
+        return pa.table({**kept, OUTPUT: predictions[:, 0], **extra})
     labels = pa.array(classes).take(pa.array(predictions.argmax(axis=1)))
     probabilities = {f"probability_{label}": predictions[:, place] for place, label in enumerate(classes)}
-    return pa.table({**kept, OUTPUT: labels, **probabilities})
+    return pa.table({**kept, OUTPUT: labels, **probabilities, **extra})
 
 
 def _put_together(job: Job) -> int:

@@ -58,16 +58,18 @@ PATIENT_ROW: dict[str, Json] = {
 
 
 def publish_sales(
-    root: Path, *, name: str = "ice cream", version: int = 1, columns: Sequence[Column] = SALES_COLUMNS
+    root: Path, *, name: str = "ice cream", version: int = 1, columns: Sequence[Column] = SALES_COLUMNS, **more: Any
 ) -> Path:
     """A regression with a column whose name has spaces and is not ASCII."""
-    return publish(root, name=name, version=version, columns=columns, rows=[SALES_ROW])
+    return publish(root, name=name, version=version, columns=columns, rows=[SALES_ROW], **more)
 
 
-def publish_patients(root: Path, *, name: str = "patients", version: int = 1) -> Path:
+def publish_patients(root: Path, *, name: str = "patients", version: int = 1, **more: Any) -> Path:
     """Three classes, and every kind of column with and without missing values."""
     classes = ("low", "middling", "high")
-    return publish(root, name=name, version=version, columns=PATIENT_COLUMNS, rows=[PATIENT_ROW], classes=classes)
+    return publish(
+        root, name=name, version=version, columns=PATIENT_COLUMNS, rows=[PATIENT_ROW], classes=classes, **more
+    )
 
 
 def publish(

@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from serving import score
+from serving.bundle import Calibration, Conformal
+from serving.conformal import label_sets
 from tests.serving.bundles import PATIENT_COLUMNS, publish_patients, publish_sales, run_directly
 
 N_ROWS = 300
@@ -84,6 +86,39 @@ def test_a_folder_of_versions_stands_for_its_champion_and_a_regression_is_one_nu
     assert read(tmp_path / "out.parquet").schema == {"prediction": pl.Float32}
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+@pytest.mark.usefixtures("small_portions")
+def test_with_a_coverage_sets_of_labels_and_the_rules_used_are_written(tmp_path, suffix) -> None:
+    conformal = Conformal(method="lac", rows=99, scores=tuple(np.linspace(0.5, 0.9, 99)))
+    calibration = Calibration(conformal=conformal)
+    folder = publish_patients(tmp_path / "bundles", calibration=calibration)
+    source, out = written(patients(), tmp_path / "rows.parquet"), tmp_path / f"out.{suffix}"
+    before = run(folder, source, out), read(out)
+    assert run(folder, source, out, "--coverage", "0.5") == 0
+    found = read(out)
+    assert found.columns == [*before[1].columns, "in_set_low", "in_set_middling", "in_set_high", "rules"]
+    sets = found.select(pl.selectors.starts_with("in_set")).to_numpy()
+    probabilities = found.select(pl.selectors.starts_with("probability")).to_numpy()
+    np.testing.assert_array_equal(sets, label_sets(calibration, probabilities, 0.5))
+    assert 0 < sets.mean() < 1
+    first = patients().row(0, named=True)
+    missing = [f"{name}: missing" for name in ("blood pressure", "left") if first[name] is None]
+    unseen = ["city: unseen"] if first["city"] == "nowhere" else []
+    assert sorted(filter(None, (found["rules"][0] or "").split("; "))) == sorted([*missing, *unseen])
+
+
+@pytest.mark.usefixtures("small_portions")
+def test_with_a_coverage_a_value_has_an_interval(tmp_path) -> None:
+    conformal = Conformal(method="absolute_residual", rows=9, scores=tuple(np.arange(1.0, 10.0)))
+    publish_sales(tmp_path / "bundles", calibration=Calibration(conformal=conformal))
+    frame = pl.DataFrame({"Temperatur in °C": [20.0, 30.5], "humidity": [None, 40]})
+    source, out = written(frame, tmp_path / "rows.parquet"), tmp_path / "out.parquet"
+    assert run(tmp_path / "bundles" / "ice cream", source, out, "--coverage", "0.8") == 0
+    found = read(out)
+    np.testing.assert_allclose(found["upper"] - found["lower"], 16, rtol=1e-6)
+    assert found["rules"].to_list() == ["humidity: missing", ""]
+
+
 @pytest.mark.usefixtures("small_portions")
 def test_an_interrupted_run_goes_on_and_scores_no_portion_twice(tmp_path, monkeypatch, capsys) -> None:
     folder = publish_patients(tmp_path / "bundles")
@@ -156,6 +191,8 @@ def test_mistakes_in_the_command_are_told_in_a_line(tmp_path, capsys) -> None:
         ((folder, rows, tmp_path / "no" / "out.csv"), "there is no folder"),
         ((folder, rows, out, "--keep", "name"), "--keep names no column"),
         ((tmp_path / "bundles" / "nobody", rows, out), "cannot be read"),
+        ((folder, rows, out, "--coverage", "90"), "--coverage 90: must be a number above 0 and below 1, such as 0.9."),
+        ((folder, rows, out, "--coverage", "0.9"), "--coverage: This version of the model was exported without"),
     ]:
         assert run(*arguments) == 2
         message = capsys.readouterr().err
