@@ -18,6 +18,7 @@ from pipelines.data.prepare import PreparedTable
 from pipelines.engines import Engine, open_engine
 from pipelines.export import Origin, calibrate, publish_bundle, write_bundle
 from pipelines.selection.baselines import BaselineResult, run_baselines
+from pipelines.sweeps.custom_nets import why_trained_alone
 from pipelines.sweeps.finalists import (
     Finalist,
     Finalists,
@@ -160,6 +161,8 @@ class Sweep:
         first = trials[0]
         prepared, task = prepare(first.data, first.task)
         self._tell(_describe(prepared, task))
+        for trial in trials:  # before there is a folder or a database: a mistake leaves nothing
+            why_trained_alone(trial, prepared, task)
         folder = self._leaving.enter_context(_folder(trials, prepared))
         recorder = self._leaving.enter_context(_recorder(first.tracking, experiment=prepared.table.name))
         return _TableSweep(prepared, task, self._engine_of(first), folder, recorder, _tags(prepared, folder))

@@ -13,6 +13,7 @@ from pipelines.config.schema import (
     AdamWConfig,
     CNNConfig,
     ConstantScheduleConfig,
+    CustomConfig,
     DataConfig,
     EarlyStoppingConfig,
     EnsembleConfig,
@@ -168,6 +169,11 @@ def cnn(*, dropout: float = 0.0, grid: tuple[int, ...] | None = (1, 3)) -> CNNCo
 def gru(*, dropout: float = 0.0, steps: int | None = None, layers: int = 2) -> GRUConfig:
     """A small recurrent net."""
     return GRUConfig(kind="gru", steps=steps, width=4, layers=layers, dropout=dropout)
+
+
+def custom(net: str, **arguments: Any) -> CustomConfig:
+    """A user's class in `tests/models/user_nets.py`."""
+    return CustomConfig(kind="custom", target=f"tests.models.user_nets.{net}", arguments=arguments or None)
 
 
 def linear() -> LinearConfig:

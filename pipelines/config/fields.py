@@ -90,6 +90,8 @@ def described(annotation: Any) -> str:
         return choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
     if parts := list(_alternatives(annotation)):
         return " or ".join(described(part) for part in parts)
+    if get_origin(annotation) is Mapping:
+        return "names and values, e.g. {width: 64}"
     bounds = " and ".join(_bounds(annotation))
     if not is_list(annotation):
         return f"{_WORDS[_plain(annotation)]} {bounds}".rstrip()

@@ -12,6 +12,7 @@ from pipelines.config.schema import LOSSES_OF, METRICS_OF
 
 Values = Mapping[str, Any]  # dotted path -> value, e.g. "data.path"
 
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _DEVICE = re.compile(r"cpu|cuda:\d+")
 _ADDRESS = re.compile(r"[\w.-]+:\d+")
 _SCHEMES = {"sqlite": ("sqlite:///",), "server": ("http://", "https://")}
@@ -108,6 +109,9 @@ def _model(values: Values) -> Iterator[Mistake]:
         yield Mistake(assigned("model.grid", grid), "must be rows and columns, e.g. model.grid=[8,8]")
     if kernel % 2 == 0:
         yield Mistake(assigned("model.kernel", kernel), "must be odd, so that a filter has a middle")
+    target = values.get("model.target")
+    if target is not None and not _DOTTED.fullmatch(target):
+        yield Mistake(assigned("model.target", target), "must be a module and a class in it, e.g. my_net.Net")
 
 
 def _precision(values: Values) -> Iterator[Mistake]:

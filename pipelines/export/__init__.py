@@ -2,6 +2,7 @@
 
 from pipelines.export.calibration import calibrate, held_out_coverage
 from pipelines.export.contract import Origin
+from pipelines.export.onnx_graph import export_model
 from pipelines.export.parity import ParityError
 from pipelines.export.served import ServedMember, ServedModel, build_served
 from pipelines.export.writer import publish_bundle, write_bundle
@@ -15,6 +16,7 @@ __all__ = [
     "ServedModel",
     "build_served",
     "calibrate",
+    "export_model",
     "held_out_coverage",
     "publish_bundle",
     "write_bundle",

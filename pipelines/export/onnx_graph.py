@@ -96,6 +96,7 @@ def _quiet_exporter() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
+            warnings.filterwarnings("ignore", message="_check_is_size will be removed", category=FutureWarning)
             warnings.filterwarnings("ignore", message="# The axis name: batch will not be used", category=UserWarning)
             yield
     finally:

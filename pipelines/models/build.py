@@ -2,8 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from pipelines.config.schema import CNNConfig, GRUConfig, LinearConfig, MLPConfig, ModelConfig, ResNetConfig
+from pipelines.config.schema import (
+    CNNConfig,
+    CustomConfig,
+    GRUConfig,
+    LinearConfig,
+    MLPConfig,
+    ModelConfig,
+    ResNetConfig,
+)
 from pipelines.models.cnn import StackedCNN
+from pipelines.models.custom import StackedCustomNet
 from pipelines.models.gru import StackedGRUNet
 from pipelines.models.inputs import InputFacts
 from pipelines.models.linear import StackedLinearNet
@@ -18,6 +27,7 @@ NETS: Mapping[type[ModelConfig], Callable[..., StackedNet]] = {
     ResNetConfig: StackedResNet,
     CNNConfig: StackedCNN,
     GRUConfig: StackedGRUNet,
+    CustomConfig: StackedCustomNet,
 }
 
 

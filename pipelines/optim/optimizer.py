@@ -82,7 +82,11 @@ class StackOptimizer(torch.optim.Optimizer):
         downhill = -self.current_learning_rates().to(params[0].dtype)
         for own in self._slices:
             values = [param.data[own.members] for param in params]
-            gradients = [param.grad[own.members] for param in params if param.grad is not None]
+            # A net may leave out a parameter in a step: what it does not depend on has no gradient, so zero.
+            gradients = [
+                torch.zeros_like(value) if param.grad is None else param.grad[own.members]
+                for param, value in zip(params, values, strict=True)
+            ]
             for value, update in zip(values, own.chain.update(gradients, own.state, values), strict=True):
                 value.addcmul_(update, per_member(downhill[own.members], value))
         self._step += 1

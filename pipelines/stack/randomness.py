@@ -19,6 +19,7 @@ class Purpose(IntEnum):
     WEIGHTS = 0
     ORDER = 1
     DROPOUT = 2
+    STEP = 3
 
 
 def stream_generator(
@@ -80,16 +81,29 @@ class DropoutNoise:
         self._epoch = 0
         self._layer = 0  # whose numbers are drawn next
         self._generators: list[list[torch.Generator]] = []  # of each layer, one a stream
+        self._steppers: dict[int, torch.Generator] = {}  # of each seed
+        self._step_seeds: dict[int, int] = {}  # of each seed in this step
 
     def start_epoch(self, epoch: int) -> None:
         """Begin the numbers of an epoch; they do not depend on how many the last one used."""
         self._epoch = epoch
         self._generators.clear()
+        self._steppers.clear()
         self.start_step()
 
     def start_step(self) -> None:
         """The next numbers are those of the first layer."""
         self._layer = 0
+        self._step_seeds.clear()
+
+    def step_seed(self, member: int) -> int:
+        """A seed of this step and of a member's stream, for what draws numbers by itself."""
+        seed = self._streams.seeds[self._streams.places[member]]
+        if seed not in self._step_seeds:
+            if seed not in self._steppers:
+                self._steppers[seed] = stream_generator(seed, Purpose.STEP, epoch=self._epoch)
+            self._step_seeds[seed] = int(torch.randint(2**62, (), generator=self._steppers[seed]))
+        return self._step_seeds[seed]
 
     def uniform(self, n_rows: int, width: int) -> Float[Tensor, "members_or_one rows width"]:
         """Draw the next layer's numbers in [0, 1): one slice a member, or one for all when they share a stream."""

@@ -18,6 +18,7 @@ from pipelines.config.schema import TrialConfig
 from pipelines.config.scopes import without
 from pipelines.engines import Keeping
 from pipelines.errors import UserError
+from pipelines.models import source_version
 from pipelines.training import StackState, load_state
 
 DIGITS = 16  # of a trial's identity: 64 bits
@@ -67,11 +68,18 @@ class SweepFolder:
 
 
 def trial_identities(trials: Sequence[TrialConfig], *, fingerprint: str) -> list[str]:
-    """One name a trial: the hash of its resolved configuration and of the data; equal trials are counted."""
+    """One name a trial: the hash of its resolved configuration, of the data and of the user's own net, if it has one.
+
+    Equal trials are counted.
+
+    Raises:
+        UserError: there is no such net.
+    """
     seen: Counter[str] = Counter()
     names = []
     for trial in trials:
-        content = json.dumps([without(trial, "sweep"), fingerprint], sort_keys=True)
+        source = [version] if (version := source_version(trial.model)) else []
+        content = json.dumps([without(trial, "sweep"), fingerprint, *source], sort_keys=True)
         name = hashlib.sha256(content.encode()).hexdigest()[:DIGITS]
         seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")

@@ -13,6 +13,7 @@ import torch
 from pipelines.config.schema import RayEngineConfig, TrialConfig
 from pipelines.config.scopes import without
 from pipelines.data.prepare import PreparedTable
+from pipelines.sweeps.custom_nets import why_trained_alone
 from pipelines.tasks.task import Task
 from pipelines.training import StackCost, device_type, probe_stack
 
@@ -49,11 +50,13 @@ class Plan:
         stacks: in the order in which they begin.
         n_places: how many train side by side.
         first_number: of the first stack; the others follow.
+        notes: on nets that could not be stacked, a line each.
     """
 
     stacks: tuple[PlannedStack, ...]
     n_places: int = 1
     first_number: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -74,7 +77,7 @@ class Plan:
             f"{math.ceil(stack.memory_bytes / 2**20):,} MiB, {_duration(stack.seconds)}"
             for number, stack in enumerate(self.stacks, start=self.first_number)
         ]
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
 
 def plan_stacks(
@@ -88,6 +91,8 @@ def plan_stacks(
 ) -> Plan:
     """Group trials by architecture; divide groups that exceed the budget, and those that leave places empty.
 
+    A user's own net that cannot be stacked is planned in stacks of one.
+
     Which trials share a stack depends on nothing that is measured, as long as all of a group fit into the budget.
 
     Args:
@@ -97,12 +102,20 @@ def plan_stacks(
         budget_bytes: memory that one stack may take; a stack of one is planned even above it.
         n_places: how many stacks train side by side.
         first_number: of the first stack; earlier batches of the sweep have those below.
+
+    Raises:
+        UserError: a user's own net cannot be trained or served as it is.
     """
-    groups: dict[str, list[int]] = {}
+    groups: dict[tuple[str, int | None], list[int]] = {}
+    notes: dict[str, None] = {}
     for index, trial in enumerate(trials):
-        groups.setdefault(json.dumps(without(trial, "member", "sweep"), sort_keys=True), []).append(index)
+        architecture = json.dumps(without(trial, "member", "sweep"), sort_keys=True)
+        alone = why_trained_alone(trial, prepared, task)
+        groups.setdefault((architecture, None if alone is None else index), []).append(index)
+        if alone is not None:
+            notes[alone] = None
     stacks = []
-    for architecture, indices in groups.items():
+    for (architecture, _), indices in groups.items():
         own = [trials[index] for index in indices]
         cost = _cost(architecture, own, prepared, task, budget_bytes=budget_bytes)
         n_for_memory = math.ceil(len(own) / cost.most_members(budget_bytes, len(own)))
@@ -111,7 +124,8 @@ def plan_stacks(
             n_epochs = max(trials[index].trainer.max_epochs for index in part)
             seconds = cost.seconds(len(part), n_epochs)
             stacks.append(PlannedStack(part, cost.n_parameters, cost.memory_bytes(len(part)), seconds))
-    return Plan(tuple(sorted(stacks, key=lambda stack: (-stack.seconds, stack.trials))), n_places, first_number)
+    longest_first = tuple(sorted(stacks, key=lambda stack: (-stack.seconds, stack.trials)))
+    return Plan(longest_first, n_places, first_number, tuple(notes))
 
 
 def memory_budget_bytes(trial: TrialConfig, *, n_places: int = 1) -> int:

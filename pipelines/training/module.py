@@ -124,7 +124,7 @@ class StackModule(pl.LightningModule):
         """Tell the bookkeeping; drop members from memory once half the stack has ended."""
         report = self._report()
         self._epochs += 1
-        self._members.observe(report, dict(self.net.named_parameters()))
+        self._members.observe(report, self.net.state_dict())
         if self._stack_optimizer is not None:
             self._stack_optimizer.observe(self._members.scores(report))
         if self._progress is not None:

@@ -16,6 +16,7 @@ from tests.config.composed import CONF, composed
 OPTIONS = sorted(path for path in CONF.rglob("*.yaml") if path.parent != CONF and "hydra" not in path.parts)
 GRIDS = {"quick": 24, "default": 64, "linear": 24}
 TABLE = ("data=table", "data.path=houses.csv", "data.target=price")
+MUST_BE_GIVEN = {"table": TABLE[1:], "custom": ("model.target=my_net.Net",)}
 
 
 def name(path: Path) -> str:
@@ -30,9 +31,7 @@ def test_no_file_is_overlooked():
 
 @pytest.mark.parametrize("path", OPTIONS, ids=name)
 def test_an_option_composes_to_a_right_trial(path):
-    given = TABLE if path.stem == "table" else ()
-
-    validate(composed(name(path), *given[1:]))
+    validate(composed(name(path), *MUST_BE_GIVEN.get(path.stem, ())))
 
 
 @pytest.mark.parametrize("path", [CONF / "config.yaml", *OPTIONS, CONF / "hydra" / "help" / "train.yaml"], ids=name)
@@ -107,6 +106,8 @@ def test_constants_of_an_optimizer_are_those_of_torch(kind):
         ["model=linear,mlp,resnet,cnn,gru"],
         ["model=cnn", "model.grid=[8,8]", "model.channels=[8],[16,32]"],
         ["model=gru", "model.steps=4,8"],
+        ["model=custom", "model.target=my_net.Net", "+model.arguments.width=4,16"],
+        ["model=custom", "model.target=my_net.Net", "model.arguments={width: 4, names: [a, b]},null"],
         ["model.numbers=plain,periodic,piecewise", "model.categories=onehot,embedding", "model.bins=8,32"],
         ["model.hidden=[128,128]", "model.activation=relu,tanh,sigmoid,gelu,silu,none", "model.dropout=0.2"],
         ["model.hidden=[64],[128,128]", "model.dropout=0,0.5"],

@@ -1,6 +1,7 @@
 """What a field takes, in words, and whether it takes a value."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import pytest
 from annotated_types import Ge, Gt, Le, Lt, MinLen
@@ -22,6 +23,7 @@ from pipelines.config.schema import AdamConfig, DataConfig, SGDConfig
         (Literal["a", "b", "c"], "one of a, b, c"),
         (Literal["a"], "a"),
         (tuple[str, ...], "a list of texts"),
+        (Mapping[str, Any] | None, "names and values, e.g. {width: 64} or null"),
         (Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)], "a list of 1 or more whole numbers, each at least 1"),
     ],
 )

@@ -39,6 +39,10 @@ TABLE = {"data.source": "table", "data.path": "a.csv", "data.target": "y"}
             ["data.drop = ['a']: data.categorical or data.numeric keeps them; name them once"],
         ),
         (
+            {"model.target": "Net"},
+            ["model.target = 'Net': must be a module and a class in it, e.g. my_net.Net"],
+        ),
+        (
             {"data.validation_fraction": 0.5, "data.test_fraction": 0.5},
             [
                 (

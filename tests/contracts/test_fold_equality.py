@@ -16,7 +16,7 @@ from pipelines.errors import UserError
 from pipelines.training import MemberResult, fit
 from tests.contracts.test_stack_equality import SCHEDULES
 from tests.folds import fold_alone, folded_trial, in_folds, raw_table, with_n_folds
-from tests.tables import cnn, early, gru, linear, mlp, optimizers, resnet
+from tests.tables import cnn, custom, early, gru, linear, mlp, optimizers, resnet
 
 NETS = {
     "linear": linear,
@@ -72,6 +72,21 @@ def test_every_net_on_a_fold_equals_itself_alone(net: Any) -> None:
     assert_folds_equal_themselves_alone(trials, prepared, task, of_trial=0)
     prepared, task = in_folds(raw_table("regression", awkward=True))
     assert_folds_equal_themselves_alone(trials, prepared, task, of_trial=1)
+
+
+@pytest.mark.parametrize("net", ["Perceptron", "Dropping", "Recurrent"])
+def test_a_users_own_net_on_a_fold_equals_itself_alone(net: str) -> None:
+    prepared, task = in_folds(raw_table("multiclass"))
+    assert_folds_equal_themselves_alone([folded_trial(model=custom(net), seed=1)], prepared, task)
+
+
+def test_a_users_own_net_is_told_nothing_that_its_fold_could_not_teach_it() -> None:
+    prepared, task = in_folds(raw_table("multiclass", awkward=True))
+    members = fit([folded_trial(model=custom("Perceptron"))], prepared, task)
+    masks = [member.weights["known.mask"] for member in members]
+    assert sorted(int((~mask).sum()) for mask in masks) == [0, 0, 2], (
+        "a label and a missing value are in one fold alone"
+    )
 
 
 @pytest.mark.parametrize("net", [cnn, gru])

@@ -21,7 +21,7 @@ from pipelines.config.schema import (
     TrialConfig,
 )
 from pipelines.training import MemberResult, fit
-from tests.tables import cnn, early, gru, linear, mlp, optimizers, resnet, small_table, trial
+from tests.tables import cnn, custom, early, gru, linear, mlp, optimizers, resnet, small_table, trial
 
 SCHEDULES: list[Any] = [
     PlateauScheduleConfig(
@@ -81,6 +81,26 @@ def test_every_net_alone_equals_itself_in_a_stack(net: Callable[..., Any]) -> No
     ]
     assert_alone_equals_stacked(trials, "multiclass")
     assert_alone_equals_stacked([replace(own, seed=0) for own in trials], "regression")  # one stream
+
+
+USER_NETS = ["Perceptron", "Normalised", "BatchNormalised", "Dropping", "Attending"]
+custom_trials = st.builds(
+    trial,
+    optimizer=st.sampled_from(
+        [*optimizers().values(), *optimizers(l1=1e-2, l2=1e-2, weight_decay=0.1, clip_norm=0.2).values()]
+    ),
+    seed=st.integers(0, 2),
+    max_epochs=st.integers(1, 4),
+)
+
+
+@pytest.mark.parametrize("net", USER_NETS)
+@settings(max_examples=4, deadline=None)
+@given(trials=st.lists(custom_trials, min_size=2, max_size=4), one_seed=st.booleans())
+def test_a_users_own_net_alone_equals_itself_in_a_stack(net: str, trials: list[TrialConfig], *, one_seed: bool) -> None:
+    seeds = [0 if one_seed else own.seed for own in trials]
+    own = [replace(given, model=custom(net), seed=seed) for given, seed in zip(trials, seeds, strict=True)]
+    assert_alone_equals_stacked(own, "multiclass")
 
 
 @pytest.mark.parametrize("kind", ["regression", "binary", "multiclass"])

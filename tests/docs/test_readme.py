@@ -51,6 +51,7 @@ def running(command: str, folder: Path, environment: dict[str, str]) -> Iterator
 def test_every_command_of_the_readme_works(tmp_path: Path) -> None:
     write_houses(tmp_path / "houses.csv")
     (tmp_path / "flowers.csv").write_text(FLOWERS)
+    (tmp_path / "my_net.py").write_text(README.partition("```python\n")[2].partition("```")[0])
     venv = Path(sys.executable).parents[1]
     environment = os.environ | {
         "PATH": f"{venv / 'bin'}:{os.environ['PATH']}",

@@ -14,6 +14,7 @@ from pipelines.config.schema.engine import (
 from pipelines.config.schema.model import (
     Activation as Activation,
     CNNConfig as CNNConfig,
+    CustomConfig as CustomConfig,
     GRUConfig as GRUConfig,
     LinearConfig as LinearConfig,
     MLPConfig as MLPConfig,

@@ -1,7 +1,8 @@
 """The nets."""
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
 from annotated_types import MinLen
 
@@ -75,4 +76,13 @@ class GRUConfig(Group):
     dropout: Rate = per_member()
 
 
-ModelConfig = LinearConfig | MLPConfig | ResNetConfig | CNNConfig | GRUConfig
+@dataclass(frozen=True, kw_only=True)
+class CustomConfig(Group):
+    """A class of the user's own."""
+
+    kind: Literal["custom"]
+    target: str
+    arguments: Mapping[str, Any] | None = field(hash=False)  # a mapping has none; equal configurations are equal
+
+
+ModelConfig = LinearConfig | MLPConfig | ResNetConfig | CNNConfig | GRUConfig | CustomConfig

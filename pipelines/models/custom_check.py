@@ -1,0 +1,124 @@
+"""What a user's net must be like before it is trained, tried out on rows of the table; each mistake says what came.
+
+Not here: whether it can be stacked (`custom_stacking`), and whether it can be exported (`export`).
+"""
+
+import math
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from pipelines.config.schema import CustomConfig
+from pipelines.data.prepare import PreparedTable
+from pipelines.errors import UserError
+from pipelines.models.custom_class import build_custom, of_user
+from pipelines.models.inputs import input_facts
+from pipelines.models.stem import TableStem
+from pipelines.stack.functional import built_with_seed
+
+CLOSE = 1e-3  # of the largest number
+
+
+def check_custom_net(
+    config: CustomConfig, prepared: PreparedTable, *, n_outputs: int, batch_size: int, dtype: torch.dtype
+) -> int:
+    """Build a net, train it on the first batch and on one as small as an epoch's last, let it answer.
+
+    Args:
+        config: names its class.
+        prepared: the table.
+        n_outputs: that it must have.
+        batch_size: rows of a batch.
+        dtype: that it trains in.
+
+    Returns:
+        How many inputs the net has.
+
+    Raises:
+        UserError: the net cannot be built, fails, answers in another shape, cannot learn, or answers otherwise to a
+            row in other company.
+    """
+    rows = _net_rows(prepared, n_rows=batch_size, dtype=dtype)
+    build = partial(build_custom, config, n_inputs=rows.shape[1], n_outputs=n_outputs)
+    net = built_with_seed(build, 0)
+    _check_weights(config.target, net, built_with_seed(build, 0))
+    net.to(dtype)
+    with torch.random.fork_rng(devices=[]):
+        for size in (len(rows), _last_batch(prepared, batch_size)):
+            outputs = _answer(config.target, net.train(), rows[:size], n_outputs)
+            if not outputs.requires_grad:
+                raise _mistake(config.target, "its answers depend on no parameter that can learn.")
+            of_user(outputs.sum().backward, config.target, "its gradient")
+    _check_answers(config.target, net.eval(), rows, n_outputs)
+    return int(rows.shape[1])
+
+
+def _net_rows(prepared: PreparedTable, *, n_rows: int, dtype: torch.dtype) -> Float[Tensor, "rows inputs"]:
+    """The first rows of the training part, as the net gets them."""
+    features = prepared.train.features
+    numbers, codes = (
+        torch.from_numpy((values[0] if prepared.folds else values)[None, :n_rows])  # [1, B, F]
+        for values in (features.numbers, features.codes)
+    )
+    rows: Tensor = TableStem(input_facts(prepared), n_members=1)(numbers.to(dtype), codes)
+    return rows[0]
+
+
+def _last_batch(prepared: PreparedTable, batch_size: int) -> int:
+    """Rows of an epoch's last batch; of unequal folds the largest fills it."""
+    sizes = [len(fold.train) for fold in prepared.folds] or [len(prepared.train.rows)]
+    before = (math.ceil(min(sizes) / batch_size) - 1) * batch_size
+    return min(max(sizes) - before, batch_size)
+
+
+def _check_weights(target: str, net: nn.Module, again: nn.Module) -> None:
+    parameters = list(net.parameters())
+    if any(is_lazy(own) for own in (*parameters, *net.buffers())):
+        raise _mistake(target, "it has lazy layers; give them their sizes: the net is told how many inputs there are.")
+    if not any(own.requires_grad for own in parameters):
+        raise _mistake(target, "it has no parameters to train.")
+    for name, tensor in net.state_dict().items():
+        if not torch.equal(tensor, again.state_dict()[name]):
+            raise _mistake(
+                target,
+                f"{name} differs between two nets built under the same torch.manual_seed, so no trial could be "
+                "repeated. Draw initial weights by torch alone.",
+            )
+
+
+@torch.no_grad()
+def _check_answers(target: str, net: nn.Module, rows: Tensor, n_outputs: int) -> None:
+    """A server puts rows together as they come, so a row's answer must be its own."""
+    together = _answer(target, net, rows, n_outputs)
+    first = _answer(target, net, rows[:1], n_outputs)
+    largest = max(1.0, float(together.abs().max()))
+    if not torch.allclose(together[:1], first, rtol=0, atol=CLOSE * largest, equal_nan=True):
+        raise _mistake(
+            target,
+            f"in evaluation a row alone gives {first[0].tolist()}, and among {len(rows)} rows "
+            f"{together[0].tolist()}. It must not look at other rows nor draw numbers then (self.training is False).",
+        )
+
+
+def _answer(target: str, net: nn.Module, rows: Tensor, n_outputs: int) -> Tensor:
+    mode = "training" if net.training else "evaluation"
+    name = f"{target.rpartition('.')[2]}.forward on {len(rows)} rows of {rows.shape[1]} inputs in {mode}"
+    before = rows.clone()
+    outputs = of_user(lambda: net(rows), target, name)
+    if not torch.equal(rows, before):
+        raise _mistake(target, f"{name} changes its inputs in place. Make new tensors: others read the same rows.")
+    if not isinstance(outputs, Tensor):
+        raise _mistake(target, f"{name} must return a tensor, got {type(outputs).__name__}.")
+    expected = (len(rows), n_outputs)
+    if tuple(outputs.shape) != expected:
+        raise _mistake(target, f"{name} must return the shape {expected}, got {tuple(outputs.shape)}.")
+    if not outputs.is_floating_point():
+        raise _mistake(target, f"{name} must return real numbers, got {outputs.dtype}.")
+    return outputs
+
+
+def _mistake(target: str, what: str) -> UserError:
+    return UserError(f"model.target={target}: {what}")

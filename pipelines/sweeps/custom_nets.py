@@ -1,0 +1,78 @@
+"""What is settled about a user's own nets before anything is trained: they work, can be served, share stacks or not."""
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+
+import torch
+from torch.onnx import OnnxExporterError
+
+from pipelines.config.schema import CustomConfig, TrialConfig
+from pipelines.config.scopes import without
+from pipelines.data.prepare import PreparedTable
+from pipelines.errors import UserError
+from pipelines.export import ServedMember, build_served, export_model
+from pipelines.models import build_net, check_custom_net, input_facts, why_alone
+from pipelines.stack.layers import draw_weights_, member_weights
+from pipelines.stack.randomness import Purpose, stream_generator
+from pipelines.tasks.task import Task
+
+_known: dict[str, str | None] = {}  # of nets that work
+
+
+def why_trained_alone(trial: TrialConfig, prepared: PreparedTable, task: Task) -> str | None:
+    """A line that says why trials like this one share no stack; None if they can.
+
+    Raises:
+        UserError: its net is the user's own and cannot be trained or served as it is.
+    """
+    model = trial.model
+    if not isinstance(model, CustomConfig):
+        return None
+    key = json.dumps([without(trial, "member", "sweep"), prepared.table.fingerprint], sort_keys=True)
+    if key not in _known:
+        n_inputs = check_custom_net(
+            model,
+            prepared,
+            n_outputs=task.n_outputs,
+            batch_size=trial.trainer.batch_size,
+            dtype=torch.float64 if trial.trainer.precision == "64-true" else torch.float32,
+        )
+        _check_export(model, prepared, task)
+        why = why_alone(model, n_inputs=n_inputs, n_outputs=task.n_outputs)
+        _known[key] = None if why is None else f"{model.target} trains in stacks of one: {why}"
+    return _known[key]
+
+
+def _check_export(model: CustomConfig, prepared: PreparedTable, task: Task) -> None:
+    """Export an untrained net: one that cannot be served would end the sweep after all of its training."""
+    inputs = input_facts(prepared)
+    net = build_net([model], inputs=inputs, n_outputs=task.n_outputs)
+    draw_weights_(net, [stream_generator(0, Purpose.WEIGHTS)])
+    member = ServedMember(model, member_weights(net.state_dict(), 0), 1.0, run_id="", name="")
+    try:
+        with _silenced():
+            export_model(build_served([member], inputs=inputs, task=task), prepared.encoder)
+    except OnnxExporterError as error:
+        reason = next((line for line in str(error.__cause__ or error).splitlines() if line.strip()), "")
+        raise UserError(
+            f"model.target={model.target} can be trained but not served: torch's ONNX exporter refuses it "
+            f"({type(error.__cause__ or error).__name__}: {reason}). In evaluation a net must take one way whatever "
+            "its rows hold (torch.where instead of if), of operators that ONNX has."
+        ) from error
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep torch's pages of graphs from a user whose net it refuses; the reason is in the error."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

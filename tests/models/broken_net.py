@@ -1,0 +1,3 @@
+"""A file of a user's that cannot be imported."""
+
+raise RuntimeError("no weights here")

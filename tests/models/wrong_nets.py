@@ -1,0 +1,102 @@
+"""Nets with one mistake each, as users make them; `model.target` names them by their place in this file."""
+
+import random
+
+import torch
+from torch import Tensor, nn
+
+NOT_A_CLASS = 3
+
+
+class NoModule:
+    """Learns nothing."""
+
+
+class Base(nn.Module):
+    """What would be right."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.only = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.only(x)
+
+
+class OnlyInputs(nn.Module):
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.only = nn.Linear(inputs, 1)
+
+
+class BadWidth(Base):
+    def __init__(self, inputs: int, outputs: int, width: int = -1) -> None:
+        super().__init__(inputs, outputs)
+        if width < 0:
+            raise ValueError("width must be positive")
+
+
+class Lazy(Base):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.only = nn.LazyLinear(outputs)
+
+
+class NoParameters(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, : self.outputs]
+
+
+class OwnDice(Base):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.scale = nn.Parameter(torch.tensor([random.random()]))
+
+
+class OneOutput(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.only(x).sum(1)
+
+
+class Pair(Base):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, self.only(x)
+
+
+class Detached(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.only(x).detach()
+
+
+class Raising(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.only(x[:, :-1])
+
+
+class ChangingInputs(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.only(x.mul_(2))
+
+
+class NoGradient(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.only(x)).mul_(2)
+
+
+class LooksAtOtherRows(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.only(x - x.mean(0))
+
+
+class AlwaysDrops(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.only(nn.functional.dropout(x, 0.5))
+
+
+class BranchesWhenServed(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.only(x if float(x[0, 0]) > -1e9 else -x)
