@@ -42,7 +42,7 @@ class Rules(_Part):
     """
 
     missing: Literal["filled", "category", "refused"]
-    fill: Json = None  # a date as ISO 8601; 0.5, midway between false and true, of a boolean
+    fill: Json = None  # a date as ISO 8601; 0.5 of a boolean, midway; None: each member has its own
     flagged: bool = False
     unseen: Literal["unknown"] | None = None
 

@@ -14,12 +14,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from serving.answering import Answering
 from serving.asked import NOTHING, Asked, read_share
-from serving.bundle import CONTRACT_FILE, Bundle, BundleError, open_bundle
+from serving.bundle import CONTRACT_FILE, Bundle, BundleError, Contract, open_bundle
 from serving.errors import InvalidRequestError
 from serving.media_tables import extra_columns
 from serving.predictor import OUTPUT, Predictor
@@ -183,12 +184,19 @@ def _answers(
     kept = {name: portion.column(name) for name in job.keep}
     is_plain = job.asked == NOTHING
     extra = {} if is_plain else extra_columns(contract, more.complete(columns, predictions, job.asked))
+    answers = {**_name(contract, predictions), **extra}
+    if taken := sorted(kept.keys() & answers.keys()):
+        raise ScoringError(f"--keep {','.join(taken)}: the answers have columns of these names. Rename them.")
+    return pa.table({**kept, **answers})
+
+
+def _name(contract: Contract, predictions: np.ndarray) -> dict[str, Any]:
+    """As `media_tables.to_table`; labels are made by Arrow, which is faster."""
     classes = contract.target.classes
     if not classes:
-        return pa.table({**kept, OUTPUT: predictions[:, 0], **extra})
+        return {OUTPUT: predictions[:, 0]}
     labels = pa.array(classes).take(pa.array(predictions.argmax(axis=1)))
-    probabilities = {f"probability_{label}": predictions[:, place] for place, label in enumerate(classes)}
-    return pa.table({**kept, OUTPUT: labels, **probabilities, **extra})
+    return {OUTPUT: labels, **{f"probability_{label}": predictions[:, place] for place, label in enumerate(classes)}}
 
 
 def _put_together(job: Job) -> int:

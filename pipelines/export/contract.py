@@ -69,7 +69,7 @@ def build_contract(
         columns=tuple(
             with_rules(
                 with_reference(_column(profile), table.features.get_column(profile.name), prepared.train.rows),
-                prepared.encoder,
+                prepared,
             )
             for profile in profile_columns(table, prepared.train.rows)
         ),

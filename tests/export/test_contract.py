@@ -1,12 +1,15 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
+from pipelines.data.folds import make_folds
 from pipelines.data.table import ColumnKind, as_numbers
 from pipelines.export import build_served
 from pipelines.export.contract import build_contract
+from pipelines.export.rules import with_rules
 from pipelines.models import input_facts
 from serving.bundle import (
     CONTRACT_FILE,
@@ -19,7 +22,7 @@ from serving.bundle import (
     Rules,
 )
 from tests.export.bundles import METRICS, ORIGIN, Written
-from tests.export.tables import LINEAR, drawn_members, prepare, table_of, task_of
+from tests.export.tables import LINEAR, drawn_members, mixed_table, prepare, table_of, task_of
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,16 @@ def test_rules_say_what_becomes_of_missing_and_unseen_values(written: Written, c
     assert seen is not None
     assert isinstance(seen.fill, str)
     assert "2019" < seen.fill < "2025"
+
+
+def test_what_folds_fill_in_each_by_its_own_rows_is_no_single_value():
+    prepared = mixed_table()
+    rows = prepared.train.rows
+    folded = replace(prepared, folds=make_folds(prepared.table, rows, np.arange(len(rows)) % 3))
+    height = NumericColumn(name="height [cm]", nullable=True, minimum=0, maximum=1, integer=False, example=None)
+    old = BooleanColumn(name='is "old"', nullable=True, example=None)
+    assert with_rules(height, folded).rules == Rules(missing="filled", flagged=True)
+    assert with_rules(old, folded).rules == Rules(missing="filled", fill=0.5, flagged=True)
 
 
 def test_the_background_is_of_the_training_part_over_the_targets_range(written: Written, contract: Contract):

@@ -180,6 +180,7 @@ def test_mistakes_in_the_command_are_told_in_a_line(tmp_path, capsys) -> None:
     folder = publish_patients(tmp_path / "bundles")
     rows = written(patients(3), tmp_path / "rows.parquet")
     lacking = written(patients(3).rename({"age": "Age"}), tmp_path / "lacking.parquet")
+    taken = written(patients(3).with_columns(prediction=pl.lit(1.0)), tmp_path / "taken.parquet")
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(b"PAR1 no")
     out = tmp_path / "out.parquet"
@@ -190,6 +191,7 @@ def test_mistakes_in_the_command_are_told_in_a_line(tmp_path, capsys) -> None:
         ((folder, rows, tmp_path / "out.xlsx"), "the name must end in .parquet or .csv"),
         ((folder, rows, tmp_path / "no" / "out.csv"), "there is no folder"),
         ((folder, rows, out, "--keep", "name"), "--keep names no column"),
+        ((folder, taken, out, "--keep", "id,prediction"), "--keep prediction: the answers have columns of these names"),
         ((tmp_path / "bundles" / "nobody", rows, out), "cannot be read"),
         ((folder, rows, out, "--coverage", "90"), "--coverage 90: must be a number above 0 and below 1, such as 0.9."),
         ((folder, rows, out, "--coverage", "0.9"), "--coverage: This version of the model was exported without"),
