@@ -10,7 +10,7 @@ from typing import Protocol
 from benchmarks.serving.model import ROOT, Columns, Model
 from benchmarks.serving.questions import Question
 
-VENV = Path(os.environ.get("BENCH_PEERS_VENV") or ROOT / ".venv-peers")
+VENV = ROOT / (os.environ.get("BENCH_PEERS_VENV") or ".venv-peers")
 OWN_PYTHON = Path(sys.executable)
 PEERS_PYTHON = VENV / "bin" / "python"
 SERVICES = ROOT / "benchmarks" / "serving" / "services"
