@@ -102,9 +102,11 @@ def main() -> None:
     _train_stack(SETTINGS, prepared, task, width=32, epochs=1)  # imports and first allocations are nobody's cost
     claims: list[Claim] = []
     for width in (32, 128):
+        print(f"H={width}: trials in this process, then whole commands", flush=True)
         claims += _compare_peers(arrays, prepared, task, width=width, effort=effort)
         searched = Searched(width, effort.search_epochs, effort.search_trials)
         claims += compare_commands(arrays, searched, rounds=effort.search_rounds)
+    print("Shares of the machine's peak, halving, and stacks of 1 member and more", flush=True)
     claims += [_share_of_peak(prepared, task, width=width, least=least) for width, least in SHARES_OF_PEAK.items()]
     claims.append(_compare_halving(prepared, task, epochs=effort.halving_epochs))
     growth = _measure_growth(prepared, task, most=effort.most_members)
