@@ -99,8 +99,9 @@ class Answering:
         if self._calibration is None:
             said = "This version of the model was exported without calibration rows (data.calibration_fraction)"
             raise wrong_query([Detail(path=["query", COVERAGE], message=f"{said}. Train it again")])
-        n_rows, n_needed = self._calibration.conformal.rows, least_rows(coverage)
-        if n_needed > n_rows:
+        if coverage > self.largest_coverage:  # exactly what the description says
+            n_rows = self._calibration.conformal.rows
+            n_needed = max(least_rows(coverage), n_rows + 1)
             most = math.floor(self.largest_coverage * 1000) / 1000
             said = f"It needs {n_needed:,} calibration rows, and this model has {n_rows:,}. Ask for at most {most}"
             raise wrong_query([Detail(path=["query", COVERAGE], message=said)])

@@ -66,7 +66,7 @@ def write_arrow(table: Table, metadata: Mapping[str, str]) -> bytes:
 
     batch = pa.record_batch(dict(table)).replace_schema_metadata(dict(metadata))
     stream = pa.BufferOutputStream()
-    with pa.ipc.new_stream(stream, batch.schema) as writer:
+    with pa.ipc.new_stream(stream, batch.schema, options=pa.ipc.IpcWriteOptions(use_threads=False)) as writer:
         writer.write_batch(batch)
     written: Any = stream.getvalue()
     return bytes(written.to_pybytes())

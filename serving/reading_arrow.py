@@ -21,6 +21,8 @@ from serving.reading_mistakes import Mistakes, check_n_rows, refuse
 MOST_BYTES = 2**27  # that one body may become; 10,000 rows of a hundred float64 columns are 8 MB
 MOST_MESSAGES = 1_000  # batches and dictionaries, which cost time even when they are empty
 FILE_MAGIC = b"ARROW1"
+# Columns are read one by one: a hundred rows are read before another thread has begun.
+IN_THIS_THREAD = pa.ipc.IpcReadOptions(use_threads=False)
 PLAIN_NUMBERS = frozenset({pa.float64(), pa.float32(), pa.int64(), pa.int32(), pa.int16(), pa.int8()})
 # Numbers of fields of the tables Message, RecordBatch and DictionaryBatch (Arrow's format/Message.fbs).
 HEADER, BUFFERS, COMPRESSION, DICTIONARY_DATA = 2, 2, 3, 1
@@ -40,7 +42,7 @@ def read_arrow(body: bytes, contract: Contract, mistakes: Mistakes, *, max_rows:
         raise _no_stream("This is a file (Feather). Send a stream: pyarrow.ipc.new_stream, polars' write_ipc_stream")
     try:
         _check_size(body)
-        with pa.ipc.open_stream(pa.py_buffer(body)) as stream:
+        with pa.ipc.open_stream(pa.py_buffer(body), options=IN_THIS_THREAD) as stream:
             refuse(_wrong_schema(stream.schema, contract, mistakes))
             batch = _read_batch(stream, max_rows)
         values = {column.name: _plain(batch.column(column.name)) for column in contract.columns}

@@ -22,7 +22,7 @@ from serving.models import Served
 
 # Such a body is answered in less time than a thread takes to start working on it, so it is answered at once. A larger
 # one may take a second; in a thread it leaves the event loop free for others.
-SMALL_BODY_BYTES = 32 * 2**10
+SMALL_BODY_BYTES = 64 * 2**10
 Responses = dict[int | str, dict[str, Any]]
 NOT_READY: Responses = {503: {"model": ErrorAnswer, "description": "No model is loaded."}}
 UNKNOWN: Responses = {404: {"model": ErrorAnswer, "description": "There is no such model."}}

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +255,14 @@ def test_the_largest_coverage_that_is_named_is_answered(app: FastAPI):
     most = refused.json()["error"]["details"][0]["message"].rpartition(" ")[2]
     assert float(most) > 0.98
     answered(app, "sales", f"?coverage={most}")
+
+
+def test_the_largest_coverage_that_is_described_is_the_largest_that_is_answered(app: FastAPI):
+    described = ask(app, "GET", "/openapi.json").json()["paths"][path_of("risk")]["post"]["parameters"]
+    (most,) = [own["schema"]["maximum"] for own in described if own["name"] == "coverage"]
+    answered(app, "risk", f"?coverage={most}")
+    more = ask(app, "POST", path_of("risk", f"?coverage={math.nextafter(most, 1)}"), json={"rows": PATIENT_ROWS})
+    assert more.status_code == 422
 
 
 def test_a_field_that_means_nothing_here_is_passed_over(app: FastAPI):

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from serving.exchange import Exchange
+from serving.protocols.native import SMALL_BODY_BYTES
 from serving.traces import EXPORTER, NO_SPAN, is_traced, model_run
 from tests.serving.bundles import SALES_ROW, publish_sales
 from tests.serving.collector import Span, collector
@@ -15,7 +16,7 @@ from tests.serving.processes import running
 BODY = {"rows": [SALES_ROW, SALES_ROW]}
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 NATIVE = "POST /models/{name}/predict"
-LARGE = 60_000  # bytes more, so that it is answered in a thread
+LARGE = SMALL_BODY_BYTES  # bytes more, so that it is answered in a thread
 
 
 def test_without_an_endpoint_nothing_is_traced():
