@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from serving.app import create_app
 from serving.settings import Settings
@@ -14,13 +14,13 @@ from serving.worker import load_champions
 JSON = {"Content-Type": "application/json"}
 
 
-def app_of(bundles: Path, **changes: Any) -> FastAPI:
+def app_of(bundles: Path, **changes: Any) -> ASGIApp:
     """The application that serves every champion of a folder."""
     settings = Settings(bundles=bundles, **changes)
     return create_app(load_champions(settings), settings)
 
 
-def ask(app: FastAPI, method: str, path: str, **options: Any) -> httpx.Response:
+def ask(app: ASGIApp, method: str, path: str, **options: Any) -> httpx.Response:
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import numpy as np
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, DateColumn, Json
@@ -38,7 +38,7 @@ def tensor_of(column: Column, values: Sequence[Json]) -> np.ndarray:
     return np.array(values, dtype=float)
 
 
-def infer(app: FastAPI, model: str, inputs: Sequence[InferInput], **options: Any) -> InferResult:
+def infer(app: ASGIApp, model: str, inputs: Sequence[InferInput], **options: Any) -> InferResult:
     """What the client makes of the answer to what the client makes of a request."""
     body, header_length = InferenceServerClient.generate_request_body(inputs, **options)
     answer = post(app, model, body, {} if header_length is None else {HEADER_LENGTH: str(header_length)})
@@ -49,7 +49,7 @@ def infer(app: FastAPI, model: str, inputs: Sequence[InferInput], **options: Any
     )
 
 
-def post(app: FastAPI, model: str, body: bytes, headers: Mapping[str, Any]) -> httpx.Response:
+def post(app: ASGIApp, model: str, body: bytes, headers: Mapping[str, Any]) -> httpx.Response:
     return ask(app, "POST", f"/v2/models/{model}/infer", content=body, headers=headers)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from serving.app import create_app
 from serving.headers import DEFAULTS
@@ -26,7 +26,7 @@ def keys(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def app(tmp_path: Path, keys: dict[str, str]) -> FastAPI:
+def app(tmp_path: Path, keys: dict[str, str]) -> ASGIApp:
     publish_sales(tmp_path / "bundles")
     settings = Settings(bundles=tmp_path / "bundles")
     return create_app(load_champions(settings), settings, keys=read_keys(tmp_path / "keys.json"))
@@ -40,7 +40,7 @@ def basic(key: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"anybody:{key}".encode()).decode()}
 
 
-def test_only_health_is_told_without_a_key(app: FastAPI):
+def test_only_health_is_told_without_a_key(app: ASGIApp):
     for path in OPEN:
         assert ask(app, "GET", path).status_code == 200
     for path in GUARDED:
@@ -51,7 +51,7 @@ def test_only_health_is_told_without_a_key(app: FastAPI):
     assert ask(app, "POST", "/predict", json={"rows": [SALES_ROW]}).status_code == 401
 
 
-def test_every_key_may_predict(app: FastAPI, keys: dict[str, str]):
+def test_every_key_may_predict(app: ASGIApp, keys: dict[str, str]):
     for key in keys.values():
         for header in (bearer(key), {"Authorization": f"bearer  {key} "}, basic(key)):
             assert ask(app, "POST", "/predict", json={"rows": [SALES_ROW]}, headers=header).status_code == 200
@@ -61,13 +61,13 @@ def test_every_key_may_predict(app: FastAPI, keys: dict[str, str]):
     "sent",
     ["", "Bearer", "Bearer ", "Bearer wrong", "Basic ???", "Basic /w==", "Digest x", "swk_", "Bearer é", "Basic"],
 )
-def test_what_is_no_key_is_refused(app: FastAPI, keys: dict[str, str], sent: str):
+def test_what_is_no_key_is_refused(app: ASGIApp, keys: dict[str, str], sent: str):
     header = {"Authorization": sent.encode("utf-8")}
     assert ask(app, "GET", "/models", headers=header).status_code == 401
     assert ask(app, "GET", "/models", headers={"Authorization": keys["reader"]}).status_code == 401
 
 
-def test_reloading_needs_an_admins_key_that_no_browser_sends_on_its_own(app: FastAPI, keys: dict[str, str]):
+def test_reloading_needs_an_admins_key_that_no_browser_sends_on_its_own(app: ASGIApp, keys: dict[str, str]):
     path = "/models/ice%20cream/reload"
     for header in (bearer(keys["reader"]), basic(keys["reader"]), basic(keys["admin"])):
         answer = ask(app, "POST", path, headers=header)
@@ -75,12 +75,12 @@ def test_reloading_needs_an_admins_key_that_no_browser_sends_on_its_own(app: Fas
     assert ask(app, "POST", path, headers=bearer(keys["admin"])).status_code not in (401, 403)
 
 
-def test_a_browser_is_asked_for_a_password(app: FastAPI):
+def test_a_browser_is_asked_for_a_password(app: ASGIApp):
     answer = ask(app, "GET", "/openapi.json", headers={"Accept": "text/html,*/*"})
     assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
 
 
-def test_every_answer_has_the_headers_that_browsers_obey(app: FastAPI, keys: dict[str, str], tmp_path: Path):
+def test_every_answer_has_the_headers_that_browsers_obey(app: ASGIApp, keys: dict[str, str], tmp_path: Path):
     own = load_champions(Settings(bundles=tmp_path / "bundles"))["ice cream"]
     broken = create_app({"ice cream": replace(own, predictor=object())}, Settings())
     answers = [
