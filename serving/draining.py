@@ -1,12 +1,17 @@
 """uvicorn's server as we run it, with an end that loses no request: connections are told to close before they close.
 
-uvicorn closes a connection that is idle at that moment, and a request that is on its way there is lost. Here every
-connection may bring one more request: its answer says `Connection: close`.
+uvicorn closes a connection that is idle at that moment, and a request that is on its way there is lost; so is one that
+the system has accepted, but not yet uvicorn. Here every connection may bring one more request: its answer says
+`Connection: close`.
 """
 
 import asyncio
 import socket
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,8 +19,9 @@ from starlette.types import ASGIApp
 from serving.heads import HeadLimit
 from serving.settings import Settings
 
-DRAIN_SECONDS = 1.0  # a client that asks again sooner than that loses nothing
+DRAIN_SECONDS = 3  # a client that asks again sooner than that loses nothing
 TICK_SECONDS = 0.02
+STEPS = 3  # of the event loop, in which a connection that it has accepted gets its protocol
 TICKS = 10  # of uvicorn's between two looks at what waits
 
 
@@ -29,7 +35,7 @@ def server_config(app: ASGIApp, settings: Settings, *, traced: bool = False) -> 
         server_header=False,
         lifespan="on" if traced else "off",  # FastAPI sets its exporters up then
         ws="none",
-        timeout_graceful_shutdown=settings.shutdown_seconds,
+        timeout_graceful_shutdown=settings.shutdown_seconds - _drain_seconds(settings),
     )
 
 
@@ -44,6 +50,7 @@ class DrainingServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
         super().__init__(config)
         self._heads = HeadLimit(settings.request_seconds)
+        self._drain_seconds = _drain_seconds(settings)
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second, until it says that the server should end."""
@@ -52,15 +59,51 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept no connection, answer what comes on those that there are, then close them."""
-        for server in self.servers:
-            server.close()
-        for own in sockets or ():
-            own.close()
+        """Accept no more connections, answer what comes on those that there are, then close them."""
+        await self._stop_accepting(sockets or [])
         closing = (b"connection", b"close")
         self.server_state.default_headers = [*self.server_state.default_headers, closing]
-        deadline = time.monotonic() + DRAIN_SECONDS
+        deadline = time.monotonic() + self._drain_seconds
         # uvicorn tells nobody that a connection has closed.
         while self.server_state.connections and time.monotonic() < deadline and not self.force_exit:  # noqa: ASYNC110  as said
             await asyncio.sleep(TICK_SECONDS)
         await super().shutdown(sockets)
+
+    async def _stop_accepting(self, sockets: Sequence[socket.socket]) -> None:
+        """Take the connections that wait for us, then close the port: closing it would reset them."""
+        loop = asyncio.get_running_loop()
+        waiting: list[socket.socket] = []
+        if isinstance(loop, asyncio.SelectorEventLoop):  # others keep their sockets to themselves
+            for own in sockets:
+                loop.remove_reader(own)
+            for _ in range(STEPS):
+                await asyncio.sleep(0)
+            for own in sockets:
+                waiting += _accept_all(own)
+        for server in self.servers:
+            server.close()
+        for own in sockets:
+            own.close()
+        protocol: Any = self.config.http_protocol_class  # with more arguments than asyncio's own
+        make = partial(
+            protocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        for accepted in waiting:
+            await loop.connect_accepted_socket(make, accepted)
+
+
+def _accept_all(listening: socket.socket) -> Iterator[socket.socket]:
+    """Every connection that waits to be accepted."""
+    with suppress(OSError):  # BlockingIOError when there is no more; and some are gone before they are accepted
+        while True:
+            accepted, _ = listening.accept()
+            accepted.settimeout(0)
+            yield accepted
+
+
+def _drain_seconds(settings: Settings) -> int:
+    """What is not used up for answers that may still be asked for is left for those that are under way."""
+    return min(DRAIN_SECONDS, settings.shutdown_seconds // 2)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -65,6 +66,36 @@ def test_a_worker_that_is_killed_is_started_again_while_the_others_answer(tmp_pa
         assert before - {min(before)} <= children(server.process.pid)
         assert server.stop() == 0
     assert f"Worker {min(before)} ended with -9; it is started again." in (tmp_path / "stderr.log").read_text()
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_connections_that_nobody_has_accepted_yet_are_answered_at_the_end(tmp_path: Path, workers: str):
+    publish_sales(tmp_path)
+    with running(tmp_path, "--bundles", str(tmp_path), "--workers", workers) as server:
+        eventually(lambda: workers == "1" or len(children(server.process.pid)) == int(workers))
+        processes = children(server.process.pid) or {server.process.pid}
+        for own in processes:
+            os.kill(own, signal.SIGSTOP)
+        waiting = [connect_and_ask(server.address) for _ in range(32)]
+        server.process.send_signal(signal.SIGTERM)
+        for own in processes:
+            os.kill(own, signal.SIGCONT)
+        assert [read_status(client) for client in waiting] == [200] * 32
+        assert server.process.wait(60) == 0
+
+
+def connect_and_ask(address: str) -> socket.socket:
+    url = httpx.URL(address)
+    client = socket.create_connection((url.host, url.port or 0), timeout=60)
+    body = json.dumps(BODY)
+    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    client.sendall((head + body).encode())
+    return client
+
+
+def read_status(client: socket.socket) -> int:
+    with client, client.makefile("rb") as answer:
+        return int(answer.readline().split()[1])
 
 
 @pytest.mark.slow
