@@ -36,15 +36,12 @@ def read_parts(path: Path) -> Parts:
     return Parts((x[train], y[train]), (x[validation], y[validation]))
 
 
-def train_trial(
-    setting: Setting, parts: Parts, *, width: int, epochs: int, n_threads: int, callbacks: tuple[Callback, ...]
-) -> float:
+def train_trial(setting: Setting, parts: Parts, *, width: int, epochs: int, callbacks: tuple[Callback, ...]) -> float:
     """Train one trial; its validation loss at the end.
 
     Without loaders in processes of their own, which cost more than they bring where a table lies in memory; without
     what Lightning writes and shows.
     """
-    torch.set_num_threads(n_threads)  # more than there are cores for would only wait for each other
     train, validation = (_dataset(part) for part in (parts.train, parts.validation))
     trainer = lightning.Trainer(
         max_epochs=epochs,

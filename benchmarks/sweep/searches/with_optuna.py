@@ -5,13 +5,13 @@ One trial at a time, or processes that share a study in a journal, as Optuna's d
 
 import logging
 import multiprocessing
-import os
 import sys
 import warnings
 from dataclasses import asdict
 from pathlib import Path
 
 import optuna
+import torch
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -34,8 +34,7 @@ def main() -> None:
     for setting in spread_settings(n_trials):
         study.enqueue_trial(asdict(setting))
     if side_by_side == 1:
-        n_threads = os.cpu_count() or 1
-        _optimize(study, parts, width=width, epochs=epochs, n_trials=n_trials, n_threads=n_threads)
+        _optimize(study, parts, width=width, epochs=epochs, n_trials=n_trials)
     else:
         _share(parts, width=width, epochs=epochs, n_trials=n_trials // side_by_side, n_processes=side_by_side)
     print(study.trials_dataframe(attrs=("number", "value", "params", "state")).sort_values("value").to_string())
@@ -58,11 +57,12 @@ def _share(parts: Parts, *, width: int, epochs: int, n_trials: int, n_processes:
 
 
 def _work(parts: Parts, *, width: int, epochs: int, n_trials: int) -> None:
+    torch.set_num_threads(1)  # a core each
     study = optuna.load_study(study_name=STUDY, storage=_journal())
-    _optimize(study, parts, width=width, epochs=epochs, n_trials=n_trials, n_threads=1)
+    _optimize(study, parts, width=width, epochs=epochs, n_trials=n_trials)
 
 
-def _optimize(study: optuna.Study, parts: Parts, *, width: int, epochs: int, n_trials: int, n_threads: int) -> None:
+def _optimize(study: optuna.Study, parts: Parts, *, width: int, epochs: int, n_trials: int) -> None:
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
@@ -72,7 +72,7 @@ def _optimize(study: optuna.Study, parts: Parts, *, width: int, epochs: int, n_t
             weight_decay=trial.suggest_float("weight_decay", DECAYS[0], DECAYS[-1]),
             dropout=trial.suggest_float("dropout", DROPOUTS[0], DROPOUTS[-1]),
         )
-        return train_trial(setting, parts, width=width, epochs=epochs, n_threads=n_threads, callbacks=())
+        return train_trial(setting, parts, width=width, epochs=epochs, callbacks=())
 
     study.optimize(objective, n_trials=n_trials)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+import torch
 from ray import tune
 from ray.tune.integration.pytorch_lightning import TuneReportCallback
 
@@ -42,9 +43,10 @@ def main() -> None:
 def _train(config: dict[str, Any], parts: Parts, width: int, epochs: int) -> None:
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    torch.set_num_threads(1)  # a core each
     setting: Setting = config["setting"]
     report = TuneReportCallback({"validation_loss": "validation_loss"}, on="validation_end")
-    train_trial(setting, parts, width=width, epochs=epochs, n_threads=1, callbacks=(report,))
+    train_trial(setting, parts, width=width, epochs=epochs, callbacks=(report,))
 
 
 if __name__ == "__main__":
