@@ -23,7 +23,13 @@ CLOSE = 1e-3  # of the largest number
 
 
 def check_custom_net(
-    config: CustomConfig, prepared: PreparedTable, *, n_outputs: int, batch_size: int, dtype: torch.dtype
+    config: CustomConfig,
+    prepared: PreparedTable,
+    *,
+    n_outputs: int,
+    batch_size: int,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> int:
     """Build a net, train it on the first batch and on one as small as an epoch's last, let it answer.
 
@@ -33,6 +39,7 @@ def check_custom_net(
         n_outputs: that it must have.
         batch_size: rows of a batch.
         dtype: that it trains in.
+        device: that it trains on.
 
     Returns:
         How many inputs the net has.
@@ -41,12 +48,12 @@ def check_custom_net(
         UserError: the net cannot be built, fails, answers in another shape, cannot learn, or answers otherwise to a
             row in other company.
     """
-    rows = _net_rows(prepared, n_rows=batch_size, dtype=dtype)
+    rows = _net_rows(prepared, n_rows=batch_size, dtype=dtype).to(device)
     build = partial(build_custom, config, n_inputs=rows.shape[1], n_outputs=n_outputs)
     net = built_with_seed(build, 0)
     _check_weights(config.target, net, built_with_seed(build, 0))
-    net.to(dtype)
-    with torch.random.fork_rng(devices=[]):
+    net.to(device, dtype)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         for size in (len(rows), _last_batch(prepared, batch_size)):
             outputs = _answer(config.target, net.train(), rows[:size], n_outputs)
             if not outputs.requires_grad:

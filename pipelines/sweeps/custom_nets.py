@@ -19,6 +19,7 @@ from pipelines.models import build_net, check_custom_net, input_facts, why_alone
 from pipelines.stack.layers import draw_weights_, member_weights
 from pipelines.stack.randomness import Purpose, stream_generator
 from pipelines.tasks.task import Task
+from pipelines.training import check_accelerator, device_type
 
 _known: dict[str, str | None] = {}  # of nets that work
 
@@ -34,12 +35,14 @@ def why_trained_alone(trial: TrialConfig, prepared: PreparedTable, task: Task) -
         return None
     key = json.dumps([without(trial, "member", "sweep"), prepared.table.fingerprint], sort_keys=True)
     if key not in _known:
+        check_accelerator(trial.trainer.accelerator)
         n_inputs = check_custom_net(
             model,
             prepared,
             n_outputs=task.n_outputs,
             batch_size=trial.trainer.batch_size,
             dtype=torch.float64 if trial.trainer.precision == "64-true" else torch.float32,
+            device=torch.device(device_type(trial.trainer.accelerator)),
         )
         _check_export(model, prepared, task)
         why = why_alone(model, n_inputs=n_inputs, n_outputs=task.n_outputs)

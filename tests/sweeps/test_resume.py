@@ -14,7 +14,7 @@ from pipelines.tracking.memory import MemoryRecorder
 from pipelines.training import StackState, checkpoint
 from tests.contracts.test_stack_equality import assert_same
 from tests.sweeps.sweeping import train
-from tests.tables import early, mlp, optimizers, trial
+from tests.tables import custom, early, mlp, optimizers, trial
 
 HALVING = HalvingConfig(kind="halving", eta=2, min_epochs=2)
 EVERY_EPOCH = dataclasses.replace(trial().tracking, checkpoint_seconds=0.0)
@@ -72,6 +72,20 @@ def test_a_killed_sweep_ends_as_an_undisturbed_one(tmp_path, kill_after, n_write
         assert own.name == known.name
     assert len(recorder.runs) == len(trials)
     assert len({run.identity for run in recorder.runs}) == len(trials)
+
+
+@pytest.mark.parametrize("net", ["BatchNormalised", "Dropping", "Noisy"])
+def test_a_killed_sweep_of_ones_own_nets_ends_as_an_undisturbed_one(tmp_path, kill_after, net) -> None:
+    """What a net keeps in buffers and what it draws by itself go on, too."""
+    trials = sweep_trials(model=custom(net))
+    expected = train(trials, tmp_path / "undisturbed", MemoryRecorder(), members_a_stack=3)
+    kill_after(7)
+    with pytest.raises(KilledError):
+        train(trials, tmp_path / "killed", MemoryRecorder(), members_a_stack=3)
+    kill_after(1000)
+    outcomes = train(trials, tmp_path / "killed", MemoryRecorder(), members_a_stack=3)
+    for own, known in zip(outcomes, expected, strict=True):
+        assert_same(known.result, own.result)
 
 
 def test_a_sweep_that_has_ended_is_not_trained_again(tmp_path, kill_after) -> None:
