@@ -80,6 +80,16 @@ def code_tables(own: Encoder, layout: Encoder) -> list[Int32[np.ndarray, " _code
     return tables
 
 
+def known_codes(own: Encoder, layout: Encoder) -> list[Int32[np.ndarray, " _codes"]]:
+    """For each categorical column: codes of the layout to themselves, or to 0 where the encoder never saw the label."""
+    tables = []
+    for column, to_layout in zip(layout.categories, code_tables(own, layout), strict=True):
+        known = np.zeros(len(column.categories) + 1, dtype=np.int32)
+        known[to_layout] = to_layout
+        tables.append(known)
+    return tables
+
+
 def _feature_names(encoder: Encoder) -> Iterator[Hashable]:
     """What tells the number features of one table apart, in their order."""
     for number in encoder.numbers:

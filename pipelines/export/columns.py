@@ -11,6 +11,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from pipelines.data.encode import CategoryEncoding, CycleEncoding, Encoder, NumberEncoding
+from pipelines.data.folds import known_codes, number_places
 
 OPSET = 20
 IR_VERSION = 10  # what torch's exporter writes for opset 20; two graphs merge only when they agree
@@ -23,14 +24,15 @@ def input_columns(encoder: Encoder) -> tuple[str, ...]:
     return (*_number_columns(encoder), *(category.column for category in encoder.categories))
 
 
-def column_graph(encoder: Encoder, *, prefix: str) -> ModelProto:
-    """A model from raw columns to encoded rows.
+def column_graph(encoder: Encoder, folds: Sequence[Encoder] = (), *, prefix: str) -> ModelProto:
+    """A model from raw columns to encoded rows; with folds once by the statistics of each, folds first.
 
     Inputs, named as the columns, each [N, 1]: float64 with NaN for missing, or string with "" for missing.
     Outputs: `<prefix>numbers` float32 [N, n_numbers] and `<prefix>codes` int64 [N, n_categorical].
 
     Args:
-        encoder: what becomes of each column; a column that it does not name is no input.
+        encoder: what becomes of each column; a column that it does not name is no input. With folds the layout alone.
+        folds: statistics of each fold, for the outputs [folds, N, ...].
         prefix: of every name in the graph but the inputs'; no column's name may start with it.
 
     Raises:
@@ -38,9 +40,12 @@ def column_graph(encoder: Encoder, *, prefix: str) -> ModelProto:
     """
     if not input_columns(encoder):
         raise ValueError("A column graph needs at least one column, got an encoder that reads none.")
-    graph = _Graph(prefix)
-    numbers = _number_features(graph, encoder)
+    graph = _Graph(prefix, n_folds=len(folds))
+    numbers = _number_features(graph, encoder, folds)
     codes = [_category_codes(graph, category) for category in encoder.categories]
+    if folds:
+        tables = zip(*(known_codes(fold, encoder) for fold in folds), strict=True)
+        codes = [graph.look_up(code, np.stack(table)) for code, table in zip(codes, tables, strict=True)]
     graph.output("numbers", numbers, kind=TensorProto.FLOAT, width=encoder.n_numbers)
     graph.output("codes", codes, kind=TensorProto.INT64, width=len(codes))
     return graph.model()
@@ -49,8 +54,9 @@ def column_graph(encoder: Encoder, *, prefix: str) -> ModelProto:
 class _Graph:
     """Nodes in the order of computation; every method that adds one returns the name of its result."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, *, n_folds: int) -> None:
         self._prefix = prefix
+        self._leading = [n_folds] if n_folds else []  # axes before those of rows and columns
         self._inputs: list[ValueInfoProto] = []
         self._outputs: list[ValueInfoProto] = []
         self._nodes: list[NodeProto] = []
@@ -60,7 +66,7 @@ class _Graph:
         self._inputs.append(helper.make_tensor_value_info(column, kind, ["batch", 1]))
         return column
 
-    def constant(self, values: Sequence[float] | Sequence[int], *, dtype: type[np.generic]) -> str:
+    def constant(self, values: Any, *, dtype: type[np.generic]) -> str:
         name = f"{self._prefix}constant_{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(np.array(values, dtype=dtype), name))
         return name
@@ -68,13 +74,23 @@ class _Graph:
     def row(self, values: Sequence[float]) -> str:
         return self.constant(values, dtype=np.float64)
 
+    def fold_rows(self, values: Sequence[Sequence[float]]) -> str:
+        """One row for all, [C], or one a fold, [folds, 1, C]."""
+        return self.constant(np.array(values)[:, None] if self._leading else values[0], dtype=np.float64)
+
+    def look_up(self, codes: str, tables: np.ndarray) -> str:
+        """Of each fold's table [folds, codes] the entries at `codes` [N, 1]: [folds, N, 1]."""
+        table = self.constant(tables, dtype=np.int64)
+        rows = self.apply("Squeeze", codes, self.constant([1], dtype=np.int64))
+        return self.apply("Unsqueeze", self.apply("Gather", table, rows, axis=1), self.constant([2], dtype=np.int64))
+
     def apply(self, operator: str, *inputs: str, **attributes: Any) -> str:
         result = f"{self._prefix}{operator}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(operator, inputs, [result], name=result, **attributes))
         return result
 
     def columns(self, blocks: Sequence[str]) -> str:
-        return self.apply("Concat", *blocks, axis=1)
+        return self.apply("Concat", *blocks, axis=-1)
 
     def take(self, matrix: str, places: Sequence[int]) -> str:
         return self.apply("Gather", matrix, self.constant(places, dtype=np.int64), axis=1)
@@ -82,12 +98,13 @@ class _Graph:
     def output(self, name: str, blocks: Sequence[str], *, kind: int, width: int) -> None:
         joined = self.columns(blocks) if blocks else self._no_columns(kind)
         self._nodes.append(helper.make_node("Identity", [joined], [self._prefix + name], name=self._prefix + name))
-        self._outputs.append(helper.make_tensor_value_info(self._prefix + name, kind, ["batch", width]))
+        self._outputs.append(helper.make_tensor_value_info(self._prefix + name, kind, [*self._leading, "batch", width]))
 
     def _no_columns(self, kind: int) -> str:
-        """Shape [N, 0], with N from any input."""
+        """Shape [N, 0], or [folds, N, 0], with N from any input."""
         n_rows = self.apply("Shape", self._inputs[0].name, start=0, end=1)
-        shape = self.apply("Concat", n_rows, self.constant([0], dtype=np.int64), axis=0)
+        before = [self.constant(self._leading, dtype=np.int64)] if self._leading else []
+        shape = self.apply("Concat", *before, n_rows, self.constant([0], dtype=np.int64), axis=0)
         return self.apply("ConstantOfShape", shape, value=helper.make_tensor("zero", kind, [1], [0]))
 
     def model(self) -> ModelProto:
@@ -101,7 +118,7 @@ def _number_columns(encoder: Encoder) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))  # a date column has a number and cycles
 
 
-def _number_features(graph: _Graph, encoder: Encoder) -> list[str]:
+def _number_features(graph: _Graph, encoder: Encoder, folds: Sequence[Encoder]) -> list[str]:
     """Blocks of number features, float32, in the encoder's order; none when it has no numbers."""
     columns = _number_columns(encoder)
     if not columns:
@@ -111,21 +128,38 @@ def _number_features(graph: _Graph, encoder: Encoder) -> list[str]:
     place = {column: index for index, column in enumerate(columns)}
     blocks = []
     if encoder.numbers:
-        blocks.append(_scaled(graph, encoder.numbers, raw=raw, missing=missing, place=place))
+        numbers = [fold.numbers for fold in folds] or [encoder.numbers]
+        blocks.append(_scaled(graph, numbers, raw=raw, missing=missing, place=place))
+    places = [number_places(fold, encoder) for fold in folds]
+    n_scaled = len(encoder.numbers)
     indicators = [place[number.column] for number in encoder.numbers if number.indicator]
     if indicators:
-        blocks.append(graph.take(missing, indicators))
+        known = slice(n_scaled, n_scaled + len(indicators))
+        blocks.append(_of_folds(graph, graph.take(missing, indicators), known, places))
     if encoder.cycles:
-        blocks.append(_waves(graph, encoder.cycles, raw=raw, missing=missing, place=place))
+        waves = _waves(graph, encoder.cycles, raw=raw, missing=missing, place=place)
+        known = slice(n_scaled + len(indicators), encoder.n_numbers)
+        blocks.append(_of_folds(graph, waves, known, places))
     return [graph.apply("Cast", block, to=TensorProto.FLOAT) for block in blocks]
 
 
-def _scaled(graph: _Graph, numbers: Sequence[NumberEncoding], *, raw: str, missing: str, place: dict[str, int]) -> str:
-    places = [place[number.column] for number in numbers]
-    fill = graph.row([number.fill for number in numbers])
+def _of_folds(graph: _Graph, block: str, features: slice, places: Sequence[np.ndarray]) -> str:
+    """Number features [N, C] that are the same in every fold which has them, and zero in the others: [folds, N, C]."""
+    if not places:
+        return block
+    has = [np.isin(np.arange(features.start, features.stop), own).astype(float).tolist() for own in places]
+    return graph.apply("Mul", graph.apply("Cast", block, to=TensorProto.DOUBLE), graph.fold_rows(has))
+
+
+def _scaled(
+    graph: _Graph, folds: Sequence[Sequence[NumberEncoding]], *, raw: str, missing: str, place: dict[str, int]
+) -> str:
+    """By the statistics of each fold; one for a table without folds."""
+    places = [place[number.column] for number in folds[0]]
+    fill = graph.fold_rows([[number.fill for number in own] for own in folds])
     filled = graph.apply("Where", graph.take(missing, places), fill, graph.take(raw, places))
-    centered = graph.apply("Sub", filled, graph.row([number.center for number in numbers]))
-    return graph.apply("Div", centered, graph.row([number.scale for number in numbers]))
+    centered = graph.apply("Sub", filled, graph.fold_rows([[number.center for number in own] for own in folds]))
+    return graph.apply("Div", centered, graph.fold_rows([[number.scale for number in own] for own in folds]))
 
 
 def _waves(graph: _Graph, cycles: Sequence[CycleEncoding], *, raw: str, missing: str, place: dict[str, int]) -> str:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import numpy as np
 from pydantic import TypeAdapter
 
-from pipelines.data.encode import encode
 from pipelines.data.prepare import PreparedTable, raw_rows
 from pipelines.data.profile import ColumnProfile, iso_date, profile_columns
 from pipelines.data.table import Table
@@ -118,7 +117,7 @@ def _target(prepared: PreparedTable, served: ServedModel, *, scale: float) -> Ta
     own = prepared.table.target
     target = Target(name=own.name, task=own.kind, classes=own.classes, scale=scale)
     rows = spread(prepared.validation.rows, at_most=MOST_ANSWERS)
-    predictions = served.predict(encode(prepared.encoder, prepared.table.features[rows]))
+    predictions = served.predict(prepared.encode(prepared.table.features[rows]))
     return target.model_copy(update={"reference": answers_reference(target, predictions)})
 
 
@@ -126,7 +125,7 @@ def _golden(prepared: PreparedTable, served: ServedModel) -> tuple[Golden, ...]:
     """Rows spread over the test part, some with missing values, and the training side's answers."""
     table = prepared.table
     rows = _golden_rows(table, train=prepared.train.rows, test=prepared.test.rows)
-    predictions = served.predict(encode(prepared.encoder, table.features[rows]))
+    predictions = served.predict(prepared.encode(table.features[rows]))
     return tuple(
         Golden(row=row, prediction=tuple(prediction))
         for row, prediction in zip(raw_rows(table, rows), predictions.tolist(), strict=True)

@@ -9,7 +9,7 @@ import onnx
 import torch
 from onnx import ModelProto, compose
 
-from pipelines.data.encode import Encoder
+from pipelines.data.prepare import PreparedTable
 from pipelines.errors import UserError
 from pipelines.export.columns import OPSET, column_graph, input_columns
 from pipelines.export.served import ServedModel
@@ -17,8 +17,8 @@ from pipelines.export.served import ServedModel
 PREDICTION = "prediction"
 
 
-def export_model(served: ServedModel, encoder: Encoder) -> ModelProto:
-    """Write the served model as a graph over raw columns.
+def export_model(served: ServedModel, prepared: PreparedTable) -> ModelProto:
+    """Write the served model as a graph over raw columns, encoded as the prepared table is.
 
     Inputs are the encoder's columns, as `column_graph` says; the output is `prediction`, float32 [N, P].
     The same model gives the same bytes.
@@ -27,15 +27,15 @@ def export_model(served: ServedModel, encoder: Encoder) -> ModelProto:
         UserError: a column has the output's name.
         ValueError: the encoder reads no column.
     """
-    names = input_columns(encoder)
+    names = input_columns(prepared.encoder)
     if PREDICTION in names:
         raise UserError(
             f"A column is called {PREDICTION!r}, which is the name of the exported model's output. "
             f"Rename it, or leave it out with data.drop=[{PREDICTION}]."
         )
     prefix = _free_prefix(names)
-    columns = column_graph(encoder, prefix=prefix)
-    nets = compose.add_prefix(_export_nets(served, encoder), prefix, rename_outputs=False)
+    columns = column_graph(prepared.encoder, [fold.encoder for fold in prepared.folds], prefix=prefix)
+    nets = compose.add_prefix(_export_nets(served, prepared), prefix, rename_outputs=False)
     passed_on = [(output.name, output.name) for output in columns.graph.output]
     model = compose.merge_models(columns, nets, io_map=passed_on, producer_name="sweepstack")
     del model.opset_import[:]  # the merge lists a domain that both halves use twice
@@ -52,12 +52,13 @@ def _free_prefix(columns: Sequence[str]) -> str:
     return prefix
 
 
-def _export_nets(served: ServedModel, encoder: Encoder) -> ModelProto:
+def _export_nets(served: ServedModel, prepared: PreparedTable) -> ModelProto:
     """The graph from `numbers` and `codes` to `prediction`."""
     n_rows = 2  # any number but 1, which the exporter would take for a constant
-    numbers = torch.zeros(n_rows, encoder.n_numbers)
-    codes = torch.zeros(n_rows, len(encoder.categories), dtype=torch.int64)
-    rows = {0: torch.export.Dim("batch")}
+    rows_of_folds = (len(prepared.folds), n_rows) if prepared.folds else (n_rows,)
+    numbers = torch.zeros(*rows_of_folds, prepared.encoder.n_numbers)
+    codes = torch.zeros(*rows_of_folds, len(prepared.encoder.categories), dtype=torch.int64)
+    rows = {len(rows_of_folds) - 1: torch.export.Dim("batch")}
     with _quiet_exporter():
         program = torch.onnx.export(
             served,

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from pipelines.data.encode import encode
 from pipelines.data.prepare import PreparedTable, raw_rows
 from pipelines.data.profile import Raw
 from pipelines.export.rows import tried_rows
@@ -35,7 +34,7 @@ def check_parity(folder: Path, *, served: ServedModel, prepared: PreparedTable, 
     predictor = Predictor(bundle)
     features = tried_rows(prepared, at_most=MOST_ROWS)
     rows = raw_rows(replace(prepared.table, features=features), np.arange(features.height))
-    trained = served.predict(encode(prepared.encoder, features))
+    trained = served.predict(prepared.encode(features))
     answered = predictor.predict(columns_from_rows(bundle.contract, rows))
     compare(rows, answered=answered, trained=trained, scale=task.scale)
     check_golden(predictor)

@@ -16,7 +16,7 @@ from pipelines.config.schema import ModelConfig
 from pipelines.config.scopes import without
 from pipelines.data.encode import Features
 from pipelines.models import InputFacts, StackedNet, build_net
-from pipelines.tasks.task import Task
+from pipelines.tasks.task import Task, link_members, member_scales
 
 ROWS_AT_ONCE = 8192  # bounds the activations of all members together
 
@@ -31,6 +31,7 @@ class ServedMember:
         weight: its part in the average; those of all members sum to 1.
         run_id: of its run.
         name: shown in the contract.
+        fold: of the table that it trained on; 0 of a table without folds.
     """
 
     model: ModelConfig
@@ -38,6 +39,7 @@ class ServedMember:
     weight: float
     run_id: str
     name: str
+    fold: int = 0
 
 
 class WeightedStack(nn.Module):
@@ -46,27 +48,34 @@ class WeightedStack(nn.Module):
     Args:
         net: the members, with their weights loaded.
         shares: each member's weight in the average.
+        folds: of each member; it reads rows as that fold encodes them.
         task: turns outputs into predictions.
     """
 
     shares: Tensor
+    folds: Tensor
 
-    def __init__(self, net: StackedNet, shares: PerMember, *, task: Task) -> None:
+    def __init__(self, net: StackedNet, shares: PerMember, folds: Sequence[int], *, task: Task) -> None:
         super().__init__()
         self.net = net
         self.register_buffer("shares", shares)
+        self.register_buffer("folds", torch.tensor(folds))
         self._task = task
+        self._scales = member_scales(task, folds, dtype=shares.dtype, device=shares.device)
 
     def forward(
-        self, numbers: Float[Tensor, "rows numbers"], codes: Int[Tensor, "rows columns"]
+        self, numbers: Float[Tensor, "*folds rows numbers"], codes: Int[Tensor, "*folds rows columns"]
     ) -> Float[Tensor, "rows predictions"]:
         """Predict with every member and add up: predictions are averaged, never outputs."""
-        predictions = self._task.link(self.net(numbers.unsqueeze(0), codes.unsqueeze(0)))  # [K, N, P]
+        own = (numbers[self.folds], codes[self.folds]) if self._task.folds else (numbers[None], codes[None])
+        predictions = link_members(self._task, self.net(*own), self._scales)  # [K, N, P]
         return (predictions * per_member(self.shares, predictions)).sum(dim=0)
 
 
 class ServedModel(nn.Module):
-    """An ensemble, or one member, over encoded rows. Computes in float32.
+    """An ensemble, or one member, over encoded rows; of a table with folds as each fold encodes them, folds first.
+
+    Computes in float32.
 
     Args:
         stacks: one for every architecture; the shares of all of them sum to 1.
@@ -79,7 +88,7 @@ class ServedModel(nn.Module):
         self._temperature = temperature
 
     def forward(
-        self, numbers: Float[Tensor, "rows numbers"], codes: Int[Tensor, "rows columns"]
+        self, numbers: Float[Tensor, "*folds rows numbers"], codes: Int[Tensor, "*folds rows columns"]
     ) -> Float[Tensor, "rows predictions"]:
         """Weighted mean of the members' predictions: probabilities at the temperature, or values in the own unit."""
         mean = torch.stack([stack(numbers, codes) for stack in self.stacks]).sum(dim=0)
@@ -92,8 +101,8 @@ class ServedModel(nn.Module):
     @torch.no_grad()
     def predict(self, features: Features) -> Float[np.ndarray, "rows predictions"]:
         """As `forward`, for arrays of any length."""
-        numbers = torch.split(torch.from_numpy(features.numbers), ROWS_AT_ONCE)
-        codes = torch.split(torch.from_numpy(features.codes).long(), ROWS_AT_ONCE)
+        numbers = torch.split(torch.from_numpy(features.numbers), ROWS_AT_ONCE, dim=-2)
+        codes = torch.split(torch.from_numpy(features.codes).long(), ROWS_AT_ONCE, dim=-2)
         return torch.cat([self(*rows) for rows in zip(numbers, codes, strict=True)]).numpy()
 
 
@@ -128,10 +137,10 @@ def _by_architecture(members: Sequence[ServedMember]) -> list[list[ServedMember]
 def _weighted_stack(members: Sequence[ServedMember], *, inputs: InputFacts, task: Task) -> WeightedStack:
     net = build_net(
         [member.model for member in members],
-        inputs=inputs,
+        inputs=inputs.of_members([member.fold for member in members]),
         n_outputs=task.n_outputs,
     ).float()
     names = members[0].weights
     net.load_state_dict({name: torch.stack([member.weights[name] for member in members]) for name in names})
     shares = torch.tensor([member.weight for member in members], dtype=torch.float32)
-    return WeightedStack(net, shares, task=task)
+    return WeightedStack(net, shares, [member.fold for member in members], task=task)

@@ -51,7 +51,7 @@ def write_bundle(
     """
     temperature = calibration.temperature if calibration else 1.0
     served = build_served(members, inputs=input_facts(prepared), task=task, temperature=temperature)
-    model = export_model(served, prepared.encoder).SerializeToString(deterministic=True)
+    model = export_model(served, prepared).SerializeToString(deterministic=True)
     contract = build_contract(
         prepared,
         served=served,

@@ -53,12 +53,12 @@ def why_trained_alone(trial: TrialConfig, prepared: PreparedTable, task: Task) -
 def _check_export(model: CustomConfig, prepared: PreparedTable, task: Task) -> None:
     """Export an untrained net: one that cannot be served would end the sweep after all of its training."""
     inputs = input_facts(prepared)
-    net = build_net([model], inputs=inputs, n_outputs=task.n_outputs)
+    net = build_net([model], inputs=inputs.of_members([0]), n_outputs=task.n_outputs)
     draw_weights_(net, [stream_generator(0, Purpose.WEIGHTS)])
     member = ServedMember(model, member_weights(net.state_dict(), 0), 1.0, run_id="", name="")
     try:
         with _silenced():
-            export_model(build_served([member], inputs=inputs, task=task), prepared.encoder)
+            export_model(build_served([member], inputs=inputs, task=task), prepared)
     except OnnxExporterError as error:
         reason = next((line for line in str(error.__cause__ or error).splitlines() if line.strip()), "")
         raise UserError(

@@ -37,7 +37,7 @@ def test_served_equals_trained(written: Written, n_rows: int):
 
 @pytest.mark.parametrize("written", ["multiclass"], indirect=True)
 def test_the_same_model_gives_the_same_bytes(written: Written):
-    again = export_model(written.served, written.prepared.encoder).SerializeToString(deterministic=True)
+    again = export_model(written.served, written.prepared).SerializeToString(deterministic=True)
     assert again == (written.folder / MODEL_FILE).read_bytes()
 
 
@@ -65,7 +65,7 @@ def test_columns_may_be_of_one_sort_and_have_any_name(columns: dict[str, tuple[C
     features = pl.DataFrame({name: values for name, (_, values) in columns.items()})
     prepared = prepare(table_of({name: kind for name, (kind, _) in columns.items()}, features))
     served = build_served(drawn_members(prepared, [LINEAR]), inputs=input_facts(prepared), task=task_of(prepared))
-    model = export_model(served, prepared.encoder)
+    model = export_model(served, prepared)
     assert {value.name for value in model.graph.input} == set(columns)
     np.testing.assert_allclose(
         predict(model, features, tuple(columns)), served.predict(encode(prepared.encoder, features)), atol=1e-6
@@ -76,7 +76,7 @@ def test_a_column_with_the_name_of_the_output_is_refused():
     prepared = prepare(table_of({"prediction": "numeric"}, pl.DataFrame({"prediction": [1.0, 2.0, 3.0, 4.0]})))
     served = build_served(drawn_members(prepared, [LINEAR]), inputs=input_facts(prepared), task=task_of(prepared))
     with pytest.raises(UserError, match=r"A column is called 'prediction', .* data\.drop=\[prediction\]\."):
-        export_model(served, prepared.encoder)
+        export_model(served, prepared)
 
 
 N_NUMBERS = 14  # of the mixed table
@@ -95,7 +95,7 @@ def test_every_net_answers_from_its_file_as_in_training(net: ModelConfig):
     assert prepared.encoder.n_numbers == N_NUMBERS
     members = drawn_members(prepared, [net, net])
     served = build_served(members, inputs=input_facts(prepared), task=task_of(prepared))
-    model = export_model(served, prepared.encoder)
+    model = export_model(served, prepared)
     assert ("", 20) in [(opset.domain, opset.version) for opset in model.opset_import]
     for rows in (prepared.table.features[:1], prepared.table.features):
         answers = predict(model, rows, input_columns(prepared.encoder))
