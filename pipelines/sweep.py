@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipelines.config.schema import MetricName, TrackingConfig, TrialConfig
 from pipelines.config.scopes import without
-from pipelines.data.prepare import PreparedTable
+from pipelines.data.prepare import Part, PreparedTable
 from pipelines.engines import Engine, open_engine
 from pipelines.export import Origin, calibrate, publish_bundle, write_bundle
 from pipelines.selection.baselines import BaselineResult, run_baselines
@@ -345,7 +345,9 @@ def _leaderboard(
         is_best = outcome is outcomes[best]
         own_test = test_of(finalists.best) if is_best else {}
         is_champion = is_best and finalists.champion is finalists.best
-        rows.append(Row(outcome.name, "trial", outcome.result.metrics, own_test, is_champion=is_champion))
+        result = outcome.result
+        errors = result.standard_errors
+        rows.append(Row(outcome.name, "trial", result.metrics, own_test, is_champion=is_champion, errors=errors))
     return rows + [Row(own.name, "baseline", own.validation, own.test) for own in baselines]
 
 
@@ -373,11 +375,12 @@ def _ranked_by(task: Task) -> str:
 
 def _describe(prepared: PreparedTable, task: Task) -> str:
     table = prepared.table
-    parts = ", ".join(
-        f"{len(part.rows):,} {name}"
-        for name in ("train", "validation", "calibration", "test")
-        if (part := getattr(prepared, name)) is not None
-    )
+    n_folds = len(prepared.folds)
+    named: list[tuple[str, Part | None]] = [("train", prepared.train), ("validation", prepared.validation)]
+    if n_folds:
+        named = [(f"in {n_folds} folds", prepared.train)]
+    named += [("calibration", prepared.calibration), ("test", prepared.test)]
+    parts = ", ".join(f"{len(part.rows):,} {name}" for name, part in named if part is not None)
     return (
         f"{table.name}: {len(table.target_values):,} rows, {len(table.columns)} columns ({parts})\n"
         f"  task {table.target.reason}; loss {task.loss}, metric {task.metric}"

@@ -72,16 +72,22 @@ def _parts(values: Values) -> Iterator[Mistake]:
 
 
 def _folds(values: Values) -> Iterator[Mistake]:
-    n_folds, time = values.get("data.folds"), values.get("data.time")
+    n_folds, time, ensemble = (values.get(path) for path in ("data.folds", "data.time", "ensemble.kind"))
     if n_folds == 1:
         yield Mistake(assigned("data.folds", 1), "must be 0 (one validation part) or at least 2; 5 is usual")
-    elif n_folds:
-        yield Mistake(assigned("data.folds", n_folds), "sweeps do not choose among trials of folds yet; leave it 0")
     if n_folds and time is not None:
         yield Mistake(
             assigned("data.folds", n_folds),
             f"folds would train on rows newer than those they are tested on, and data.time is {time!r}; use "
             "data.folds=0, whose validation part is the newest rows before the test part",
+        )
+    if n_folds == 0 and ensemble == "bagging":
+        yield Mistake(assigned("ensemble.kind", "bagging"), "needs the folds of a trial, e.g. data.folds=5")
+    if n_folds and ensemble == "none":
+        yield Mistake(
+            assigned("ensemble.kind", "none"),
+            f"would serve one net, and a trial on {n_folds} folds is {n_folds} of them; use ensemble=bagging, the mean "
+            "of the best trial's folds",
         )
 
 

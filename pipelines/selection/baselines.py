@@ -5,13 +5,13 @@ same metrics. Not here: their runs (`pipelines.tracking`).
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Num
 
 from pipelines.config.schema import MetricName
 from pipelines.data.encode import Features
@@ -41,9 +41,13 @@ class BaselineResult:
 
 
 def run_baselines(prepared: PreparedTable, task: Task) -> list[BaselineResult]:
-    """Fit both baselines on the training part and measure them on the other two."""
+    """Fit both baselines on the training part and measure them on the other two.
+
+    With folds each is fitted once a fold: validation is the mean over folds, and on the test part the mean of all of
+    its fits predicts, as of a served trial.
+    """
     cardinalities = prepared.encoder.cardinalities
-    n_numbers = prepared.train.features.numbers.shape[1]
+    n_numbers = prepared.encoder.n_numbers
     estimators = {
         _linear_name(task): _linear_model(task, n_numbers=n_numbers, cardinalities=cardinalities),
         "hist_gradient_boosting": _boosting(task, n_numbers=n_numbers, cardinalities=cardinalities),
@@ -85,16 +89,39 @@ def _boosting(task: Task, *, n_numbers: int, cardinalities: tuple[int, ...]) -> 
 
 
 def _measured(name: str, estimator: Any, prepared: PreparedTable, task: Task) -> BaselineResult:
-    train_columns = _columns(prepared.train.features)
-    started = time.perf_counter()
-    estimator.fit(train_columns, prepared.train.target)
-    seconds = time.perf_counter() - started
+    seconds = 0.0
+    validation, on_test = [], []
+    for train, held_out, test in _fits(prepared):
+        train_columns = _columns(train.features)
+        started = time.perf_counter()
+        estimator.fit(train_columns, train.target)
+        seconds += time.perf_counter() - started
+        validation.append(_metrics(_predictions(estimator, held_out.features, task), held_out.target, task))
+        on_test.append(_predictions(estimator, test.features, task))
     return BaselineResult(
         name=name,
         seconds=seconds,
-        validation=_metrics(estimator, prepared.validation, task),
-        test=_metrics(estimator, prepared.test, task),
+        validation={metric: float(np.mean([own[metric] for own in validation])) for metric in validation[0]},
+        test=_metrics(np.mean(on_test, axis=0), prepared.test.target, task),
     )
+
+
+def _fits(prepared: PreparedTable) -> Iterator[tuple[Part, Part, Part]]:
+    """What to train on, what to measure on and the test part: once, or as each fold encodes them."""
+    if not prepared.folds:
+        yield prepared.train, prepared.validation, prepared.test
+    everything = np.arange(len(prepared.test.rows))
+    for fold, own in enumerate(prepared.folds):
+        yield (
+            _of_fold(prepared.train, fold, own.train),
+            _of_fold(prepared.validation, fold, own.held_out),
+            _of_fold(prepared.test, fold, everything),
+        )
+
+
+def _of_fold(part: Part, fold: int, places: np.ndarray) -> Part:
+    features = Features(part.features.numbers[fold, places], part.features.codes[fold, places])
+    return Part(part.rows[places], features, part.target[places])
 
 
 def _columns(features: Features) -> Float64[np.ndarray, "rows columns"]:
@@ -102,9 +129,10 @@ def _columns(features: Features) -> Float64[np.ndarray, "rows columns"]:
     return np.hstack([features.numbers.astype(np.float64), features.codes.astype(np.float64)])
 
 
-def _metrics(estimator: Any, part: Part, task: Task) -> dict[MetricName, float]:
-    predictions = torch.from_numpy(_predictions(estimator, part.features, task))
-    values = score_members(task, predictions[None], torch.tensor(part.target))
+def _metrics(
+    predictions: Float32[np.ndarray, "rows predictions"], target: Num[np.ndarray, " rows"], task: Task
+) -> dict[MetricName, float]:
+    values = score_members(task, torch.from_numpy(predictions)[None], torch.tensor(target))
     return {metric: value.item() for metric, value in values.items()}
 
 

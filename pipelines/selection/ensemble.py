@@ -9,19 +9,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Num
+from jaxtyping import Float, Float64, Int, Num
 from torch import Tensor
 
 from pipelines.config.schema import MetricName
 from pipelines.errors import UserError
-from pipelines.selection.scores import rank_members, tie_break_metric
-from pipelines.tasks.metrics import members_at_once, score, score_members
+from pipelines.selection.scores import rank_members, score_parts, tie_break_metric
+from pipelines.tasks.metrics import members_at_once, score
 from pipelines.tasks.task import Task
 
 GREEDY_STEPS = 40  # as TabArena and AutoGluon; weights are multiples of one over the steps kept
 
 Predictions = Float[np.ndarray, "members rows predictions"]
 Target = Num[np.ndarray, " rows"]
+Parts = Sequence[Int[np.ndarray, " _part"]]
 Quality = tuple[float, float]  # the task's metric and the tie-break, greater is better, minus infinity if undefined
 
 
@@ -34,7 +35,7 @@ class Selection:
 
     Attributes:
         weights: one a member of the sweep, not negative, sum 1.
-        metrics: every metric of the task on the selection rows.
+        metrics: every metric of the task on the selection rows; with folds the mean over what each holds out.
         score: the task's metric, greater is better.
     """
 
@@ -53,29 +54,33 @@ def average_predictions(
     return average.astype(predictions.dtype)
 
 
-def best_member(task: Task, predictions: Predictions, target: Target) -> Selection:
-    """The single best member.
+def best_member(task: Task, predictions: Predictions, target: Target, *, parts: Parts = ()) -> Selection:
+    """The single best member; for the arguments see `greedy_ensemble`.
 
     Raises:
         UserError: no member predicts finite numbers.
     """
-    return mean_ensemble(task, predictions, target, max_members=1)
+    return mean_ensemble(task, predictions, target, max_members=1, parts=parts)
 
 
-def mean_ensemble(task: Task, predictions: Predictions, target: Target, *, max_members: int) -> Selection:
-    """The uniform mean over the `max_members` best members.
+def mean_ensemble(
+    task: Task, predictions: Predictions, target: Target, *, max_members: int, parts: Parts = ()
+) -> Selection:
+    """The uniform mean over the `max_members` best members; for the arguments see `greedy_ensemble`.
 
     Raises:
         UserError: no member predicts finite numbers.
     """
-    held_out = _HeldOut(task, predictions, torch.tensor(target))
+    held_out = _held_out(task, predictions, target, parts)
     members = held_out.finite_members()
     scores, tie_breaks = zip(*held_out.qualities(members, total=held_out.nothing(), step=1).values(), strict=True)
     best = [members[place] for place in rank_members(scores, tie_breaks=tie_breaks)[:max_members]]
     return held_out.selection(best)
 
 
-def greedy_ensemble(task: Task, predictions: Predictions, target: Target, *, max_members: int) -> Selection:
+def greedy_ensemble(
+    task: Task, predictions: Predictions, target: Target, *, max_members: int, parts: Parts = ()
+) -> Selection:
     """Greedy forward selection with replacement (Caruana et al. 2004).
 
     Each of 40 steps adds the member, new or already there, whose addition makes the average best; the best prefix
@@ -87,11 +92,12 @@ def greedy_ensemble(task: Task, predictions: Predictions, target: Target, *, max
         predictions: of all members on the same held-out rows; members with NaN or infinity are passed over.
         target: raw values, or class codes, of these rows.
         max_members: how many distinct members may take part.
+        parts: places of the rows that each fold holds out; scores are then the mean over folds. None for one part.
 
     Raises:
         UserError: no member predicts finite numbers.
     """
-    held_out = _HeldOut(task, predictions, torch.tensor(target))
+    held_out = _held_out(task, predictions, target, parts)
     members = held_out.finite_members()
     total = held_out.nothing()
     path: list[int] = []
@@ -121,6 +127,7 @@ class _HeldOut:
     task: Task
     predictions: Predictions
     target: Num[Tensor, " rows"]
+    parts: Sequence[Int[Tensor, " _part"]]
 
     def finite_members(self) -> list[int]:
         members = [member for member, values in enumerate(self.predictions) if np.isfinite(values).all()]
@@ -146,7 +153,7 @@ class _HeldOut:
             chunk = members[first : first + at_once]
             # Rounded to the members' precision, for log loss clips probabilities by it: one ruler for all.
             averages = ((total + self.predictions[chunk]) / step).astype(self.predictions.dtype)
-            values = score_members(self.task, torch.from_numpy(averages), self.target, metrics)
+            values = score_parts(self.task, torch.from_numpy(averages), self.target, self.parts, metrics)
             scores = [score(metric, values[metric]).nan_to_num(nan=-math.inf).tolist() for metric in metrics]
             qualities.update(zip(chunk, zip(*scores, strict=True), strict=True))
         return qualities
@@ -155,6 +162,10 @@ class _HeldOut:
         """Give every occurrence in `members` the same weight."""
         weights = np.bincount(members, minlength=len(self.predictions)) / len(members)
         average = torch.from_numpy(average_predictions(self.predictions, weights))
-        values = score_members(self.task, average[None], self.target)
+        values = score_parts(self.task, average[None], self.target, self.parts)
         metrics = {metric: value.item() for metric, value in values.items()}
         return Selection(weights=weights, metrics=metrics, score=score(self.task.metric, metrics[self.task.metric]))
+
+
+def _held_out(task: Task, predictions: Predictions, target: Target, parts: Parts) -> _HeldOut:
+    return _HeldOut(task, predictions, torch.tensor(target), [torch.from_numpy(part) for part in parts])

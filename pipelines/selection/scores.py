@@ -1,4 +1,4 @@
-"""The order of members: best first, with a settled place for ties and failures.
+"""What members score on held-out rows, and their order: best first, with a settled place for ties and failures.
 
 Scores are greater is better (`pipelines.tasks.metrics.score`).
 """
@@ -6,8 +6,38 @@ Scores are greater is better (`pipelines.tasks.metrics.score`).
 import math
 from collections.abc import Sequence
 
+import torch
+from jaxtyping import Float, Int, Num
+from torch import Tensor
+
+from pipelines.axes import PerMember
 from pipelines.config.schema import MetricName
+from pipelines.tasks.metrics import score_members
 from pipelines.tasks.task import Task
+
+Parts = Sequence[Int[Tensor, " _part"]]
+
+
+def score_parts(
+    task: Task,
+    predictions: Float[Tensor, "members rows predictions"],
+    target: Num[Tensor, " rows"],
+    parts: Parts,
+    metrics: Sequence[MetricName] | None = None,
+) -> dict[MetricName, PerMember]:
+    """As `score_members`, of each part of the rows by itself, and the mean over parts.
+
+    Args:
+        task: says which metrics there are.
+        predictions: on all rows.
+        target: of all rows.
+        parts: places of the rows that each fold holds out; none to score all rows at once.
+        metrics: which of the task's metrics; None for all.
+    """
+    if not parts:
+        return score_members(task, predictions, target, metrics)
+    scored = [score_members(task, predictions[:, part], target[part], metrics) for part in parts]
+    return {name: torch.stack([own[name] for own in scored]).mean(dim=0) for name in scored[0]}
 
 
 def tie_break_metric(task: Task) -> MetricName:

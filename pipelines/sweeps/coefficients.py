@@ -3,28 +3,52 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float64
 from torch import Tensor
 
 from pipelines.data.encode import Encoder
+from pipelines.data.prepare import PreparedTable
 from pipelines.tasks.task import Task
 
 CoefficientTable = Mapping[str, Sequence[str | float | int]]
 
 
-def coefficient_table(weights: Mapping[str, Tensor], *, encoder: Encoder, task: Task) -> CoefficientTable:
+def coefficient_table(members: Sequence[Mapping[str, Tensor]], prepared: PreparedTable, task: Task) -> CoefficientTable:
     """Undo the scaling of columns and target: `target = intercept + sum(coefficient * column)`.
 
     A categorical column has one coefficient a category, which adds to the target where the category holds. Classes
     have one set of log-odds (or scores) an output instead of a target in its own unit.
 
     Args:
-        weights: of one linear member, `output.weight` [O, F] and `output.bias` [O].
-        encoder: how columns became features.
-        task: how the target was scaled.
+        members: weights of one linear member, or of one a fold: `output.weight` [O, F] and `output.bias` [O].
+        prepared: how columns became features, by each fold's statistics.
+        task: how the target was scaled, likewise.
 
     Returns:
-        Columns `output`, `feature` and `coefficient`; the first feature of every output is `intercept`.
+        Columns `output`, `feature` and `coefficient`, the mean over folds; the first feature of every output is
+        `intercept`.
     """
+    encoders = [fold.encoder for fold in prepared.folds] or [prepared.encoder]
+    values = np.mean(
+        [
+            _raw_coefficients(weights, encoder=encoder, task=task.of_fold(fold))
+            for fold, (weights, encoder) in enumerate(zip(members, encoders, strict=True))
+        ],
+        axis=0,
+    )
+    outputs = task.classes if len(values) > 1 else (task.classes[1:] or ("value",))
+    features = ["intercept", *feature_names(prepared.encoder)]
+    return {
+        "output": [output for output in outputs for _ in features],
+        "feature": features * len(outputs),
+        "coefficient": [float(value) for value in values.ravel()],
+    }
+
+
+def _raw_coefficients(
+    weights: Mapping[str, Tensor], *, encoder: Encoder, task: Task
+) -> Float64[np.ndarray, "outputs features"]:
+    """Intercept and slopes in the columns' own units."""
     slopes = weights["output.weight"].double().numpy() * task.scale  # [O, F]
     intercepts = weights["output.bias"].double().numpy() * task.scale + task.center  # [O]
     n_scaled = len(encoder.numbers)
@@ -33,14 +57,7 @@ def coefficient_table(weights: Mapping[str, Tensor], *, encoder: Encoder, task: 
     raw_slopes = slopes.copy()
     raw_slopes[:, :n_scaled] = slopes[:, :n_scaled] / scales
     raw_intercepts = intercepts - raw_slopes[:, :n_scaled] @ centers
-    outputs = task.classes if len(intercepts) > 1 else (task.classes[1:] or ("value",))
-    features = ["intercept", *feature_names(encoder)]
-    values = np.column_stack([raw_intercepts, raw_slopes])  # [O, 1 + F]
-    return {
-        "output": [output for output in outputs for _ in features],
-        "feature": features * len(outputs),
-        "coefficient": [float(value) for value in values.ravel()],
-    }
+    return np.column_stack([raw_intercepts, raw_slopes])
 
 
 def feature_names(encoder: Encoder) -> list[str]:

@@ -71,12 +71,12 @@ def choose_finalists(
             f"All {len(outcomes)} trials on {prepared.table.name} failed, so there is no model to serve:\n{reasons}"
         )
     predictions = np.stack([outcomes[place].result.predictions for place in places])  # [K, N, P]
-    target = prepared.validation.target
-    best = _finalist(best_member(task, predictions, target), places)
-    if config.kind == "none" or len(places) == 1:
+    target, parts = prepared.validation.target, [fold.held_out for fold in prepared.folds]
+    best = _finalist(best_member(task, predictions, target, parts=parts), places)
+    if config.kind in ("none", "bagging") or len(places) == 1:
         return Finalists(best, None, best)
     select = greedy_ensemble if config.kind == "greedy" else mean_ensemble
-    ensemble = _finalist(select(task, predictions, target, max_members=config.max_members), places)
+    ensemble = _finalist(select(task, predictions, target, max_members=config.max_members, parts=parts), places)
     if not ensemble.is_ensemble:
         return Finalists(best, None, best)
     wins = choose_champion(best.selection, ensemble.selection) is ensemble.selection
@@ -84,17 +84,16 @@ def choose_finalists(
 
 
 def served_members(finalist: Finalist, outcomes: Sequence[TrialOutcome]) -> list[ServedMember]:
-    """The finalist's members as the exporter takes them."""
-    return [
-        ServedMember(
-            model=outcomes[place].trial.model,
-            weights=outcomes[place].result.weights,
-            weight=weight,
-            run_id=outcomes[place].run_id,
-            name=outcomes[place].name,
-        )
-        for place, weight in finalist.members.items()
-    ]
+    """The finalist's members as the exporter takes them: of a trial all folds, each with its share of the weight."""
+    served = []
+    for place, weight in finalist.members.items():
+        outcome = outcomes[place]
+        members = outcome.result.members
+        for fold, member in enumerate(members):
+            name = f"{outcome.name} fold {fold}" if len(members) > 1 else outcome.name
+            share = weight / len(members)
+            served.append(ServedMember(outcome.trial.model, member.weights, share, outcome.run_id, name, fold))
+    return served
 
 
 def score_on_test(

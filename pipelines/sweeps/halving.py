@@ -21,18 +21,20 @@ def rungs(trials: Sequence[TrialConfig]) -> list[int]:
     return sorted({rung for trial in trials for rung in _rungs(trial)})
 
 
-def losers(rung: int, trials: Sequence[TrialConfig], curves: Sequence[Curves], task: Task) -> set[int]:
+def losers(rung: int, trials: Sequence[TrialConfig], curves: Sequence[Sequence[Curves]], task: Task) -> set[int]:
     """Which trials end at a rung. Those of one setting compete; of n the best `n // eta`, at least one, train on.
 
     Args:
         rung: epochs done.
         trials: of the sweep.
-        curves: what each has shown, at least up to the rung where it came so far.
+        curves: what each trial's members have shown, at least up to the rung where it came so far: one member, or one a
+            fold.
         task: says which curve counts.
     """
     competitions: dict[HalvingConfig, list[int]] = {}
     for place, trial in enumerate(trials):
-        is_there = rung in _rungs(trial) and len(curves[place].get("train/loss", ())) >= rung
+        n_epochs = min((len(own.get("train/loss", ())) for own in curves[place]), default=0)
+        is_there = rung in _rungs(trial) and n_epochs >= rung
         if isinstance(trial.stopping, HalvingConfig) and is_there:
             competitions.setdefault(trial.stopping, []).append(place)
     return {
@@ -50,12 +52,15 @@ def _rungs(trial: TrialConfig) -> list[int]:
     return list(takewhile(lambda rung: rung < trial.trainer.max_epochs, epochs))
 
 
-def _ranked(places: Sequence[int], rung: int, curves: Sequence[Curves], task: Task) -> list[int]:
-    """Best first, by the best score up to the rung: that is the model which a trial would leave."""
+def _ranked(places: Sequence[int], rung: int, curves: Sequence[Sequence[Curves]], task: Task) -> list[int]:
+    """Best first, by the best score up to the rung, of the model which a trial would leave; the mean over folds."""
 
     def best(place: int) -> float:
-        values = np.array(curves[place][f"validation/{task.metric}"][:rung])
-        finite = values[np.isfinite(values)]
-        return float((score(task.metric, 1.0) * finite).max(initial=-np.inf))
+        return float(np.mean([_best(own[f"validation/{task.metric}"][:rung], task) for own in curves[place]]))
 
     return sorted(places, key=lambda place: (-best(place), place))
+
+
+def _best(values: Sequence[float], task: Task) -> float:
+    finite = np.array(values)[np.isfinite(values)]
+    return float((score(task.metric, 1.0) * finite).max(initial=-np.inf))

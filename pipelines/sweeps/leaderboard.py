@@ -4,7 +4,7 @@ Not here: how they were chosen (`selection`); this only prints what it is given.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipelines.config.schema import METRICS_OF, MetricName
 from pipelines.tasks.task import Task
@@ -22,6 +22,7 @@ class Row:
         validation: metrics on the part that chose between trials.
         test: metrics on the part that nothing was chosen by; empty for a model that was not chosen.
         is_champion: this one is served.
+        errors: standard errors of validation metrics, where these are means over folds.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Row:
     validation: Mapping[MetricName, float]
     test: Mapping[MetricName, float]
     is_champion: bool = False
+    errors: Mapping[MetricName, float] = field(default_factory=dict)
 
 
 def render_leaderboard(title: str, rows: Sequence[Row], task: Task) -> str:
@@ -41,7 +43,7 @@ def render_leaderboard(title: str, rows: Sequence[Row], task: Task) -> str:
             "*" if row.is_champion else "",
             row.name,
             row.kind,
-            *(_shown(row.validation.get(name)) for name in metrics),
+            *(_shown(row.validation.get(name), error=row.errors.get(name)) for name in metrics),
             *(_shown(row.test.get(name)) for name in metrics),
         ]
         for row in rows
@@ -53,5 +55,8 @@ def render_leaderboard(title: str, rows: Sequence[Row], task: Task) -> str:
     )
 
 
-def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}"  # noqa: PLR2004  four digits
+def _shown(value: float | None, *, error: float | None = None) -> str:
+    if value is None:
+        return "-"
+    digits = ".4f" if abs(value) < 1000 else ",.1f"  # noqa: PLR2004  four digits
+    return f"{value:{digits}}" if error is None else f"{value:{digits}} ± {error:{digits}}"

@@ -34,12 +34,19 @@ class PlannedStack:
         n_parameters: of one member.
         memory_bytes: of the whole stack at its largest, as measured on small ones.
         seconds: that it takes, about, if no member ends early.
+        n_folds: members that each trial is.
     """
 
     trials: tuple[int, ...]
     n_parameters: int
     memory_bytes: int
     seconds: float
+    n_folds: int = 1
+
+    @property
+    def n_members(self) -> int:
+        """All folds of all trials."""
+        return len(self.trials) * self.n_folds
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ class Plan:
         what = f"{_counted(n_trials, 'trial')} in {_counted(len(self.stacks), 'stack')}{beside}"
         lines = [f"Plan: {what}; about {_duration(self.seconds)} if none stops early"]
         lines += [
-            f"  stack {number}: {_counted(len(stack.trials), 'member')} x {stack.n_parameters:,} parameters, "
+            f"  stack {number}: {_counted(stack.n_members, 'member')} x {stack.n_parameters:,} parameters, "
             f"{math.ceil(stack.memory_bytes / 2**20):,} MiB, {_duration(stack.seconds)}"
             for number, stack in enumerate(self.stacks, start=self.first_number)
         ]
@@ -123,7 +130,8 @@ def plan_stacks(
         for part in _even_parts(indices, max(1, n_for_memory, n_for_places)):
             n_epochs = max(trials[index].trainer.max_epochs for index in part)
             seconds = cost.seconds(len(part), n_epochs)
-            stacks.append(PlannedStack(part, cost.n_parameters, cost.memory_bytes(len(part)), seconds))
+            memory_bytes, n_folds = cost.memory_bytes(len(part)), max(1, len(prepared.folds))
+            stacks.append(PlannedStack(part, cost.n_parameters, memory_bytes, seconds, n_folds))
     longest_first = tuple(sorted(stacks, key=lambda stack: (-stack.seconds, stack.trials)))
     return Plan(longest_first, n_places, first_number, tuple(notes))
 

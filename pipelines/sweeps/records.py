@@ -10,9 +10,9 @@ from pipelines.config.scopes import without
 from pipelines.data.prepare import PreparedTable
 from pipelines.selection.baselines import BaselineResult
 from pipelines.sweeps.coefficients import coefficient_table
+from pipelines.sweeps.trial_result import TrialResult
 from pipelines.tasks.task import Task
 from pipelines.tracking.recorder import RunRecord
-from pipelines.training import MemberResult
 
 # Shown for every run, swept or not: what a reader of a single run looks for.
 ALWAYS_SHOWN = ("model.kind", "optimizer.kind", "optimizer.lr", "trainer.max_epochs", "trainer.batch_size", "seed")
@@ -66,7 +66,7 @@ def _short(value: Any) -> str:
 
 def trial_record(
     trial: TrialConfig,
-    result: MemberResult,
+    result: TrialResult,
     *,
     identity: str,
     swept: Sequence[str],
@@ -81,7 +81,9 @@ def trial_record(
     failed = result.failure is not None
     tables = {}
     if trial.model.kind == "linear" and not failed:
-        tables["coefficients.json"] = coefficient_table(result.weights, encoder=prepared.encoder, task=task)
+        tables["coefficients.json"] = coefficient_table([own.weights for own in result.members], prepared, task)
+    if prepared.folds and not failed:
+        tables["folds.json"] = _fold_table(result)
     return RunRecord(
         name=trial_name(trial, swept),
         identity=identity,
@@ -90,11 +92,35 @@ def trial_record(
         end_ms=int(period.ended * MILLISECONDS),
         params={name: flat[name] for name in shown},
         tags={"kind": "trial", **tags, **({"failure": result.failure} if result.failure else {})},
-        metrics=_validation(result.metrics) | {"epochs": float(result.epochs), "best_epoch": float(result.best_epoch)},
+        metrics=_trial_metrics(result),
         curves=result.curves,
         texts={"config.json": json.dumps(without(trial), indent=2)},
         tables=tables,
     )
+
+
+def _trial_metrics(result: TrialResult) -> dict[str, float]:
+    """With folds `validation/rmse` is the mean over them, `_std` and `_se` how far they lie apart, `fold_0/rmse` one's.
+
+    A trial that failed in one fold has no mean.
+    """
+    spread = {f"{name}_std": value for name, value in result.deviations.items()}
+    spread |= {f"{name}_se": value for name, value in result.standard_errors.items()}
+    metrics = _validation(result.metrics) | _validation(spread)
+    if result.deviations:
+        for fold, member in enumerate(result.members):
+            metrics |= prefixed(f"fold_{fold}", member.metrics)
+    return metrics | {"epochs": result.epochs, "best_epoch": result.best_epoch}
+
+
+def _fold_table(result: TrialResult) -> dict[str, list[str | float | int]]:
+    """One row a fold: how long its member trained, and what it scores on the rows that it never saw."""
+    columns: dict[str, list[str | float | int]] = {
+        "fold": list(range(len(result.members))),
+        "epochs": [member.epochs for member in result.members],
+        "best_epoch": [member.best_epoch for member in result.members],
+    }
+    return columns | {name: [member.metrics[name] for member in result.members] for name in result.metrics}
 
 
 def ensemble_record(

@@ -17,9 +17,10 @@ from pipelines.sweeps.folder import SweepFolder, trial_identities
 from pipelines.sweeps.halving import losers, rungs
 from pipelines.sweeps.plan import Plan
 from pipelines.sweeps.records import Period, trial_name, trial_record
+from pipelines.sweeps.trial_result import TrialResult, trial_result
 from pipelines.tasks.task import Task
 from pipelines.tracking.recorder import Recorder
-from pipelines.training import MemberResult, StackState
+from pipelines.training import StackState
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class TrialOutcome:
     Attributes:
         trial: its configuration.
         name: of its run.
-        result: what training left.
+        result: what it left.
         run_id: of its run.
     """
 
     trial: TrialConfig
     name: str
-    result: MemberResult
+    result: TrialResult
     run_id: str
 
 
@@ -54,10 +55,32 @@ class _Stack:
             return True
         return bool(self.state.members) and (epoch is None or self.state.epoch < epoch)
 
+    def numbers(self, state: StackState) -> Iterator[range]:
+        """Of the members of each trial: one, or one a fold."""
+        n_folds = len(state.curves) // len(self.places)
+        for trial in range(len(self.places)):
+            yield range(trial * n_folds, (trial + 1) * n_folds)
+
     @property
-    def results(self) -> list[MemberResult]:
+    def n_training(self) -> int:
+        """How many trials still train."""
+        if self.state is None:
+            return 0
+        training = set(self.state.members)
+        return sum(not training.isdisjoint(own) for own in self.numbers(self.state))
+
+    @property
+    def curves(self) -> Iterator[Sequence[Mapping[str, Sequence[float]]]]:
+        """What the members of each trial have shown."""
+        if self.state is not None:
+            for own in self.numbers(self.state):
+                yield [self.state.curves[number] for number in own]
+
+    def results(self, prepared: PreparedTable) -> Iterator[TrialResult]:
         """What every trial left; the stack must have ended."""
-        return [] if self.state is None else [self.state.results[member] for member in range(len(self.places))]
+        if self.state is not None:
+            for own in self.numbers(self.state):
+                yield trial_result([self.state.results[number] for number in own], prepared)
 
 
 def train_trials(
@@ -92,14 +115,16 @@ def train_trials(
     """
     identities = trial_identities(trials, fingerprint=prepared.table.fingerprint)
     stacks = _stacks(plan, identities, folder, tell=tell)
+    results: dict[int, TrialResult] = {}
     written: dict[int, tuple[Future[list[str]], int]] = {}
 
     def record(stack: _Stack) -> None:
         now = time.time()
+        results.update(zip(stack.places, stack.results(prepared), strict=True))
         records = [
             trial_record(
                 trials[place],
-                result,
+                results[place],
                 identity=identities[place],
                 swept=swept,
                 tags={**tags, "stack": str(stack.number), "member": str(member)},
@@ -107,7 +132,7 @@ def train_trials(
                 prepared=prepared,
                 task=task,
             )
-            for member, (place, result) in enumerate(zip(stack.places, stack.results, strict=True))
+            for member, place in enumerate(stack.places)
         ]
         future = recorder.record(records)
         written.update({place: (future, member) for member, place in enumerate(stack.places)})
@@ -117,8 +142,7 @@ def train_trials(
             record(stack)
     for stack in _train(stacks, trials, identities, engine=engine, folder=folder, prepared=prepared, task=task):
         record(stack)
-        tell(_stack_line(stack))
-    results = {place: result for stack in stacks for place, result in zip(stack.places, stack.results, strict=True)}
+        tell(_stack_line(stack, [results[place] for place in stack.places]))
     run_ids = {place: future.result()[member] for place, (future, member) in written.items()}
     return [
         TrialOutcome(trial, trial_name(trial, swept), results[place], run_ids[place])
@@ -136,7 +160,7 @@ def _stacks(plan: Plan, identities: Sequence[str], folder: SweepFolder, *, tell:
         if place_of.keys() >= set(stack.trials)
     ]
     if stacks:
-        n_training = sum(len(stack.state.members) for stack in stacks if stack.state is not None)
+        n_training = sum(stack.n_training for stack in stacks)
         n_ended = sum(len(stack.places) for stack in stacks) - n_training
         tell(f"  going on with an earlier run of this sweep: {n_ended} trials had ended, {n_training} were in training")
     known = {place for stack in stacks for place in stack.places}
@@ -203,19 +227,18 @@ def _job(
     )
 
 
-def _curves(stacks: Sequence[_Stack], n_trials: int) -> list[Mapping[str, Sequence[float]]]:
-    curves: list[Mapping[str, Sequence[float]]] = [{} for _ in range(n_trials)]
+def _curves(stacks: Sequence[_Stack], n_trials: int) -> list[Sequence[Mapping[str, Sequence[float]]]]:
+    """Of the members of each trial."""
+    curves: list[Sequence[Mapping[str, Sequence[float]]]] = [[] for _ in range(n_trials)]
     for stack in stacks:
-        if stack.state is not None:
-            for place, own in zip(stack.places, stack.state.curves, strict=True):
-                curves[place] = own
+        for place, own in zip(stack.places, stack.curves, strict=False):  # none of a stack that has not begun
+            curves[place] = own
     return curves
 
 
-def _stack_line(stack: _Stack) -> str:
-    members = stack.results
-    epochs = sorted({member.epochs for member in members})
+def _stack_line(stack: _Stack, results: Sequence[TrialResult]) -> str:
+    epochs = sorted({member.epochs for result in results for member in result.members})
     spread = f"{epochs[0]} to {epochs[-1]} epochs" if len(epochs) > 1 else f"{epochs[0]} epochs"
-    failed = sum(member.failure is not None for member in members)
+    failed = sum(result.failure is not None for result in results)
     diverged = f", {failed} diverged" if failed else ""
     return f"  stack {stack.number}: trained for {spread}{diverged} in {stack.seconds:.1f} s"

@@ -2,6 +2,7 @@
 
 from pipelines.training.checkpoint import Checkpoint
 from pipelines.training.device import check_accelerator, device_type
+from pipelines.training.divergence import OTHER_FOLD_DIVERGED
 from pipelines.training.fit import fit, train_stack
 from pipelines.training.probe import StackCost, probe_stack
 from pipelines.training.progress import Progress, ProgressLine
@@ -9,6 +10,7 @@ from pipelines.training.result import MemberResult
 from pipelines.training.state import StackState, load_state, save_state
 
 __all__ = [
+    "OTHER_FOLD_DIVERGED",
     "Checkpoint",
     "MemberResult",
     "Progress",

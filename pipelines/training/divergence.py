@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+OTHER_FOLD_DIVERGED = "Another fold of its trial diverged."  # of a member that was well
+
 
 def describe_divergence(losses: Sequence[float], *, learning_rate: float) -> str:
     """Explain a divergence.

@@ -16,7 +16,7 @@ from pipelines.config.schema import MetricName
 from pipelines.stack.layers import member_weights
 from pipelines.tasks.metrics import score
 from pipelines.tasks.task import Task
-from pipelines.training.divergence import describe_divergence
+from pipelines.training.divergence import OTHER_FOLD_DIVERGED, describe_divergence
 from pipelines.training.held_out import HeldOut
 from pipelines.training.result import MemberResult
 from pipelines.training.state import StackState
@@ -99,7 +99,7 @@ class StackMembers:
             self._end(place, failure=self._why(place), metrics={})
         of_failed = np.isin(self._trial_of_place, self._trial_of_place[diverged]) & self.training & ~diverged
         for place in np.flatnonzero(of_failed).tolist():
-            self._end(place, failure="Another fold of its trial diverged.", metrics={})
+            self._end(place, failure=OTHER_FOLD_DIVERGED, metrics={})
         self._finish(np.flatnonzero(self.training & stopped & ~diverged & ~of_failed))
         self.training &= ~(diverged | stopped | of_failed)
 

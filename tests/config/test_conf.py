@@ -16,7 +16,7 @@ from tests.config.composed import CONF, composed
 OPTIONS = sorted(path for path in CONF.rglob("*.yaml") if path.parent != CONF and "hydra" not in path.parts)
 GRIDS = {"quick": 24, "default": 64, "linear": 24}
 TABLE = ("data=table", "data.path=houses.csv", "data.target=price")
-MUST_BE_GIVEN = {"table": TABLE[1:], "custom": ("model.target=my_net.Net",)}
+MUST_BE_GIVEN = {"table": TABLE[1:], "custom": ("model.target=my_net.Net",), "bagging": ("data.folds=5",)}
 
 
 def name(path: Path) -> str:

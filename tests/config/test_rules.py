@@ -55,6 +55,29 @@ TABLE = {"data.source": "table", "data.path": "a.csv", "data.target": "y"}
             {"data.group": "patient", "data.time": "day"},
             ["data.time = 'day': rows are divided by time or by group, not both; data.group is 'patient'"],
         ),
+        ({"data.folds": 1}, ["data.folds = 1: must be 0 (one validation part) or at least 2; 5 is usual"]),
+        (
+            {"data.folds": 5, "data.time": "day"},
+            [
+                (
+                    "data.folds = 5: folds would train on rows newer than those they are tested on, and data.time is "
+                    "'day'; use data.folds=0, whose validation part is the newest rows before the test part"
+                )
+            ],
+        ),
+        (
+            {"data.folds": 0, "ensemble.kind": "bagging"},
+            ["ensemble.kind = 'bagging': needs the folds of a trial, e.g. data.folds=5"],
+        ),
+        (
+            {"data.folds": 5, "ensemble.kind": "none"},
+            [
+                (
+                    "ensemble.kind = 'none': would serve one net, and a trial on 5 folds is 5 of them; use "
+                    "ensemble=bagging, the mean of the best trial's folds"
+                )
+            ],
+        ),
         (
             {"task.kind": "binary", "task.loss": "mse", "task.metric": "rmse"},
             [

@@ -9,6 +9,7 @@ from pipelines.data.prepare import Part, PreparedTable
 from pipelines.data.table import Column, Table, Target
 from pipelines.selection.baselines import run_baselines
 from pipelines.tasks.task import LOSSES_OF, METRICS_OF, Task
+from tests.folds import fold_alone, in_folds, raw_table
 
 LABELS = ("blue", "green", "red")
 EFFECTS = np.array([0.0, -2.0, 0.0, 3.0])  # of unseen and of each label
@@ -134,3 +135,14 @@ def test_tables_of_numbers_of_categories_and_of_many_categories_are_learnt(n_num
     results = run_baselines(prepare(task, numbers, codes, target, cardinalities=cardinalities), task)
     assert len(results) == 2
     assert all(result.test["r2"] > 0.85 for result in results)
+
+
+@pytest.mark.parametrize("kind", ["regression", "binary"])
+def test_with_folds_a_baseline_is_fitted_once_a_fold_and_their_mean_answers(kind):
+    prepared, task = in_folds(raw_table(kind, n_rows=200, awkward=True))
+    alone = [run_baselines(*fold_alone(prepared, fold))[0] for fold in range(3)]
+    (linear, _) = run_baselines(prepared, task)
+    for metric, value in linear.validation.items():
+        assert value == pytest.approx(np.mean([own.validation[metric] for own in alone]), rel=1e-5)
+    metric = task.metric
+    assert linear.test[metric] <= np.mean([own.test[metric] for own in alone]) + 1e-6, "both losses are convex"

@@ -193,3 +193,22 @@ def selection_of(score):
 def test_the_better_selection_becomes_champion_and_a_tie_goes_to_the_trial(trial, ensemble, ensemble_wins):
     single, several = selection_of(trial), selection_of(ensemble)
     assert choose_champion(single, several) is (several if ensemble_wins else single)
+
+
+@settings(deadline=None, max_examples=30)
+@given(metric=st.sampled_from(["rmse", "mae", "r2"]), seed=seeds, limit=max_members)
+def test_with_folds_scores_are_the_mean_over_folds(metric, seed, limit):
+    task = make("regression", metric)
+    predictions, target = draw(task, seed)
+    parts = [np.arange(fold, 25, 3) for fold in range(3)]
+
+    def mean_of(values):
+        return np.mean([score_of(task, values[part], target[part]) for part in parts])
+
+    best = best_member(task, predictions, target, parts=parts)
+    (place,) = np.flatnonzero(best.weights)
+    assert place == np.argmax([mean_of(member) for member in predictions])
+    assert best.score == pytest.approx(mean_of(predictions[place]))
+    ensemble = greedy_ensemble(task, predictions, target, max_members=limit, parts=parts)
+    assert ensemble.score == pytest.approx(mean_of(average_predictions(predictions, ensemble.weights)))
+    assert ensemble.score >= best.score - 1e-9

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.config.schema import TrialConfig
+from pipelines.data.prepare import PreparedTable
 from pipelines.engines.local import ThisProcess
 from pipelines.sweeps.folder import open_sweep_folder, trial_identities
 from pipelines.sweeps.plan import Plan, PlannedStack
 from pipelines.sweeps.records import swept_names
 from pipelines.sweeps.run import TrialOutcome, train_trials
+from pipelines.tasks.task import Task
 from pipelines.tracking.memory import MemoryRecorder
 from tests.tables import small_table
 
@@ -21,8 +23,9 @@ def train(
     members_a_stack: int,
     resume: bool = True,
     told: list[str] | None = None,
+    table: tuple[PreparedTable, Task] | None = None,
 ) -> list[TrialOutcome]:
-    prepared, task = small_table()
+    prepared, task = table or small_table()
     places = range(len(trials))
     starts = range(0, len(trials), members_a_stack)
     stacks = [PlannedStack(tuple(places[start : start + members_a_stack]), 1, 1, 1.0) for start in starts]

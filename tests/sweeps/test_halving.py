@@ -13,8 +13,10 @@ from tests.tables import mlp, small_table, trial
 HALVING = HalvingConfig(kind="halving", eta=2, min_epochs=2)
 
 
-def curves(*values: float, metric: str = "rmse") -> dict[str, list[float]]:
-    return {"train/loss": list(values), f"validation/{metric}": list(values)}
+def curves(*members: list[float] | float) -> list[dict[str, list[float]]]:
+    """Of a trial of one member, or of one that has a list a fold."""
+    folds = [own for own in members if isinstance(own, list)] or [list(members)]
+    return [{"train/loss": own, "validation/rmse": own} for own in folds]
 
 
 def test_rungs_lie_eta_times_apart_and_before_the_last_epoch() -> None:
@@ -34,6 +36,18 @@ def test_the_better_half_by_the_best_score_so_far_trains_on() -> None:
     trials = [trial(stopping=HALVING) for _ in range(4)]
     shown = [curves(3.0, 2.0), curves(1.0, 9.0), curves(4.0, 4.0), curves(2.5, 2.5)]
     assert losers(2, trials, shown, task) == {2, 3}
+
+
+def test_of_folds_the_mean_of_their_best_scores_so_far_counts() -> None:
+    _, task = small_table()
+    trials = [trial(stopping=HALVING) for _ in range(4)]
+    shown = [
+        curves([1.0, 2.0], [5.0, 5.0]),
+        curves([9.0, 2.0], [2.0, 9.0]),
+        curves([2.5, 3.0], [2.5, 3.0]),
+        curves([1.0, 1.0], [1.0]),
+    ]
+    assert losers(2, trials, shown, task) == {0, 2}, "1 trains on; a fold of 3 ended before"
 
 
 def test_later_epochs_do_not_change_what_was_decided_at_a_rung() -> None:
@@ -65,8 +79,8 @@ def test_survivors_equal_undisturbed_trials_and_losers_those_that_end_at_the_run
     assert sorted(epochs) == [2, 2, 2, 2, 4, 4, 8, 8]
     prepared, task = small_table()
     for seed, outcome in enumerate(outcomes):
-        alone = trial(max_epochs=outcome.result.epochs, seed=seed, model=mlp(dropout=0.2))
-        assert_same(fit([alone], prepared, task)[0], outcome.result)
+        alone = trial(max_epochs=outcome.result.members[0].epochs, seed=seed, model=mlp(dropout=0.2))
+        assert_same(fit([alone], prepared, task)[0], outcome.result.members[0])
 
 
 def test_halving_across_stacks_is_halving_in_one(tmp_path) -> None:

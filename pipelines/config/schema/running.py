@@ -10,7 +10,7 @@ from pipelines.config.schema.ranges import Count, Group, NotNegative, per_member
 class EnsembleConfig(Group):
     """How the members of a sweep become one model."""
 
-    kind: Literal["greedy", "mean", "none"]
+    kind: Literal["greedy", "mean", "bagging", "none"]
     max_members: Count
 
 
