@@ -34,7 +34,7 @@ def children(process_id: int) -> set[int]:
 
 def counted(address: str, name: str) -> float:
     """The sum of a metric over its labels."""
-    lines = httpx.get(f"{address}/metrics").text.splitlines()
+    lines = httpx.get(f"{address}/metrics", timeout=60).text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
 
 
@@ -61,7 +61,7 @@ def test_a_worker_that_is_killed_is_started_again_while_the_others_answer(tmp_pa
         before = children(server.process.pid)
         os.kill(min(before), signal.SIGKILL)
         for _ in range(50):
-            assert httpx.post(f"{server.address}/predict", json=BODY).status_code == 200
+            assert httpx.post(f"{server.address}/predict", json=BODY, timeout=60).status_code == 200
         eventually(lambda: len(children(server.process.pid) - before) == 1)
         assert before - {min(before)} <= children(server.process.pid)
         assert server.stop() == 0
@@ -132,7 +132,7 @@ def test_what_workers_count_is_one_servers_also_after_one_is_killed(tmp_path: Pa
     with running(tmp_path, "--bundles", str(tmp_path), "--workers", "2") as server:
         eventually(lambda: len(children(server.process.pid)) == 2)
         for _ in range(40):
-            httpx.post(f"{server.address}/predict", json=BODY)  # a connection each, so that both get some
+            httpx.post(f"{server.address}/predict", json=BODY, timeout=60)  # a connection each, so that both get some
         eventually(lambda: counted(server.address, "serving_rows_total") == 40)
         time.sleep(1.5)  # each worker has written its counts by then
         os.kill(min(children(server.process.pid)), signal.SIGKILL)
