@@ -28,9 +28,9 @@ def test_a_leaderboard_a_table_with_trials_ensemble_and_baselines(folder: Path) 
     for name in TABLES:
         assert f"\n{name}: " in printed
         assert f"Registered as {name}, version 1" in printed
-        assert f"/models/{name}/predict\n  asked " in printed
+        assert f"/models/{name}/predict?coverage=0.9&explain=true\n  asked " in printed
     assert printed.count("hist_gradient_boosting") == len(TABLES)
-    assert printed.count("answered {") == len(TABLES)
+    assert printed.count("answered {") == printed.count("  because  ") == len(TABLES)
 
 
 @pytest.mark.parametrize("name", TABLES)
