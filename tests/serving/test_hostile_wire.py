@@ -1,6 +1,5 @@
-"""Bad requests as bytes to a real server, for the native API and the Open Inference Protocol: HTTP that is none, tricks
-in headers and paths, bodies that are too deep, too large or too slow. Each gets its documented answer, and the server
-goes on.
+"""Bad requests as bytes to a real server, in every protocol: HTTP that is none, tricks in headers and paths, bodies
+that are too deep, too large or too slow. Each gets its documented answer, and the server goes on.
 """
 
 import gzip
@@ -20,21 +19,18 @@ from tests.serving.test_bad_requests import INVALID, OTHERS
 from tests.serving.test_hostile_requests import NO_JSON, REFUSED as NO_REQUESTS, WRONG_CELLS
 from tests.serving.test_open_inference_refusals import CHANGES
 
-NATIVE, TRITON = "/models/ice%20cream/predict", "/v2/models/ice%20cream/infer"
+NATIVE, TRITON, MLFLOW = "/models/ice%20cream/predict", "/v2/models/ice%20cream/infer", "/invocations"
 NO_HTTP = b"Invalid HTTP request received."
 DEEP, MEBIBYTE = 10**6, 2**20
 JSON = b"Content-Type: application/json"
+ROWS = [SALES_ROW | {"humidity": 40}]
+INPUTS = [own._get_tensor() for own in inputs_of(SALES_COLUMNS, ROWS, binary=False)]
 GOOD = {
-    NATIVE: json.dumps({"rows": [SALES_ROW | {"humidity": 40}]}).encode(),
-    TRITON: json.dumps(
-        {
-            "inputs": [
-                own._get_tensor() for own in inputs_of(SALES_COLUMNS, [SALES_ROW | {"humidity": 40}], binary=False)
-            ]
-        }
-    ).encode(),
+    NATIVE: json.dumps({"rows": ROWS}).encode(),
+    TRITON: json.dumps({"inputs": INPUTS}).encode(),
+    MLFLOW: json.dumps({"dataframe_records": ROWS}).encode(),
 }
-PROTOCOLS = pytest.mark.parametrize("path", GOOD, ids=["native", "v2"])
+PROTOCOLS = pytest.mark.parametrize("path", GOOD, ids=["native", "v2", "mlflow"])
 
 
 @pytest.fixture(scope="module")
@@ -190,11 +186,11 @@ def refused(path: str) -> dict[str, tuple[bytes, int, str]]:
 
 
 BOMB = gzip.compress(b"[" * 100_000_000, 9)
-REFUSED = {path: refused(path) for path in GOOD}
+REFUSED = {path: refused(path) for path in (NATIVE, TRITON)}
 
 
 @pytest.mark.parametrize("kind", REFUSED[NATIVE])
-@PROTOCOLS
+@pytest.mark.parametrize("path", REFUSED, ids=["native", "v2"])
 def test_a_trick_gets_its_documented_answer(server: Running, path: str, kind: str):
     content, status, code = REFUSED[path][kind]
     got, head, body = send(server, content)
@@ -207,7 +203,8 @@ def test_a_trick_gets_its_documented_answer(server: Running, path: str, kind: st
 
 def check_error(path: str, body: bytes, code: str) -> None:
     """In the protocol's own form, as far as the path still is the protocol's."""
-    error = json.loads(body)["error"]
+    answer = json.loads(body)
+    error = answer["message"] if path == MLFLOW else answer["error"]
     if isinstance(error, dict):
         assert error["code"].startswith(code)
         error = error["message"]
@@ -222,6 +219,7 @@ def deep(path: str) -> dict[str, bytes]:
     places = {
         NATIVE: [b'{"rows": %s}', b'{"rows": [%s]}', b'{"columns": %s}', b'{"columns": {"humidity": %s}}'],
         TRITON: [b'{"inputs": %s}', b'{"inputs": [{"data": %s}]}', b'{"parameters": %s}', b'{"id": %s}'],
+        MLFLOW: [b'{"dataframe_split": %s}', b'{"dataframe_records": [%s]}', b'{"instances": %s}', b'{"inputs": %s}'],
     }[path]
     fillings = {"lists": lists, "lists that never end": open_lists, "objects": objects}
     return {
@@ -236,7 +234,7 @@ def deep(path: str) -> dict[str, bytes]:
 )
 def test_a_million_levels_are_refused(server: Running, path: str, kind: str):
     status, _, body = send(server, whole(path, body=deep(path)[kind]))
-    assert status == 422
+    assert status == (400 if path == MLFLOW else 422)
     check_error(path, body, "invalid_request")
     assert len(body) < 1_000
     check_goes_on(server)
@@ -312,6 +310,6 @@ def test_a_connection_may_rest_between_two_requests(server: Running):
 
 
 def test_there_are_more_than_two_hundred_bad_requests_for_the_two_protocols():
-    by_wire = sum(len(no_http(path)) + len(REFUSED[path]) + len(deep(path)) for path in GOOD)
+    by_wire = sum(len(no_http(path)) + len(REFUSED[path]) + len(deep(path)) for path in REFUSED)
     by_native = len(INVALID) + len(OTHERS) + len(WRONG_CELLS) + len(NO_JSON) + len(NO_REQUESTS)
     assert by_wire + by_native + len(CHANGES) >= 300
