@@ -1,7 +1,12 @@
 """From a data and a task configuration to a table that is ready to train on."""
 
+import numpy as np
+import torch
+
 from pipelines.config.schema import DataConfig, TaskConfig
 from pipelines.data.prepare import PreparedTable, prepare_table
+from pipelines.errors import UserError
+from pipelines.tasks.metrics import score_members
 from pipelines.tasks.task import Task, make_task
 
 
@@ -14,10 +19,31 @@ def prepare(data: DataConfig, task: TaskConfig) -> tuple[PreparedTable, Task]:
     prepared = prepare_table(data, task.kind)
     target = prepared.table.target
     rows_of_folds = [fold.train for fold in prepared.folds]
-    return prepared, make_task(
+    made = make_task(
         task,
         kind=target.kind,
         classes=target.classes,
         train_target=prepared.train.target,
         rows_of_folds=rows_of_folds,
     )
+    check_metric(prepared, made)
+    return prepared, made
+
+
+def check_metric(prepared: PreparedTable, task: Task) -> None:
+    """Raise a UserError where rows leave the task's metric undefined, as ROC AUC where a class is absent.
+
+    Found out by scoring one answer to all rows, before any trial is trained that could not be ranked.
+    """
+    parts = {f"fold {number}": fold.held_out for number, fold in enumerate(prepared.folds)}
+    parts = parts or {"the validation part": np.arange(len(prepared.validation.rows))}
+    for name, rows in parts.items():
+        target = torch.from_numpy(prepared.validation.target[rows])
+        alike = torch.full((1, len(rows), task.n_predictions), 1 / task.n_predictions, dtype=torch.float64)
+        if score_members(task, alike, target, [task.metric])[task.metric].isnan().any():
+            raise UserError(
+                f"task.metric={task.metric} is undefined on the {len(rows)} rows of {name}: "
+                f"{'a class is absent from them' if task.classes else 'they are too few'}. Use another task.metric, "
+                f"{'fewer folds (data.folds)' if prepared.folds else 'a larger data.validation_fraction'}, or another "
+                "data.split_seed."
+            )

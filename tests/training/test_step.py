@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipelines.training import fit
 from pipelines.training.module import StackModule
+from tests.folds import folded_trial, in_folds, raw_table
 from tests.tables import linear, mlp, optimizers, small_table, trial
 
 # `item` and a tensor used as a condition; sizes that depend on values; comparing whole tensors.
@@ -71,3 +72,11 @@ def test_what_waits_is_noticed(operators_of_steps, monkeypatch):
     prepared, task = small_table(n_rows=100)
     fit([dataclasses.replace(trial(max_epochs=2), seed=1)], prepared, task)
     assert operators_of_steps & WAITING
+
+
+def test_no_step_on_folds_of_unequal_size_waits_for_the_device(operators_of_steps):
+    prepared, task = in_folds(raw_table("binary", n_rows=82, awkward=True))  # 23 and 24 rows are held out
+    trials = [folded_trial(model=mlp(dropout=0.2), max_epochs=2, seed=seed) for seed in (0, 1)]
+    fit(trials, prepared, task)
+    assert {"bmm", "mm", "baddbmm"} & operators_of_steps, "steps must have been watched"
+    assert not operators_of_steps & WAITING
