@@ -15,7 +15,7 @@ from serving.auth import Authentication
 from serving.description import describe
 from serving.direct import DirectRoutes
 from serving.errors import HANDLERS
-from serving.headers import SecurityHeaders
+from serving.headers import defaults
 from serving.keeper import Keeper
 from serving.keys import Key
 from serving.limits import ConcurrencyLimit, RequestLimits
@@ -88,8 +88,7 @@ def _layers(settings: Settings, *, keys: Sequence[Key], tally: Tally) -> Iterato
             allow_headers=["Authorization", "Content-Type", "X-Request-ID", HEADER_LENGTH],
             expose_headers=["X-Model-Version", "X-Request-ID", HEADER_LENGTH],
         )
-    yield Middleware(Observing, tally=tally)
-    yield Middleware(SecurityHeaders, is_shared=bool(settings.cors_origins))
+    yield Middleware(Observing, tally=tally, headers=defaults(is_shared=bool(settings.cors_origins)))
 
 
 def _surround(app: ASGIApp, layers: Iterable[Middleware]) -> ASGIApp:

@@ -1,6 +1,11 @@
-"""Headers that browsers obey, on every answer: nothing is guessed, framed, cached or fetched from elsewhere."""
+"""Headers that browsers obey, on every answer: nothing is guessed, framed, cached or fetched from elsewhere.
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+Not here: where they are added (`observing`).
+"""
+
+from collections.abc import Sequence
+
+Headers = Sequence[tuple[bytes, bytes]]
 
 # An answer that needs more, as a page does, sends its own and keeps it.
 DEFAULTS = {
@@ -13,25 +18,17 @@ DEFAULTS = {
 }
 
 
-class SecurityHeaders:
-    """Adds the headers that an answer does not have.
+def defaults(*, is_shared: bool) -> Headers:
+    """The headers of every answer.
 
     Args:
-        app: behind it.
         is_shared: pages of other origins may read answers, as `SERVING_CORS_ORIGINS` says.
     """
+    policy = {b"cross-origin-resource-policy": b"cross-origin"} if is_shared else {}
+    return tuple((DEFAULTS | policy).items())
 
-    def __init__(self, app: ASGIApp, *, is_shared: bool = False) -> None:
-        self._app = app
-        policy = {b"cross-origin-resource-policy": b"cross-origin"} if is_shared else {}
-        self._defaults = list((DEFAULTS | policy).items())
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = list(message.get("headers", ()))
-                present = {name for name, _ in own}  # ASGI has names in lower case
-                message["headers"] = own + [pair for pair in self._defaults if pair[0] not in present]
-            await send(message)
-
-        await self._app(scope, receive, with_headers)
+def missing(own: Headers, wanted: Headers) -> Headers:
+    """Those that an answer does not have itself."""
+    present = {name for name, _ in own}  # ASGI has names in lower case
+    return [pair for pair in wanted if pair[0] not in present]

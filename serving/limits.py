@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +19,7 @@ from serving.errors import (
 )
 from serving.exchange import current_exchange
 
+LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 MOST_DIGITS = 18  # of a declared length; Python refuses to read thousands of them
 
 
@@ -42,7 +43,7 @@ class RequestLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._too_large() if _declared_bytes(scope) > self._max_body_bytes else _ambiguity(scope)
+        refusal = self._refusal(scope)
         if refusal is not None:
             await error_answer(refusal)(scope, receive, send)
             return
@@ -58,6 +59,13 @@ class RequestLimits:
             if watched.is_answered or not deadline.expired():
                 raise
             await error_answer(self._too_slow(has_body=watched.has_body))(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> ServingError | None:
+        """An error where the body is too large by its own account, or has two lengths."""
+        lengths = [own for own in scope["headers"] if own[0] in LENGTHS]
+        if any(_declared_bytes(own) > self._max_body_bytes for own in lengths):
+            return self._too_large()
+        return _ambiguity(lengths) if len(lengths) > 1 else None
 
     def _too_large(self) -> BodyTooLargeError:
         return BodyTooLargeError(f"The body is larger than {self._max_body_bytes:,} bytes. Send fewer rows at a time.")
@@ -145,18 +153,17 @@ class ConcurrencyLimit:
         return None
 
 
-def _ambiguity(scope: Scope) -> ServingError | None:
+def _ambiguity(lengths: Sequence[tuple[bytes, bytes]]) -> ServingError | None:
     """An error where a proxy before us may see another end of the body than we do: RFC 9112, 6.1."""
-    names = [name for name, _ in scope["headers"]]
-    if b"transfer-encoding" not in names or b"content-length" not in names:
+    if {name for name, _ in lengths} != LENGTHS:
         return None
     error = AmbiguousLengthError("A request has Content-Length or Transfer-Encoding, not both.")
     error.headers["Connection"] = "close"  # what follows may be somebody else's request
     return error
 
 
-def _declared_bytes(scope: Scope) -> int:
-    for name, declared in scope["headers"]:
-        if name == b"content-length" and declared.isdigit():  # the HTTP server refuses what is no number
-            return int(declared) if len(declared) <= MOST_DIGITS else 10**MOST_DIGITS
-    return 0  # the bytes are counted anyway
+def _declared_bytes(header: tuple[bytes, bytes]) -> int:
+    name, declared = header
+    if name != b"content-length" or not declared.isdigit():  # the HTTP server refuses what is no number
+        return 0  # the bytes are counted anyway
+    return int(declared) if len(declared) <= MOST_DIGITS else 10**MOST_DIGITS

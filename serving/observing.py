@@ -1,4 +1,7 @@
-"""Around every request, ASGI middleware: names it, counts and times it, logs it, and answers when the server fails."""
+"""Around every request, ASGI middleware: names it, counts and times it, logs it, and answers when the server fails.
+
+Its answer gets the headers that every answer has.
+"""
 
 import logging
 import os
@@ -10,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.errors import defect_answer
 from serving.exchange import CHOSEN_ID, Exchange, open_exchange, protocol_of
+from serving.headers import Headers, missing
 from serving.tally import Tally
 
 REQUESTS = "requests"  # labels: model, protocol, status; one number a bucket, then the sum of seconds
@@ -27,11 +31,13 @@ class Observing:
     Args:
         app: behind it.
         tally: gets the counts.
+        headers: of every answer that does not have them itself.
     """
 
-    def __init__(self, app: ASGIApp, *, tally: Tally) -> None:
+    def __init__(self, app: ASGIApp, *, tally: Tally, headers: Headers) -> None:
         self._app = app
         self._tally = tally
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,7 +51,8 @@ class Observing:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *_headers(exchange)]
+                own = message.get("headers", ())
+                message["headers"] = [*own, *_names(exchange), *missing(own, self._headers)]
             await send(message)
 
         self._tally.n_running += 1
@@ -86,10 +93,9 @@ def _request_id(scope: Scope) -> str:
     return os.urandom(16).hex()
 
 
-def _headers(exchange: Exchange) -> Iterator[tuple[bytes, bytes]]:
-    yield b"x-request-id", exchange.request_id.encode()
-    if exchange.version:
-        yield b"x-model-version", exchange.version.encode()
+def _names(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    request = (b"x-request-id", exchange.request_id.encode())
+    return [request, (b"x-model-version", exchange.version.encode())] if exchange.version else [request]
 
 
 def _described(scope: Scope, exchange: Exchange, status: int, seconds: float) -> Iterator[tuple[str, object]]:
