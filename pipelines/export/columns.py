@@ -90,7 +90,7 @@ class _Graph:
         return result
 
     def columns(self, blocks: Sequence[str]) -> str:
-        return self.apply("Concat", *blocks, axis=-1)
+        return self.apply("Concat", *blocks, axis=-1) if len(blocks) > 1 else blocks[0]
 
     def take(self, matrix: str, places: Sequence[int]) -> str:
         return self.apply("Gather", matrix, self.constant(places, dtype=np.int64), axis=1)
@@ -157,7 +157,9 @@ def _scaled(
     """By the statistics of each fold; one for a table without folds."""
     places = [place[number.column] for number in folds[0]]
     fill = graph.fold_rows([[number.fill for number in own] for own in folds])
-    filled = graph.apply("Where", graph.take(missing, places), fill, graph.take(raw, places))
+    if places != list(range(len(place))):  # for a row every operator costs, also one that changes nothing
+        missing, raw = graph.take(missing, places), graph.take(raw, places)
+    filled = graph.apply("Where", missing, fill, raw)
     centered = graph.apply("Sub", filled, graph.fold_rows([[number.center for number in own] for own in folds]))
     return graph.apply("Div", centered, graph.fold_rows([[number.scale for number in own] for own in folds]))
 

@@ -5,6 +5,7 @@ Not here: raw columns (`columns`) and the ONNX file (`onnx_graph`).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -91,7 +92,7 @@ class ServedModel(nn.Module):
         self, numbers: Float[Tensor, "*folds rows numbers"], codes: Int[Tensor, "*folds rows columns"]
     ) -> Float[Tensor, "rows predictions"]:
         """Weighted mean of the members' predictions: probabilities at the temperature, or values in the own unit."""
-        mean = torch.stack([stack(numbers, codes) for stack in self.stacks]).sum(dim=0)
+        mean: Tensor = reduce(torch.add, [stack(numbers, codes) for stack in self.stacks])
         if self._temperature == 1:
             return mean
         # What is left of a probability of 0 is the smallest there is: a logarithm of 0 would make NaN of it.
