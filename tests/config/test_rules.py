@@ -39,6 +39,13 @@ TABLE = {"data.source": "table", "data.path": "a.csv", "data.target": "y"}
             ["data.drop = ['a']: data.categorical or data.numeric keeps them; name them once"],
         ),
         (
+            {"model.grid": (64,), "model.kernel": 4},
+            [
+                "model.grid = [64]: must be rows and columns, e.g. model.grid=[8,8]",
+                "model.kernel = 4: must be odd, so that a filter has a middle",
+            ],
+        ),
+        (
             {"model.target": "Net"},
             ["model.target = 'Net': must be a module and a class in it, e.g. my_net.Net"],
         ),
