@@ -18,6 +18,7 @@ from pipelines.stack.randomness import DropoutNoise
 from pipelines.stack.roles import Role
 
 LARGEST_SEED = 2**62
+Drawn = dict[tuple[int, torch.Size], Tensor]  # dropout's number and shape -> what it multiplies by, one slice a member
 
 
 def built_with_seed(build: Callable[[], nn.Module], seed: int) -> nn.Module:
@@ -72,7 +73,8 @@ class StackedModule(StackedLayer):
         if self._by_vmap and (noise is not None or torch.is_inference_mode_enabled()):
             return self._together(x, noise, n_members)
         own_rows = x.expand(n_members, -1, -1)
-        return torch.stack([self._alone(own_rows[member], noise, member) for member in range(n_members)])
+        drawn: Drawn = {}
+        return torch.stack([self._alone(own_rows[member], noise, member, drawn) for member in range(n_members)])
 
     def _together(self, x: Tensor, noise: DropoutNoise | None, n_members: int) -> Tensor:
         places = torch.arange(n_members, device=x.device)
@@ -81,7 +83,7 @@ class StackedModule(StackedLayer):
         def call(
             parameters: dict[str, Tensor], buffers: dict[str, Tensor], rows: Tensor, place: Tensor
         ) -> tuple[Tensor, dict[str, Tensor]]:
-            with _StreamDropout(noise, place):
+            with _StreamDropout(noise, place, {}):
                 return self._call({**parameters, **buffers}, rows)
 
         shared = len(x) == 1
@@ -94,13 +96,13 @@ class StackedModule(StackedLayer):
         result: Tensor = outputs
         return result
 
-    def _alone(self, rows: Tensor, noise: DropoutNoise | None, member: int) -> Tensor:
+    def _alone(self, rows: Tensor, noise: DropoutNoise | None, member: int, drawn: Drawn) -> Tensor:
         own = {path: tensor[member] for path, tensor in self._tensors(self._all_names).items()}
         if noise is None:
             return self._call(own, rows)[0]
         # Numbers that the module draws by itself: by a generator that this step of this stream alone decides.
         devices = [rows.device] if rows.is_cuda else []
-        with torch.random.fork_rng(devices=devices), _StreamDropout(noise, None):
+        with torch.random.fork_rng(devices=devices), _StreamDropout(noise, member, drawn):
             torch.manual_seed(noise.step_seed(member))
             outputs, changed = self._call(own, rows)
         self._keep(changed, member)
@@ -160,13 +162,16 @@ class _StreamDropout(TorchFunctionMode):
 
     Args:
         noise: of the stack; None in evaluation.
-        place: of the member under `vmap`; None for a stack of one.
+        place: of the member; a tensor under `vmap`, a number where members are computed one by one.
+        drawn: of this step, by the members before this one; each takes its slice.
     """
 
-    def __init__(self, noise: DropoutNoise | None, place: Int[Tensor, ""] | None) -> None:
+    def __init__(self, noise: DropoutNoise | None, place: Int[Tensor, ""] | int, drawn: Drawn) -> None:
         super().__init__()
         self._noise = noise
         self._place = place
+        self._drawn = drawn
+        self._n_layers = 0  # that this member has been through
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is nn.functional.dropout and self._noise is not None:
@@ -185,11 +190,19 @@ class _StreamDropout(TorchFunctionMode):
             return nn.functional.dropout(input, p, training, inplace)
         if not training:
             return input
-        if self._place is None:
-            dropped = input * _kept_share(noise, input.shape, p)[0].to(input.dtype)
+        if isinstance(self._place, int):
+            dropped = input * self._own_share(noise, input.shape, p, member=self._place).to(input.dtype)
         else:
             dropped = _DropMembers.apply(input, self._place, p, noise)  # type: ignore[no-untyped-call]  # torch has none
         return input.copy_(dropped) if inplace else dropped
+
+    def _own_share(self, noise: DropoutNoise, shape: torch.Size, p: float, *, member: int) -> Tensor:
+        layer = (self._n_layers, shape)  # members may take other ways, where layers have other shapes
+        self._n_layers += 1
+        if layer not in self._drawn:
+            self._drawn[layer] = _kept_share(noise, shape, p)
+        share = self._drawn[layer]
+        return share[member % len(share)]  # one for all where they share a stream
 
 
 class _DropMembers(torch.autograd.Function):
