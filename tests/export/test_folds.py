@@ -19,13 +19,14 @@ from pipelines.data.table import ColumnKind, Table
 from pipelines.export import ServedMember, build_served, write_bundle
 from pipelines.export.columns import column_graph, input_columns
 from pipelines.models import build_net, input_facts
+from pipelines.sweeps.custom_nets import why_trained_alone
 from pipelines.tasks.task import Task
 from pipelines.training import fit
 from serving.bundle import open_bundle
 from tests.export.bundles import METRICS, ORIGIN
 from tests.export.tables import inputs_of, mixed_table, raw_columns, table_of
 from tests.folds import fold_alone, folded_trial, in_folds, raw_table, with_n_folds
-from tests.tables import linear, mlp
+from tests.tables import custom, linear, mlp
 
 PREFIX = "\0"  # which no drawn name has
 
@@ -102,3 +103,14 @@ def test_what_is_served_is_the_mean_of_what_each_fold_would_answer_alone(kind: T
         member = ServedMember(own.model, result.weights, 1.0, "run", "trial")
         answers.append(build_served([member], inputs=input_facts(alone), task=alone_task).predict(alone.test.features))
     np.testing.assert_allclose(served, np.mean(answers, axis=0), rtol=1e-4, atol=1e-4)
+
+
+def test_a_users_own_net_on_folds_is_trained_and_served(tmp_path: Path) -> None:
+    prepared, task = in_folds(raw_table("binary", awkward=True))
+    own = folded_trial(model=custom("Perceptron", width=4), precision="32-true")
+    assert why_trained_alone(own, prepared, task) is None
+    members = [
+        ServedMember(own.model, result.weights, 1 / 3, "run", f"trial fold {fold}", fold)
+        for fold, result in enumerate(fit([own], prepared, task))
+    ]
+    write_bundle(tmp_path / "bundle", prepared=prepared, task=task, members=members, metrics=METRICS, origin=ORIGIN)
