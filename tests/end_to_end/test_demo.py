@@ -11,7 +11,8 @@ import pytest
 from tests.commands import champion, of_kind, run, runs, server
 
 pytestmark = pytest.mark.slow
-TABLES = ("diabetes", "breast_cancer", "digits")
+N_TESTED = {"diabetes": 88, "breast_cancer": 114, "digits": 359}  # rows of the test part
+TABLES = tuple(N_TESTED)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,17 @@ def test_only_the_champion_and_the_baselines_look_at_the_test_part(folder: Path)
     found = runs(folder, "digits")
     tested = [own for own in found if any(name.startswith("test/") for name in own.data.metrics)]
     assert len(tested) == 1 + len(of_kind(found, "baseline"))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_test_part_is_covered_as_often_as_is_promised(folder: Path, name: str) -> None:
+    contract = json.loads((folder / "var" / "bundles" / name / "1" / "contract.json").read_text())
+    covered = contract["metrics"]["test"]["coverage_at_90"]
+    n_calibrated, n_tested = contract["calibration"]["conformal"]["rows"], N_TESTED[name]
+    deviation = np.sqrt(0.9 * 0.1 * (1 / (n_calibrated + 2) + 1 / n_tested))
+    assert covered >= 0.9 - 2 * deviation
+    # Labels that are told apart need no larger set than the likeliest, which then holds the truth more often.
+    assert contract["target"]["classes"] or covered <= 0.9 + 2 * deviation
 
 
 def test_breast_cancer_is_ranked_almost_perfectly(folder: Path) -> None:
