@@ -9,6 +9,10 @@ export function listenForKey(again) {
     event.preventDefault();
     const key = byId("key").value.trim();
     if (key === "") return;
+    if (!/^[!-~]+$/.test(key)) {
+      byId("key-said").textContent = "A key has no spaces, and only letters, digits and signs of ASCII.";
+      return;
+    }
     keepKey(key);
     byId("key").value = "";
     again();

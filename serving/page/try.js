@@ -11,9 +11,11 @@ import { snippets } from "./snippets.js";
 const PAUSE_MS = 120; // after a change, before the server is asked: a slider sends dozens a second
 const MANY_COLUMNS = 16; // from here on a column can be looked for by name
 
-// `card`: the server's description of the model; `fields`: one a column; `moved`: the field that the curve is about;
+// `card`: the server's description of the model; `version`: which one answered last; `fields`: one a column; `moved`: the field that the curve is about;
 // `curve`: what the server said for it last; `asked`: the question under way; `example`: which golden row was filled in.
-const state = { card: null, fields: [], row: {}, prediction: null, moved: null, curve: null, asked: null, example: 0, timer: 0 };
+const state = {
+  card: null, version: "", fields: [], row: {}, prediction: null, moved: null, curve: null, asked: null, example: 0, timer: 0,
+};
 
 listenForKey(start);
 listen();
@@ -37,19 +39,17 @@ async function open(name, kept = {}) {
   const card = await ask(modelPath(name));
   const { columns, target } = card.contract;
   const fields = columns.map((column, place) => makeField(column, place, (own) => changed(own)));
-  Object.assign(state, { card, fields, prediction: null, curve: null, example: 0 });
+  Object.assign(state, { card, version: card.version, fields, prediction: null, curve: null, example: 0 });
   byId("fields").replaceChildren(...fields.map((field) => field.element));
   byId("moved").replaceChildren(...columns.map((column, place) => element("option", { value: place }, column.name)));
   byId("model").value = name;
   byId("name").textContent = name;
-  const counted = `${columns.length} ${columns.length === 1 ? "column" : "columns"}`;
-  byId("about").textContent = `predicts ${target.name} from ${counted} · version\u00a0${card.version}`;
   byId("answer-title").textContent = target.name;
   byId("find-row").hidden = columns.length < MANY_COLUMNS;
   byId("find").value = "";
   byId("another").hidden = card.contract.golden.length < 2;
   document.title = `${name} · sweepstack`;
-  showFacts(card);
+  showAbout();
   fill({ ...example(), ...kept });
   move(fields.find((field) => field.track !== null) ?? fields[0]);
   byId("trouble").hidden = true;
@@ -104,23 +104,37 @@ async function answer() {
   const { signal } = (state.asked = new AbortController());
   byId("answer").setAttribute("aria-busy", "true");
   const said = await ask(`${modelPath(state.card.name)}/predict`, { body: { rows: [state.row] }, signal });
-  if (said.version !== state.card.version) {
-    await open(state.card.name, state.row);
-    return;
-  }
+  if (said.version !== state.version && (await renew(said.version))) return;
   [state.prediction] = said.predictions;
   showPrediction();
   await askCurve(signal);
   redraw();
 }
 
+/** Another version answers now: learn of it once, and make another form if it needs one; then true.
+ *  While several processes change over, the card may be of one version and the next answer of another. */
+async function renew(version) {
+  const card = await ask(modelPath(state.card.name));
+  state.version = version;
+  const shape = ({ contract }) => JSON.stringify([contract.columns.map((own) => [own.kind, own.name, own.categories]), contract.target]);
+  if (shape(card) !== shape(state.card)) {
+    await open(card.name, state.row);
+    return true;
+  }
+  state.card = card;
+  showAbout();
+  return false;
+}
+
 /** One request for all points; none when only the moved column has changed since the last. */
 async function askCurve(signal) {
   const { column } = state.moved;
-  const key = JSON.stringify([column.name, rowWith(column, null)]);
+  const key = JSON.stringify([column.name, state.version, Object.entries(state.row).filter(([name]) => name !== column.name)]);
   if (state.curve?.key === key) return;
   const points = stops(column);
-  const body = { rows: points.map((own) => rowWith(column, own.value)) };
+  const columns = Object.entries(state.row).map(([name, value]) =>
+    [name, points.map((own) => (name === column.name ? own.value : value))]);
+  const body = { columns: Object.fromEntries(columns) };
   byId("curve-said").textContent = "";
   try {
     const { predictions } = await ask(`${modelPath(state.card.name)}/predict`, { body, signal });
@@ -207,11 +221,6 @@ function readRow() {
   byId("slide").setAttribute("aria-valuetext", number === null ? "missing" : track.worded(number));
 }
 
-/** The present row with another value in one column. Entries, since a column may be called __proto__. */
-function rowWith(column, value) {
-  return Object.fromEntries(Object.entries(state.row).map(([name, own]) => [name, name === column.name ? value : own]));
-}
-
 function example() {
   const { golden, columns } = state.card.contract;
   return golden[state.example]?.row ?? Object.fromEntries(columns.map((column) => [column.name, column.example]));
@@ -236,8 +245,12 @@ async function copy(button) {
   setTimeout(() => (button.textContent = "Copy"), 2000);
 }
 
-function showFacts(card) {
-  const { lineage } = card.contract;
+/** What is known of the model, and which version of it answers. */
+function showAbout() {
+  const { card, version } = state;
+  const { lineage, columns, target } = card.contract;
+  const counted = `${columns.length} ${columns.length === 1 ? "column" : "columns"}`;
+  byId("about").textContent = `predicts ${target.name} from ${counted} · version\u00a0${version}`;
   const metrics = Object.entries(card.metrics).map(([part, own]) => [
     `On the ${part} part`, Object.entries(own).map(([name, value]) => `${name} ${shown(value)}`).join(", ")]);
   const members = lineage.members.length === 1 ? "one trial" : `an ensemble of ${lineage.members.length} trials`;
