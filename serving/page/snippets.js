@@ -1,13 +1,14 @@
 /** The present question as lines to paste: curl for a shell, Python with nothing but its standard library. */
 
+import { query } from "./answer.js";
 import { hasKey, modelPath } from "./asking.js";
 
 // The key itself is never written out: what is copied ends up in chats and repositories.
 const KEY_VARIABLE = "SWEEPSTACK_KEY";
 
-/** { curl, python } for one row. */
-export function snippets(name, row) {
-  const url = new URL(`${modelPath(name)}/predict`, document.baseURI).href.split("#")[0];
+/** { curl, python } for one row of the model that this card describes. */
+export function snippets(card, row) {
+  const url = new URL(`${modelPath(card.name)}/predict${query(card.contract)}`, document.baseURI).href.split("#")[0];
   return { curl: curl(url, row), python: python(url, row) };
 }
 

@@ -1,6 +1,6 @@
 /** The try-it page: a question made from a model's contract, asked again with every change. */
 
-import { headline, showAnswer } from "./answer.js";
+import { headline, query, showAnswer } from "./answer.js";
 import { ask, modelPath, Refusal } from "./asking.js";
 import { makeField } from "./columns.js";
 import { alignSlider, drawCurve, stops } from "./curve.js";
@@ -103,7 +103,7 @@ async function answer() {
   state.asked?.abort();
   const { signal } = (state.asked = new AbortController());
   byId("answer").setAttribute("aria-busy", "true");
-  const said = await ask(`${modelPath(state.card.name)}/predict`, { body: { rows: [state.row] }, signal });
+  const said = await ask(`${modelPath(state.card.name)}/predict${query(state.card.contract)}`, { body: { rows: [state.row] }, signal });
   if (said.version !== state.version && (await renew(said.version))) return;
   [state.prediction] = said.predictions;
   showPrediction();
@@ -211,7 +211,7 @@ function fill(row) {
 /** Read the form; what depends on it alone follows at once. */
 function readRow() {
   state.row = Object.fromEntries(state.fields.map((field) => [field.column.name, field.read()]));
-  const lines = snippets(state.card.name, state.row);
+  const lines = snippets(state.card, state.row);
   byId("curl").textContent = lines.curl;
   byId("python").textContent = lines.python;
   const { track, column } = state.moved;

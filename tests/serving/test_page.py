@@ -1,24 +1,38 @@
 """The pages as a visitor uses them, in a headless browser against a server of its own."""
 
+import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from serving.bundle import CategoricalColumn
+from serving.keys import add_key
 from tests.serving.browser import Page, browsing, needs_chromium
-from tests.serving.bundles import publish_patients, publish_sales
+from tests.serving.bundles import publish, publish_patients, publish_sales
 from tests.serving.processes import Running, running
+from tests.serving.test_answering import calibration, rows_of
 
 pytestmark = needs_chromium
 READY = "document.querySelector('#page')?.hidden === false && document.querySelector('#headline').textContent !== ''"
+PHONE, DESK = (375, 800), (1200, 900)
+MARKUP = "<img src=x onerror=\"document.title='broken'\">"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("served")
-    publish_patients(folder / "bundles")
-    publish_sales(folder / "bundles")
+    bundles = folder / "bundles"
+    publish_patients(bundles, calibration=calibration("risk"), background=tuple(rows_of("risk")))
+    publish_sales(bundles, calibration=calibration("sales"), background=tuple(rows_of("sales")))
+    publish_sales(bundles, name="plain")
+    hostile = CategoricalColumn(name=f"b{MARKUP}", nullable=True, categories=(MARKUP, "plain"), example=MARKUP)
+    publish(bundles, name="hostile", version=1, columns=[hostile], rows=[{hostile.name: MARKUP}], classes=(MARKUP, "n"))
     with running(folder, SERVING_BUNDLES="bundles") as own:
         yield own
 
@@ -26,12 +40,163 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Page]:
     with browsing(tmp_path) as own:
+        own.resize(*DESK)
         yield own
         assert own.troubles == []
 
 
+def visit(page: Page, server: Running, model: str) -> None:
+    page.open(f"{server.address}/#{model}")
+    page.wait(
+        "document.querySelector('#page')?.hidden === false && document.querySelector('#headline').textContent !== ''"
+    )
+
+
+def text(page: Page, selector: str) -> str:
+    return str(page.run(f"document.querySelector({json.dumps(selector)}).innerText"))
+
+
+def asked_row(page: Page) -> dict[str, Any]:
+    """The row that the lines to copy ask for."""
+    (body,) = re.findall(r"-d '(.*)'", text(page, "#curl"))
+    (row,) = json.loads(body)["rows"]
+    return dict(row)
+
+
+def predict(server: Running, model: str, row: dict[str, Any]) -> dict[str, Any]:
+    url = f"{server.address}/models/{model}/predict?coverage=0.9&explain=true"
+    (prediction,) = httpx.post(url, json={"rows": [row]}).json()["predictions"]
+    return dict(prediction)
+
+
+def numbers(said: str) -> list[float]:
+    return [float(own) for own in re.findall(r"-?\d+(?:\.\d+)?", said.replace("\u2212", "-"))]
+
+
+def wait_for_value(page: Page, server: Running, row: dict[str, Any]) -> None:
+    value = predict(server, "ice cream", row)["value"]
+    page.wait(f"Math.abs(Number(document.querySelector('#headline').textContent) - {value}) < 1e-3")
+
+
 def test_the_page_shows_a_model_and_asks_nobody_else(server: Running, page: Page):
     page.open(f"{server.address}/")
-    page.wait(READY)
-    assert page.run("document.querySelector('h1').textContent") == "ice cream"
-    assert {str(httpx.URL(own).copy_with(path="/", fragment=None)) for own in page.asked} == {f"{server.address}/"}
+    page.wait(
+        "document.querySelector('#page')?.hidden === false && document.querySelector('#headline').textContent !== ''"
+    )
+    assert text(page, "h1") == "hostile"
+    assert {str(httpx.URL(own).copy_with(path="/", query=None, fragment=None)) for own in page.asked} == {
+        f"{server.address}/"
+    }
+
+
+def test_a_value_has_its_interval_and_what_each_column_added(server: Running, page: Page):
+    visit(page, server, "ice cream")
+    prediction = predict(server, "ice cream", asked_row(page))
+    assert numbers(text(page, "#headline")) == pytest.approx([prediction["value"]], rel=1e-3)
+    lower, upper = numbers(text(page, ".certainty"))[:2]
+    assert [lower, upper] == pytest.approx(list(prediction["interval"].values()), rel=1e-3)
+    assert "9 times of 10" in text(page, ".certainty")
+    (base,) = numbers(text(page, ".because h3"))
+    added = numbers(page.run("[...document.querySelectorAll('.because .share')].map((own) => own.innerText).join(' ')"))
+    assert base + sum(added) == pytest.approx(prediction["value"], abs=1e-3)
+
+
+def test_classes_have_bars_and_a_set_and_say_which_rules_were_used(server: Running, page: Page):
+    visit(page, server, "patients")
+    prediction = predict(server, "patients", asked_row(page))
+    shares = page.run("[...document.querySelectorAll('#details > .bars .share')].map((own) => own.innerText)")
+    expected = [100 * share for share in prediction["probabilities"].values()]
+    assert [numbers(share)[0] for share in shares] == pytest.approx(expected, abs=0.06)
+    assert text(page, ".certainty").startswith(" or ".join(prediction["label_set"]))
+    assert {line.split(" was ")[0] for line in text(page, ".rules").splitlines()} == set(prediction["rules"])
+
+
+def test_a_version_without_calibration_shows_its_answer_alone(server: Running, page: Page):
+    visit(page, server, "plain")
+    assert text(page, "#headline") != ""
+    assert page.run("document.querySelector('.certainty, .because')") is None
+
+
+def test_a_slider_moves_the_answer_and_the_mark_on_the_curve(server: Running, page: Page):
+    visit(page, server, "ice cream")
+    page.wait("document.querySelector('#curve .line') !== null")
+    before = page.run("document.querySelector('#curve .here').getAttribute('x1')")
+    page.run(
+        "(() => { const own = document.querySelector('#slide'); own.value = 0;"
+        " own.dispatchEvent(new Event('input', { bubbles: true })); })()"
+    )
+    assert asked_row(page)["Temperatur in °C"] == 0
+    wait_for_value(page, server, asked_row(page))
+    page.wait(f"document.querySelector('#curve .here').getAttribute('x1') !== {json.dumps(before)}")
+
+
+def test_the_keyboard_is_enough(server: Running, page: Page):
+    visit(page, server, "ice cream")
+    for _ in range(12):
+        page.press("Tab")
+        if page.run("document.activeElement.matches('#fields input:not([type=range])')"):
+            break
+    page.type("12.5")
+    page.press("Enter")
+    assert asked_row(page)["Temperatur in °C"] == 12.5
+    wait_for_value(page, server, asked_row(page))
+    page.press("Tab")
+    page.press("ArrowRight")
+    assert asked_row(page)["Temperatur in °C"] > 12.5
+
+
+def test_a_mistake_is_said_beside_its_column(server: Running, page: Page):
+    visit(page, server, "ice cream")
+    page.run("document.querySelector('#fields input').focus()")
+    page.type("warm")
+    page.press("Enter")
+    page.wait("document.querySelector('#fields .error').innerText !== ''")
+    page.troubles.clear()  # the browser itself writes the refused request to its console
+
+
+@pytest.mark.parametrize("model", ["ice cream", "patients", "hostile"])
+def test_a_phone_is_wide_enough(server: Running, page: Page, model: str):
+    page.resize(*PHONE)
+    visit(page, server, model)
+    page.wait("document.querySelector('#curve svg') !== null")
+    assert page.run("document.documentElement.scrollWidth") <= PHONE[0]
+
+
+def test_names_of_a_table_are_text_and_never_markup(server: Running, page: Page):
+    visit(page, server, "hostile")
+    page.wait("document.querySelector('#curve svg') !== null")
+    assert MARKUP in page.run("document.querySelector('#details').textContent")
+    assert page.run("document.querySelector('main img')") is None
+    assert page.run("document.title") == "hostile · sweepstack"
+
+
+def test_the_lines_to_copy_ask_the_same_question(server: Running, page: Page):
+    visit(page, server, "patients")
+    label = text(page, "#headline").split(",")[0]
+    by_curl = subprocess.run(["bash", "-c", text(page, "#curl")], capture_output=True, text=True, check=True)
+    assert json.loads(by_curl.stdout)["predictions"][0]["label"] == label
+    by_python = subprocess.run(
+        [sys.executable, "-c", text(page, "#python")], capture_output=True, text=True, check=True
+    )
+    assert f"'label': '{label}'" in by_python.stdout
+
+
+def test_a_server_with_keys_is_asked_with_the_visitors(tmp_path: Path, page: Page):
+    publish_sales(tmp_path / "bundles")
+    key = add_key(tmp_path / "keys.json", name="visitor", role="reader")
+    with running(tmp_path, SERVING_BUNDLES="bundles", SERVING_KEYS_FILE="keys.json") as own:
+        page.open(f"{own.address}/")
+        page.wait("document.querySelector('#key-card')?.hidden === false")
+        page.run("document.querySelector('#key').focus()")
+        page.type(key)
+        page.press("Enter")
+        page.wait("document.querySelector('#headline').textContent !== ''")
+        assert not any(key in address for address in page.asked)
+        assert key not in text(page, "#curl")
+    page.troubles.clear()  # the browser itself writes the first refusal, 401, to its console
+
+
+def test_the_description_needs_nobody_else(server: Running, page: Page):
+    page.open(f"{server.address}/docs")
+    page.wait("document.querySelectorAll('#routes details').length > 5")
+    assert {httpx.URL(own).netloc.decode() for own in page.asked} == {httpx.URL(server.address).netloc.decode()}
