@@ -7,6 +7,7 @@ the system has accepted, but not yet uvicorn. Here every connection may bring on
 
 import asyncio
 import socket
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from serving.connection import StrictConnection
 from serving.heads import HeadLimit
 from serving.settings import Settings
 
@@ -29,6 +31,9 @@ def server_config(app: ASGIApp, settings: Settings, *, traced: bool = False) -> 
     """How uvicorn serves an application; benchmarks serve others so, too."""
     return uvicorn.Config(
         app,
+        # Named, since what uvicorn chooses by itself depends on what happens to be installed.
+        loop="asyncio" if sys.platform == "win32" else "uvloop",
+        http=StrictConnection,
         log_config=None,
         log_level=settings.log_level,
         access_log=False,  # `observing` writes a line a request
@@ -71,18 +76,13 @@ class DrainingServer(uvicorn.Server):
 
     async def _stop_accepting(self, sockets: Sequence[socket.socket]) -> None:
         """Take the connections that wait for us, then close the port: closing it would reset them."""
-        loop = asyncio.get_running_loop()
-        waiting: list[socket.socket] = []
-        if isinstance(loop, asyncio.SelectorEventLoop):  # others keep their sockets to themselves
-            for own in sockets:
-                loop.remove_reader(own)
-            for _ in range(STEPS):
-                await asyncio.sleep(0)
-            for own in sockets:
-                waiting += _accept_all(own)
+        ports = [own.dup() for own in sockets]  # which stay open when the loop closes those that it accepts from
         for server in self.servers:
             server.close()
-        for own in sockets:
+        for _ in range(STEPS):
+            await asyncio.sleep(0)
+        waiting = [accepted for port in ports for accepted in _accept_all(port)]
+        for own in (*ports, *sockets):
             own.close()
         protocol: Any = self.config.http_protocol_class  # with more arguments than asyncio's own
         make = partial(
@@ -91,6 +91,7 @@ class DrainingServer(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
+        loop = asyncio.get_running_loop()
         for accepted in waiting:
             await loop.connect_accepted_socket(make, accepted)
 

@@ -1,7 +1,6 @@
 """What can go wrong with a request, and the one map from it to HTTP.
 
 ServingError
-├── AmbiguousLengthError   400  Content-Length and Transfer-Encoding
 ├── UnauthorizedError      401  no valid API key
 ├── ForbiddenError         403  a key whose role does not suffice
 ├── UnknownModelError      404  no model of that name
@@ -24,7 +23,7 @@ Every answer that is not 2xx is {"error": {"code", "message", "details": [{"path
 "message"} with 400 for 422, and plain text for 415, as MLflow has them. No file path and no stack trace ever leaves the
 process. Codes of paths and methods that do not exist are those of HTTP: `not_found`,
 `method_not_allowed`; `internal` (500) is a defect of ours, whose trace is in the server's log. What is no HTTP at all
-uvicorn answers 400 in plain text, and hangs up.
+is answered 400 in plain text, and hung up on (`connection`).
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -90,13 +89,6 @@ class ServingError(Exception):
         super().__init__(message)
         self.details = list(details)
         self.headers: dict[str, str] = {}
-
-
-class AmbiguousLengthError(ServingError):
-    """Two headers say how long the body is."""
-
-    status = 400
-    code = "ambiguous_length"
 
 
 class UnauthorizedError(ServingError):

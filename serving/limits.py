@@ -2,13 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.begun import Begun
 from serving.errors import (
-    AmbiguousLengthError,
     BodyTooLargeError,
     BodyTooSlowError,
     OverloadedError,
@@ -19,7 +18,6 @@ from serving.errors import (
 )
 from serving.exchange import current_exchange
 
-LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 MOST_DIGITS = 18  # of a declared length; Python refuses to read thousands of them
 
 
@@ -61,11 +59,9 @@ class RequestLimits:
             await error_answer(self._too_slow(has_body=watched.has_body))(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> ServingError | None:
-        """An error where the body is too large by its own account, or has two lengths."""
-        lengths = [own for own in scope["headers"] if own[0] in LENGTHS]
-        if any(_declared_bytes(own) > self._max_body_bytes for own in lengths):
-            return self._too_large()
-        return _ambiguity(lengths) if len(lengths) > 1 else None
+        """An error where the body is too large by its own account."""
+        is_too_large = any(_declared_bytes(own) > self._max_body_bytes for own in scope["headers"])
+        return self._too_large() if is_too_large else None
 
     def _too_large(self) -> BodyTooLargeError:
         return BodyTooLargeError(f"The body is larger than {self._max_body_bytes:,} bytes. Send fewer rows at a time.")
@@ -151,15 +147,6 @@ class ConcurrencyLimit:
         if caller is not None and self._n_running_of[caller] >= self._at_once_per_key:
             return TooManyAtOnceError(f"{self._at_once_per_key} requests with this key are in work. Wait for one.")
         return None
-
-
-def _ambiguity(lengths: Sequence[tuple[bytes, bytes]]) -> ServingError | None:
-    """An error where a proxy before us may see another end of the body than we do: RFC 9112, 6.1."""
-    if {name for name, _ in lengths} != LENGTHS:
-        return None
-    error = AmbiguousLengthError("A request has Content-Length or Transfer-Encoding, not both.")
-    error.headers["Connection"] = "close"  # what follows may be somebody else's request
-    return error
 
 
 def _declared_bytes(header: tuple[bytes, bytes]) -> int:
