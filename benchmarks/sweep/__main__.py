@@ -209,7 +209,7 @@ def _run(
     started = time.perf_counter()
     for rung, until in zip([None, *pauses], [*pauses, None], strict=True):
         if rung is not None and state is not None:
-            ended |= losers(rung, trials, state.curves, task)
+            ended |= losers(rung, trials, [[own] for own in state.curves], task)  # a trial is of one member here
         job = StackJob(0, trials, state=state, ended=frozenset(ended), until_epoch=until)
         (done,) = ThisProcess().run([job], prepared, task)
         state = done.state
