@@ -9,7 +9,7 @@ import os
 
 # For polars, which reads it when it is loaded: its allocator would else keep what it freed, and a table read from CSV
 # leaves twice its own size behind.
-os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:400,muzzy_decay_ms:0")
+os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:150,muzzy_decay_ms:0")
 
 # For torch, likewise: a thread that has done its part of an operation spins for a moment and then sleeps. By default it
 # spins for milliseconds; where the cores are busy with others, or a container has fewer than it sees, that keeps the
