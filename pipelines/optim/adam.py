@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipelines.axes import PerMember, per_member
-from pipelines.optim.transform import Tensors
+from pipelines.axes import PerMember
+from pipelines.optim.transform import Updates, Weights
 
 
 @dataclass
@@ -14,8 +14,8 @@ class AdamState:
     """Steps taken and running moments of the gradients."""
 
     step: int
-    first_moments: list[Tensor]
-    second_moments: list[Tensor]
+    first_moments: Tensor
+    second_moments: Tensor
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,19 @@ class ScaleByAdam:
     beta2: PerMember
     eps: PerMember
 
-    def init(self, params: Tensors) -> AdamState:
-        return AdamState(
-            0, [torch.zeros_like(param) for param in params], [torch.zeros_like(param) for param in params]
-        )
+    def init(self, like: Updates) -> AdamState:
+        return AdamState(0, torch.zeros_like(like), torch.zeros_like(like))
 
-    def update(self, updates: Tensors, state: AdamState, params: Tensors) -> Tensors:
+    def update_(self, updates: Updates, state: AdamState, weights: Weights) -> None:
         state.step += 1
         # In float64 as the constants are: 1 - 0.999 loses four digits in float32.
         correction1 = 1 - self.beta1**state.step
         root_correction2 = (1 - self.beta2**state.step).sqrt()
         # Both corrections and eps in one product and sum a weight, not in a pass over all weights each.
         constants = (1 - self.beta1, 1 - self.beta2, correction1 / root_correction2, correction1 * self.eps)
-        new1, new2, scale, floor = torch.stack(constants).to(updates[0].dtype)
-        for update, first, second in zip(updates, state.first_moments, state.second_moments, strict=True):
-            first.lerp_(update, per_member(new1, update).expand_as(update))
-            scratch = update.square()
-            second.lerp_(scratch, per_member(new2, update).expand_as(update))
-            torch.sqrt(second, out=scratch).mul_(per_member(scale, update)).add_(per_member(floor, update))
-            torch.div(first, scratch, out=update)
-        return updates
+        new1, new2, scale, floor = torch.stack(constants).to(updates.dtype).unsqueeze(-1)  # [4, K, 1]
+        state.first_moments.lerp_(updates, new1.expand_as(updates))
+        scratch = updates.square()
+        state.second_moments.lerp_(scratch, new2.expand_as(updates))
+        torch.sqrt(state.second_moments, out=scratch).mul_(scale).add_(floor)
+        torch.div(state.first_moments, scratch, out=updates)

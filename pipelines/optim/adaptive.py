@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pipelines.axes import PerMember, per_member
-from pipelines.optim.transform import Tensors
+from pipelines.optim.transform import Updates, Weights
 
 
 @dataclass
@@ -14,7 +14,7 @@ class AdagradState:
     """Steps taken and sums of squared gradients."""
 
     step: int
-    sums: list[Tensor]
+    sums: Tensor
 
 
 @dataclass(frozen=True)
@@ -28,25 +28,22 @@ class ScaleByAdagrad:
     initial_accumulator: PerMember
     eps: PerMember
 
-    def init(self, params: Tensors) -> AdagradState:
-        sums = [torch.zeros_like(param) + per_member(self.initial_accumulator, param) for param in params]
-        return AdagradState(0, sums)
+    def init(self, like: Updates) -> AdagradState:
+        return AdagradState(0, torch.zeros_like(like) + per_member(self.initial_accumulator, like))
 
-    def update(self, updates: Tensors, state: AdagradState, params: Tensors) -> Tensors:
+    def update_(self, updates: Updates, state: AdagradState, weights: Weights) -> None:
         slowdown = 1 + state.step * self.lr_decay
         state.step += 1
-        for update, total in zip(updates, state.sums, strict=True):
-            total.addcmul_(update, update)
-            update.div_((total.sqrt() + per_member(self.eps, total)) * per_member(slowdown, total))
-        return updates
+        state.sums.addcmul_(updates, updates)
+        updates.div_((state.sums.sqrt() + per_member(self.eps, updates)) * per_member(slowdown, updates))
 
 
 @dataclass
 class RMSpropState:
     """Running means of squared gradients, and the traces of momentum."""
 
-    mean_squares: list[Tensor]
-    traces: list[Tensor]
+    mean_squares: Tensor
+    traces: Tensor
 
 
 @dataclass(frozen=True)
@@ -57,26 +54,22 @@ class ScaleByRMSprop:
     momentum: PerMember
     eps: PerMember
 
-    def init(self, params: Tensors) -> RMSpropState:
-        return RMSpropState(
-            [torch.zeros_like(param) for param in params], [torch.zeros_like(param) for param in params]
-        )
+    def init(self, like: Updates) -> RMSpropState:
+        return RMSpropState(torch.zeros_like(like), torch.zeros_like(like))
 
-    def update(self, updates: Tensors, state: RMSpropState, params: Tensors) -> Tensors:
-        for update, mean_square, trace in zip(updates, state.mean_squares, state.traces, strict=True):
-            alpha = per_member(self.alpha, update)
-            mean_square.mul_(alpha).addcmul_(update * (1 - alpha), update)
-            update.div_(mean_square.sqrt() + per_member(self.eps, update))
-            update.copy_(trace.mul_(per_member(self.momentum, trace)).add_(update))
-        return updates
+    def update_(self, updates: Updates, state: RMSpropState, weights: Weights) -> None:
+        alpha = per_member(self.alpha, updates)
+        state.mean_squares.mul_(alpha).addcmul_(updates * (1 - alpha), updates)
+        updates.div_(state.mean_squares.sqrt() + per_member(self.eps, updates))
+        updates.copy_(state.traces.mul_(per_member(self.momentum, updates)).add_(updates))
 
 
 @dataclass
 class AdadeltaState:
     """Running means of squared gradients and of squared updates."""
 
-    mean_squares: list[Tensor]
-    mean_square_updates: list[Tensor]
+    mean_squares: Tensor
+    mean_square_updates: Tensor
 
 
 @dataclass(frozen=True)
@@ -86,17 +79,11 @@ class ScaleByAdadelta:
     rho: PerMember
     eps: PerMember
 
-    def init(self, params: Tensors) -> AdadeltaState:
-        return AdadeltaState(
-            [torch.zeros_like(param) for param in params], [torch.zeros_like(param) for param in params]
-        )
+    def init(self, like: Updates) -> AdadeltaState:
+        return AdadeltaState(torch.zeros_like(like), torch.zeros_like(like))
 
-    def update(self, updates: Tensors, state: AdadeltaState, params: Tensors) -> Tensors:
-        for update, mean_square, mean_square_update in zip(
-            updates, state.mean_squares, state.mean_square_updates, strict=True
-        ):
-            rho, eps = per_member(self.rho, update), per_member(self.eps, update)
-            mean_square.mul_(rho).addcmul_(update * (1 - rho), update)
-            update.mul_((mean_square_update + eps).sqrt_().div_((mean_square + eps).sqrt_()))
-            mean_square_update.mul_(rho).addcmul_(update * (1 - rho), update)
-        return updates
+    def update_(self, updates: Updates, state: AdadeltaState, weights: Weights) -> None:
+        rho, eps = per_member(self.rho, updates), per_member(self.eps, updates)
+        state.mean_squares.mul_(rho).addcmul_(updates * (1 - rho), updates)
+        updates.mul_((state.mean_square_updates + eps).sqrt_().div_((state.mean_squares + eps).sqrt_()))
+        state.mean_square_updates.mul_(rho).addcmul_(updates * (1 - rho), updates)

@@ -6,10 +6,8 @@ silence its neighbours.
 
 from dataclasses import dataclass
 
-import torch
-
 from pipelines.axes import PerMember, per_member
-from pipelines.optim.transform import Tensors
+from pipelines.optim.transform import Updates, Weights
 
 SMALLEST_NORM = 1e-6  # torch's: keeps the division finite
 
@@ -20,13 +18,10 @@ class ClipByMemberNorm:
 
     most: PerMember  # 0: this member is not clipped
 
-    def init(self, params: Tensors) -> None:
+    def init(self, like: Updates) -> None:
         return None
 
-    def update(self, updates: Tensors, state: None, params: Tensors) -> Tensors:
-        squares = [update.flatten(1).square().sum(dim=1) for update in updates]
-        norms = torch.stack(squares).sum(dim=0).sqrt()  # [K]
+    def update_(self, updates: Updates, state: None, weights: Weights) -> None:
+        norms = updates.square().sum(dim=1).sqrt()  # [K]
         factors = (self.most / (norms + SMALLEST_NORM)).clamp(max=1.0).masked_fill(self.most == 0, 1.0)
-        for update in updates:
-            update.mul_(per_member(factors, update))
-        return updates
+        updates.mul_(per_member(factors, updates))

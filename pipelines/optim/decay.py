@@ -1,6 +1,6 @@
 """Regularisers: what is added to gradients or updates for the size of the weights themselves.
 
-`decayed` holds one flag a parameter; see `pipelines.stack.roles`.
+They act on the first columns alone; `pipelines.stack.roles` says which parameters those are.
 """
 
 from dataclasses import dataclass
@@ -8,45 +8,37 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from pipelines.axes import PerMember, per_member
-from pipelines.optim.transform import Tensors
+from pipelines.optim.transform import Updates, Weights
 
 
 @dataclass(frozen=True)
 class AddL1Gradient:
-    """Add `strength * sign(param)`: the gradient of `strength * |param|_1`."""
+    """Add `strength * sign(weight)`: the gradient of `strength * |weight|_1`."""
 
     strength: PerMember
-    decayed: tuple[bool, ...]
 
-    def init(self, params: Tensors) -> None:
+    def init(self, like: Updates) -> None:
         return None
 
-    def update(self, updates: Tensors, state: None, params: Tensors) -> Tensors:
-        for update, param, decayed in zip(updates, params, self.decayed, strict=True):
-            if decayed:
-                update.addcmul_(param.sign(), per_member(self.strength, param))
-        return updates
+    def update_(self, updates: Updates, state: None, weights: Weights) -> None:
+        updates[:, : weights.shape[1]].addcmul_(weights.sign(), per_member(self.strength, weights))
 
 
 @dataclass(frozen=True)
 class AddDecayedWeights:
-    """Add `strength * param`.
+    """Add `strength * weight`.
 
     Before an optimizer's own transform this is L2 (`weight_decay` of `torch.optim.SGD` and `Adam`); after it,
     decoupled weight decay (`torch.optim.AdamW`), which the learning rate multiplies.
     """
 
     strength: PerMember
-    decayed: tuple[bool, ...]
 
-    def init(self, params: Tensors) -> None:
+    def init(self, like: Updates) -> None:
         return None
 
-    def update(self, updates: Tensors, state: None, params: Tensors) -> Tensors:
-        for update, param, decayed in zip(updates, params, self.decayed, strict=True):
-            if decayed:
-                update.addcmul_(param, per_member(self.strength, param))
-        return updates
+    def update_(self, updates: Updates, state: None, weights: Weights) -> None:
+        updates[:, : weights.shape[1]].addcmul_(weights, per_member(self.strength, weights))
 
 
 def is_on(strength: Tensor) -> bool:

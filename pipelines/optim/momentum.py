@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from pipelines.axes import PerMember, per_member
-from pipelines.optim.transform import Tensors
+from pipelines.optim.transform import Updates, Weights
 
 
 @dataclass
 class TraceState:
     """Running sums of the gradients, zero before the first step."""
 
-    traces: list[Tensor]
+    traces: Tensor
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,11 @@ class AddMomentum:
 
     momentum: PerMember
 
-    def init(self, params: Tensors) -> TraceState:
-        return TraceState([torch.zeros_like(param) for param in params])
+    def init(self, like: Updates) -> TraceState:
+        return TraceState(torch.zeros_like(like))
 
-    def update(self, updates: Tensors, state: TraceState, params: Tensors) -> Tensors:
-        for update, trace in zip(updates, state.traces, strict=True):
-            update.copy_(trace.mul_(per_member(self.momentum, trace)).add_(update))
-        return updates
+    def update_(self, updates: Updates, state: TraceState, weights: Weights) -> None:
+        updates.copy_(state.traces.mul_(per_member(self.momentum, updates)).add_(updates))
 
 
 @dataclass(frozen=True)
@@ -37,12 +35,10 @@ class AddNesterovMomentum:
 
     momentum: PerMember
 
-    def init(self, params: Tensors) -> TraceState:
-        return TraceState([torch.zeros_like(param) for param in params])
+    def init(self, like: Updates) -> TraceState:
+        return TraceState(torch.zeros_like(like))
 
-    def update(self, updates: Tensors, state: TraceState, params: Tensors) -> Tensors:
-        for update, trace in zip(updates, state.traces, strict=True):
-            momentum = per_member(self.momentum, trace)
-            trace.mul_(momentum).add_(update)
-            update.addcmul_(trace, momentum)
-        return updates
+    def update_(self, updates: Updates, state: TraceState, weights: Weights) -> None:
+        momentum = per_member(self.momentum, updates)
+        state.traces.mul_(momentum).add_(updates)
+        updates.addcmul_(state.traces, momentum)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pipelines.axes import PerMember, per_member, take_members
@@ -54,13 +54,15 @@ class StackOptimizer(torch.optim.Optimizer):
         kinds = [kind for kind, _ in groupby(member.kind for member in members)]
         if len(kinds) != len(set(kinds)):
             raise ValueError(f"Members of one optimizer must be neighbours, got {kinds}. Sort them by kind.")
+        self._columns, self._n_decayed = _columns(params, decayed)
+        n_parameters = self._columns[-1][1].stop
         self._slices: list[KindSlice] = []
         start = 0
         for _, group in groupby(members, key=lambda member: member.kind):
             own = list(group)
             place = slice(start, start + len(own))
-            chain = build_chain(own, decayed=decayed, device=device)
-            self._slices.append(KindSlice(place, chain, chain.init([param.data[place] for param in params])))
+            chain = build_chain(own, device=device)
+            self._slices.append(KindSlice(place, chain, chain.init(params[0].new_zeros(len(own), n_parameters))))
             start = place.stop
         rates = [member.lr for member in members]
         self._base_rates: PerMember = torch.tensor(rates, dtype=finest_float(device), device=device)
@@ -73,22 +75,19 @@ class StackOptimizer(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update all members at once."""
+        """Update all members at once; the gradients are used up, and the next step begins without."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        params: list[nn.Parameter] = self.param_groups[0]["params"]
-        downhill = -self.current_learning_rates().to(params[0].dtype)
+        updates = torch.cat([_take_gradient(param) for param, _ in self._columns], dim=1)  # [K, P]
+        decayed = [param.flatten(1) for param, _ in self._columns[: self._n_decayed]]
+        weights = torch.cat([updates[:, :0], *decayed], dim=1)  # [K, D]
         for own in self._slices:
-            values = [param.data[own.members] for param in params]
-            # A net may leave out a parameter in a step: what it does not depend on has no gradient, so zero.
-            gradients = [
-                torch.zeros_like(value) if param.grad is None else param.grad[own.members]
-                for param, value in zip(params, values, strict=True)
-            ]
-            for value, update in zip(values, own.chain.update(gradients, own.state, values), strict=True):
-                value.addcmul_(update, per_member(downhill[own.members], value))
+            own.chain.update_(updates[own.members], own.state, weights[own.members])
+        downhill = -self.current_learning_rates().to(updates.dtype)
+        for param, columns in self._columns:
+            param.addcmul_(updates[:, columns].view_as(param), per_member(downhill, param))
         self._step += 1
         return loss
 
@@ -150,3 +149,21 @@ class StackOptimizer(torch.optim.Optimizer):
         self._plateau.take_(members.numpy())
         self._scale_rates()
         self._factors = self._factors[:, members.to(self._factors.device)]
+
+
+def _columns(params: Sequence[nn.Parameter], decayed: Sequence[bool]) -> tuple[list[tuple[nn.Parameter, slice]], int]:
+    """Where each parameter lies in the matrix of all, those that are decayed first; and how many these are."""
+    ordered = sorted(zip(params, decayed, strict=True), key=lambda pair: not pair[1])
+    places, start = [], 0
+    for param, _ in ordered:
+        stop = start + param[0].numel()
+        places.append((param, slice(start, stop)))
+        start = stop
+    return places, sum(decayed)
+
+
+def _take_gradient(param: nn.Parameter) -> Float[Tensor, "members numbers"]:
+    """A net may leave out a parameter in a step: what it does not depend on has no gradient, so zero."""
+    gradient = torch.zeros_like(param) if param.grad is None else param.grad
+    param.grad = None
+    return gradient.flatten(1)

@@ -34,12 +34,11 @@ def finest_float(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def build_chain(members: Sequence[OptimizerConfig], *, decayed: Sequence[bool], device: torch.device) -> Chain:
+def build_chain(members: Sequence[OptimizerConfig], *, device: torch.device) -> Chain:
     """Clipping, L1 and L2, the optimizer's own transform, decoupled decay; the rate is left to `StackOptimizer`.
 
     Args:
         members: one configuration a member, all of one kind.
-        decayed: one flag a parameter: do the regularisers act on it?
         device: of the constants.
     """
 
@@ -47,15 +46,14 @@ def build_chain(members: Sequence[OptimizerConfig], *, decayed: Sequence[bool], 
         values = [getattr(member, name) for member in members]
         return torch.tensor(values, dtype=finest_float(device), device=device)
 
-    flags = tuple(decayed)
     transforms: list[Transform] = []
     if is_on(constant("clip_norm")):
         transforms.append(ClipByMemberNorm(constant("clip_norm")))
     if is_on(constant("l1")):
-        transforms.append(AddL1Gradient(constant("l1"), flags))
+        transforms.append(AddL1Gradient(constant("l1")))
     if is_on(constant("l2")):
-        transforms.append(AddDecayedWeights(constant("l2"), flags))
+        transforms.append(AddDecayedWeights(constant("l2")))
     transforms.extend(CORES[members[0].kind](constant))
     if is_on(constant("weight_decay")):
-        transforms.append(AddDecayedWeights(constant("weight_decay"), flags))
+        transforms.append(AddDecayedWeights(constant("weight_decay")))
     return Chain(tuple(transforms))

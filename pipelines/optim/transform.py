@@ -1,28 +1,37 @@
 """The one interface every optimizer step is built from, and `Chain`, which composes them.
 
-Updates start as gradients and end as what is added to the parameters. Constants are one value a member; every
-tensor of a transform and of its state has the members axis first, so that `axes.take_members` can drop members.
+All parameters of a stack are one matrix [K, P] here, those that regularisers act on in its first columns: a step is
+a handful of operations, however many layers a net has. Updates start as gradients and end as what is added to the
+parameters. Constants are one value a member; every tensor of a transform and of its state has the members axis first,
+so that `axes.take_members` can drop members.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from jaxtyping import Float
 from torch import Tensor
 
-Tensors = Sequence[Tensor]  # one tensor a parameter, every one [members, ...]
+Updates = Float[Tensor, "members parameters"]
+Weights = Float[Tensor, "members decayed"]
 
 
 @runtime_checkable
 class Transform(Protocol):
     """Turns gradients into updates, remembering what it needs between steps."""
 
-    def init(self, params: Tensors) -> Any:
-        """Return the state before the first step; None when nothing is remembered."""
+    def init(self, like: Updates) -> Any:
+        """Return the state before the first step, of the shape of updates; None when nothing is remembered."""
         ...
 
-    def update(self, updates: Tensors, state: Any, params: Tensors) -> Tensors:
-        """Return the transformed updates; the memory of `updates` and `state` is reused."""
+    def update_(self, updates: Updates, state: Any, weights: Weights) -> None:
+        """Transform the updates, and what is remembered, in place.
+
+        Args:
+            updates: of all parameters.
+            state: as `init` began it.
+            weights: the parameters that regularisers act on; the first columns of `updates` are theirs.
+        """
         ...
 
 
@@ -32,12 +41,11 @@ class Chain:
 
     transforms: tuple[Transform, ...]
 
-    def init(self, params: Tensors) -> list[Any]:
+    def init(self, like: Updates) -> list[Any]:
         """The state of every transform, in order."""
-        return [transform.init(params) for transform in self.transforms]
+        return [transform.init(like) for transform in self.transforms]
 
-    def update(self, updates: Tensors, state: list[Any], params: Tensors) -> Tensors:
+    def update_(self, updates: Updates, state: list[Any], weights: Weights) -> None:
         """Pass the updates through every transform, in order."""
         for transform, own_state in zip(self.transforms, state, strict=True):
-            updates = transform.update(updates, own_state, params)
-        return updates
+            transform.update_(updates, own_state, weights)

@@ -116,7 +116,7 @@ class StackedDropout(StackedLayer):
         return x * (kept / (1 - rates)).to(x.dtype)
 
     def masks(self, noise: DropoutNoise | None, *, n_rows: int, widths: Sequence[int]) -> list[SharedMasks]:
-        """What `forward` would multiply hidden layers of these widths by; without noise no activation is dropped."""
+        """What `forward` would drop of hidden layers of these widths; without noise nothing."""
         if noise is None or not any(self._rates):
             return [SharedMasks(slice(0, len(self._rates)), (), 1.0)]
         drawn = [noise.of_streams(n_rows, width) for width in widths]
@@ -125,15 +125,19 @@ class StackedDropout(StackedLayer):
         for (rate, stream), group in groupby(zip(self._rates, noise.stream_of_member, strict=True)):
             members = slice(start, start + len(list(group)))
             start = members.stop
-            scale = 1 / (1 - rate)
-            masks = [(own[stream] >= rate).to(own.dtype).mul_(scale) for own in drawn] if rate else []
-            groups.append(SharedMasks(members, masks, scale))
+            ceilings = [_ceiling(own[stream], rate) for own in drawn] if rate else []
+            groups.append(SharedMasks(members, ceilings, 1 / (1 - rate)))
         return groups
 
     def take_(self, members: Int[Tensor, " kept"]) -> None:
         """Keep these members."""
         super().take_(members)
         self._rates = [self._rates[member] for member in members.tolist()]
+
+
+def _ceiling(noise: Tensor, rate: float) -> Tensor:
+    """0 where a unit is dropped, infinity elsewhere; in floating point, since booleans take thrice as long."""
+    return torch.lt(noise, rate, out=torch.empty_like(noise)).reciprocal_().sub_(1)
 
 
 def take_members_(net: nn.Module, members: Int[Tensor, " kept"]) -> None:

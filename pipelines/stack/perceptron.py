@@ -22,13 +22,17 @@ class SharedMasks:
 
     Attributes:
         members: which.
-        masks: of each hidden layer, [B, H]: 0 where dropped, `scale` elsewhere; empty when nothing is dropped.
-        scale: 1 / (1 - rate).
+        ceilings: of each hidden layer, [B, H]: 0 where dropped, infinity elsewhere; empty when nothing is dropped.
+        scale: 1 / (1 - rate), which the products of the layer above take in.
     """
 
     members: slice
-    masks: Sequence[Tensor]
+    ceilings: Sequence[Tensor]
     scale: float
+
+    def scale_of_input(self, place: int) -> float:
+        """What a layer multiplies its input by: the first one reads the columns, of which none is dropped."""
+        return self.scale if place else 1.0
 
 
 Layer = tuple[Tensor, Tensor]
@@ -59,7 +63,7 @@ def _infer(x: Tensor, layers: Sequence[Layer], groups: Sequence[SharedMasks]) ->
         for place, layer in enumerate(layers[:-1]):
             y = below.new_empty(len(below), x.shape[1], layer[1].shape[1])
             below = _hidden(below, layer, members, group, place, into=y)
-        _linear(below, layers[-1], members, into=outputs[members])
+        _linear(below, layers[-1], members, group.scale_of_input(len(layers) - 1), into=outputs[members])
     return outputs
 
 
@@ -72,7 +76,7 @@ class _ReLUPerceptron(torch.autograd.Function):
             below = _of(x, members)
             for place, layer in enumerate(layers[:-1]):
                 below = _hidden(below, layer, members, group, place, into=activations[place][members])
-            _linear(below, layers[-1], members, into=activations[-1][members])
+            _linear(below, layers[-1], members, group.scale_of_input(len(layers) - 1), into=activations[-1][members])
         ctx.save_for_backward(x, *activations[:-1], *flat)
         ctx.groups = groups
         return activations[-1]
@@ -86,16 +90,16 @@ class _ReLUPerceptron(torch.autograd.Function):
         into = [(torch.empty_like(weight), torch.empty_like(bias)) for weight, bias in layers]
         of_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
         for group, members in _portions(x, layers, ctx.groups):
-            of_sum, scale = of_outputs[members], 1.0
+            of_sum = of_outputs[members]
             for place in range(n_hidden, 0, -1):
                 y = activations[place - 1][members]
-                _differentiate(of_sum, y, members, scale, into=into[place])
-                of_y = _product(of_sum, layers[place][0][members], scale)
-                # Where the unit was off or dropped y is 0. Elsewhere the mask is the scale, which the products take in.
-                of_sum, scale = torch.ops.aten.threshold_backward(of_y, y, 0), group.scale
-            _differentiate(of_sum, _of(x, members), members, scale, into=into[0])
+                _differentiate(of_sum, y, members, group.scale, into=into[place])
+                of_y = _product(of_sum, layers[place][0][members], group.scale)
+                # Where the unit was off or dropped y is 0.
+                of_sum = torch.ops.aten.threshold_backward.grad_input(of_y, y, 0, grad_input=of_y)
+            _differentiate(of_sum, _of(x, members), members, 1.0, into=into[0])
             if of_x is not None:
-                of_own = _product(of_sum, layers[0][0][members], scale)
+                of_own = _product(of_sum, layers[0][0][members], 1.0)
                 if len(x) == 1:
                     of_x += of_own.sum(0, keepdim=True)
                 else:
@@ -104,21 +108,23 @@ class _ReLUPerceptron(torch.autograd.Function):
 
 
 def _hidden(x: Tensor, layer: Layer, members: slice, group: SharedMasks, place: int, *, into: Tensor) -> Tensor:
-    _linear(x, layer, members, into=into)
-    into.relu_()
-    return into.mul_(group.masks[place]) if group.masks else into
+    _linear(x, layer, members, group.scale_of_input(place), into=into)
+    if not group.ceilings:
+        return into.relu_()
+    return into.clamp_(into.new_zeros(()), group.ceilings[place])
 
 
-def _linear(x: Tensor, layer: Layer, members: slice, *, into: Tensor) -> None:
+def _linear(x: Tensor, layer: Layer, members: slice, scale: float, *, into: Tensor) -> None:
+    """`scale` times x is what the layer reads."""
     weight, bias = layer
-    torch.baddbmm(bias[members, None, :], x, weight[members].transpose(1, 2), out=into)
+    torch.baddbmm(bias[members, None, :], x, weight[members].transpose(1, 2), alpha=scale, out=into)
 
 
 def _differentiate(of_sum: Tensor, below: Tensor, members: slice, scale: float, *, into: Layer) -> None:
-    """Write the gradients of a layer's parameters; `scale` times `of_sum` is that of its sums."""
+    """Write the gradients of a layer's parameters; `scale` times `below` is what it read."""
     of_weight, of_bias = into[0][members], into[1][members]
     torch.baddbmm(of_weight, of_sum.transpose(1, 2), below, beta=0, alpha=scale, out=of_weight)
-    torch.sum(of_sum, dim=1, out=of_bias).mul_(scale)
+    torch.sum(of_sum, dim=1, out=of_bias)
 
 
 def _product(a: Tensor, b: Tensor, scale: float) -> Tensor:

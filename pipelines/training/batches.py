@@ -1,7 +1,10 @@
-"""Batches for a stack: the table lies on the device once, every stream reads it in its own order."""
+"""Batches for a stack: the table lies on the device once, every stream reads it in its own order.
+
+Lightning is handed several at once: what it does around a batch takes as long as a step of a small stack.
+"""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +16,8 @@ from pipelines.data.prepare import Part, PreparedTable
 from pipelines.stack.randomness import Purpose, Streams, stream_generator
 from pipelines.tasks.task import Task
 from pipelines.training.folds import MemberFolds
+
+BATCHES_AT_ONCE = 32  # between two of Lightning's looks at signals
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,28 @@ class DeviceRows:
 
 
 class Batch(NamedTuple):
-    """Rows of every member, or 1 slice that all members share. A tuple, since Lightning rebuilds batches."""
+    """Rows of every member, or 1 slice that all members share."""
 
     numbers: Float[Tensor, "streams rows numbers"]
     codes: Int[Tensor, "streams rows columns"]
     target: Num[Tensor, "streams rows"]
     counted: Float[Tensor, "streams rows"] | None = None  # 0 where a row only fills a batch up; None when all count
+
+
+class Batches:
+    """Neighbouring batches of an epoch, made one by one as they are iterated; Lightning passes it on untouched.
+
+    Args:
+        make: a batch, from the place of its first row in the epoch.
+        starts: those places.
+    """
+
+    def __init__(self, make: Callable[[int], Batch], starts: Sequence[int]) -> None:
+        self._make = make
+        self._starts = starts
+
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self._make, self._starts)
 
 
 def to_device(part: Part, *, task: Task, dtype: torch.dtype, device: torch.device) -> DeviceRows:
@@ -58,7 +79,7 @@ def fold_places(prepared: PreparedTable, *, device: torch.device) -> list[Int[Te
 
 
 class StreamBatches:
-    """One epoch of batches each time it is iterated, every stream in its own order.
+    """One epoch of batches each time it is iterated, `BATCHES_AT_ONCE` at once, every stream in its own order.
 
     The last batch of an epoch holds what is left. The order of epoch e depends on the seed and e alone. Folds of
     unequal size train for the same number of steps: the last batch of a smaller one is filled up with rows that do
@@ -71,6 +92,9 @@ class StreamBatches:
         streams: of the stack.
         batch_size: rows in a batch.
         first_epoch: which one is read first.
+
+    Attributes:
+        n_steps: batches in an epoch.
     """
 
     def __init__(
@@ -89,24 +113,29 @@ class StreamBatches:
         self._streams = streams
         self._batch_size = batch_size
         self._next_epoch = first_epoch
-        self._n_steps = min(math.ceil(len(own) / batch_size) for own in places)
+        self.n_steps = min(math.ceil(len(own) / batch_size) for own in places)
 
     def __len__(self) -> int:
-        return self._n_steps
+        return math.ceil(self.n_steps / BATCHES_AT_ONCE)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batches]:
         of_member = list(zip(self._streams.places, self._folds.places, strict=True))
         lanes = list(dict.fromkeys(of_member))  # a stream on a fold each
         order, counted = self._order(lanes, self._next_epoch)
         self._next_epoch += 1
         own = [lanes.index(lane) for lane in of_member] if len(lanes) > 1 else [0]
         lane_of_slice = torch.tensor(own, device=order.device)
-        for start in range(0, order.shape[1], self._batch_size):
+
+        def make(start: int) -> Batch:
             place = slice(start, start + self._batch_size)
             rows = order[lane_of_slice, place]  # [1 or K, B]
             is_last = place.stop >= order.shape[1]
             count = counted[lane_of_slice, place] if counted is not None and is_last else None
-            yield Batch(self._rows.numbers[rows], self._rows.codes[rows], self._rows.target[rows], count)
+            return Batch(self._rows.numbers[rows], self._rows.codes[rows], self._rows.target[rows], count)
+
+        starts = range(0, order.shape[1], self._batch_size)
+        for first in range(0, len(starts), BATCHES_AT_ONCE):
+            yield Batches(make, starts[first : first + BATCHES_AT_ONCE])
 
     def _order(
         self, lanes: Sequence[tuple[int, int]], epoch: int
@@ -116,7 +145,7 @@ class StreamBatches:
         for stream, fold in lanes:
             places = self._places[fold]
             generator = stream_generator(self._streams.seeds[stream], Purpose.ORDER, epoch=epoch)
-            order = torch.randperm(len(places), generator=generator)[: self._n_steps * self._batch_size]
+            order = torch.randperm(len(places), generator=generator)[: self.n_steps * self._batch_size]
             orders.append(places[order.to(places.device)])
         sizes = [len(order) for order in orders]
         longest = max(sizes)

@@ -142,7 +142,7 @@ def _assemble(
         streams=streams,
         folds=folds,
         held_out=held_out,
-        steps_per_epoch=len(batches),
+        steps_per_epoch=batches.n_steps,
         dtype=dtype,
         start=state,
         checkpoint=checkpoint,

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from pipelines.axes import PerMember
 from pipelines.config.schema import TrialConfig
 from pipelines.models import StackedNet
 from pipelines.optim import MemberSchedule, StackOptimizer
@@ -17,13 +18,30 @@ from pipelines.stack.layers import take_members_
 from pipelines.stack.randomness import DropoutNoise, Streams
 from pipelines.stack.roles import is_decayed
 from pipelines.tasks.task import Task
-from pipelines.training.batches import Batch
+from pipelines.training.batches import Batch, Batches
 from pipelines.training.checkpoint import Checkpoint
 from pipelines.training.folds import MemberFolds
 from pipelines.training.held_out import HeldOut
 from pipelines.training.members import EpochReport, StackMembers
 from pipelines.training.progress import Progress
 from pipelines.training.state import StackState
+
+
+class MeanLoss:
+    """Of every member, over the rows of an epoch."""
+
+    def __init__(self) -> None:
+        self._sum: Tensor | float = 0.0
+        self._n_rows: Tensor | int = 0
+
+    def add(self, losses: PerMember, n_rows: Tensor | int) -> None:
+        """Take in a step: mean losses over so many rows, of all members or of each."""
+        self._sum = self._sum + losses * n_rows
+        self._n_rows = self._n_rows + n_rows
+
+    def value(self) -> PerMember:
+        """After one step at least."""
+        return torch.as_tensor(self._sum / self._n_rows)
 
 
 class StackModule(pl.LightningModule):
@@ -78,8 +96,7 @@ class StackModule(pl.LightningModule):
         smoothing = [trial.task.label_smoothing for trial in trials]
         self._smoothing = torch.tensor(smoothing, dtype=dtype, device=streams.device) if any(smoothing) else None
         self._noise = DropoutNoise(streams, dtype=dtype)
-        self._loss_sum = torch.zeros(0)
-        self._n_rows: int | Tensor = 0
+        self._mean_loss = MeanLoss()
         self._outputs: list[Tensor] = []
 
     def configure_optimizers(self) -> StackOptimizer:
@@ -100,18 +117,20 @@ class StackModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Begin the epoch's dropout noise and its mean loss."""
         self._noise.start_epoch(self._epochs)
-        self._loss_sum = self._held_out.rows.numbers.new_zeros(len(self._members.training))
-        self._n_rows = 0
+        self._mean_loss = MeanLoss()
 
-    def training_step(self, batch: Batch, batch_index: int) -> None:
+    def training_step(self, batches: Batches, index: int) -> None:
+        """Take a step a batch."""
+        for batch in batches:
+            self.step(batch)
+
+    def step(self, batch: Batch) -> None:
         """Step all members down the sum of their losses: no member's gradient depends on how many others there are."""
-        self.net.zero_grad()
         self._noise.start_step()
         outputs = self.net(batch.numbers, batch.codes, self._noise)
         losses = self._folds.loss(outputs, batch.target, smoothing=self._smoothing, counted=batch.counted)  # [K]
         n_rows = batch.target.shape[1] if batch.counted is None else batch.counted.sum(dim=1)  # of all, or of each
-        self._loss_sum += losses.detach() * n_rows
-        self._n_rows = self._n_rows + n_rows
+        self._mean_loss.add(losses.detach(), n_rows)
         torch.autograd.backward(losses.sum())  # no precision of ours scales the loss, which `manual_backward` is for
         self._optimizer().step()
 
@@ -165,7 +184,7 @@ class StackModule(pl.LightningModule):
         predictions = self._folds.link(outputs)
         metric = self._task.metric
         values = {
-            "train/loss": self._loss_sum / self._n_rows,
+            "train/loss": self._mean_loss.value(),
             "validation/loss": self._held_out.losses(outputs),
             f"validation/{metric}": self._held_out.metrics(predictions, self._folds.places, [metric])[metric],
             "learning_rate": self._optimizer().current_learning_rates(),

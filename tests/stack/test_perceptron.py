@@ -67,13 +67,13 @@ def test_outputs_and_gradients_are_those_of_the_layers(members, n_rows, hidden, 
 def test_neighbours_with_one_rate_and_stream_share_masks() -> None:
     dropout = StackedDropout([0.0, 0.2, 0.2, 0.2, 0.5])
     groups = dropout.masks(noise_of([0, 0, 0, 1, 1]), n_rows=4, widths=[3, 2])
-    assert [(group.members, len(group.masks)) for group in groups] == [
+    assert [(group.members, len(group.ceilings)) for group in groups] == [
         (slice(0, 1), 0),
         (slice(1, 3), 2),
         (slice(3, 4), 2),
         (slice(4, 5), 2),
     ]
-    assert [tuple(mask.shape) for mask in groups[1].masks] == [(4, 3), (4, 2)]
+    assert [tuple(ceiling.shape) for ceiling in groups[1].ceilings] == [(4, 3), (4, 2)]
     dropout.take_(torch.tensor([0, 4]))
     assert [group.members for group in dropout.masks(noise_of([0, 1]), n_rows=4, widths=[3])] == [
         slice(0, 1),
@@ -85,4 +85,4 @@ def test_neighbours_with_one_rate_and_stream_share_masks() -> None:
 def test_nothing_is_dropped_at_rate_0_or_without_noise(rates) -> None:
     noise = noise_of([0, 0]) if not any(rates) else None
     (group,) = StackedDropout(rates).masks(noise, n_rows=4, widths=[3])
-    assert (group.members, group.masks, group.scale) == (slice(0, 2), (), 1.0)
+    assert (group.members, group.ceilings, group.scale) == (slice(0, 2), (), 1.0)

@@ -1,13 +1,14 @@
 """No step asks the device for a number: what would make it wait is found here without one."""
 
 import dataclasses
-from contextlib import ExitStack
+from contextlib import nullcontext
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipelines.training import fit
+from pipelines.training.batches import Batches
 from pipelines.training.module import StackModule
 from tests.folds import folded_trial, in_folds, raw_table
 from tests.tables import linear, mlp, optimizers, small_table, trial
@@ -32,20 +33,16 @@ class Operators(TorchDispatchMode):
 @pytest.fixture
 def operators_of_steps(monkeypatch):
     """Of the second epoch from its second step to its last, what lies between the steps included."""
-    operators, watching = Operators(), ExitStack()
+    operators = Operators()
+    train = StackModule.training_step
 
-    def watch(module, batch, batch_index):
-        if module.current_epoch == 1 and batch_index == 1:
-            watching.enter_context(operators)
+    def watch(module, batches, index):
+        train(module, Batches(batches._make, batches._starts[:1]), index)
+        with operators if module.current_epoch == 1 else nullcontext():
+            train(module, Batches(batches._make, batches._starts[1:]), index)
 
-    def unwatch(module, outputs, batch, batch_index):
-        if batch_index == module.trainer.num_training_batches - 1:
-            watching.close()
-
-    monkeypatch.setattr(StackModule, "on_train_batch_start", watch)
-    monkeypatch.setattr(StackModule, "on_train_batch_end", unwatch)
-    yield operators.names
-    watching.close()
+    monkeypatch.setattr(StackModule, "training_step", watch)
+    return operators.names
 
 
 @pytest.mark.parametrize("kind", ["regression", "binary", "multiclass"])
@@ -62,13 +59,13 @@ def test_no_step_waits_for_the_device(operators_of_steps, kind, model, n_seeds):
 
 def test_what_waits_is_noticed(operators_of_steps, monkeypatch):
     """The test above can fail."""
-    step = StackModule.training_step
+    step = StackModule.step
 
-    def curious_step(module, batch, batch_index):
-        step(module, batch, batch_index)
+    def curious_step(module, batch):
+        step(module, batch)
         assert next(module.parameters()).sum() > float("-inf")
 
-    monkeypatch.setattr(StackModule, "training_step", curious_step)
+    monkeypatch.setattr(StackModule, "step", curious_step)
     prepared, task = small_table(n_rows=100)
     fit([dataclasses.replace(trial(max_epochs=2), seed=1)], prepared, task)
     assert operators_of_steps & WAITING
