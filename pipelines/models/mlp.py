@@ -58,8 +58,8 @@ class StackedMLP(StackedNet):
         """Compute every member's outputs; without noise no activation is dropped."""
         x: Tensor = self.stem(numbers, codes)
         if self._is_fused(x, noise):
-            masks = self.dropout.masks(noise, n_rows=x.shape[1], widths=self._hidden_widths)
-            return relu_perceptron(x, [(layer.weight, layer.bias) for layer in (*self.hidden, self.output)], masks)
+            dropped = self.dropout.dropped(noise, n_rows=x.shape[1], widths=self._hidden_widths)
+            return relu_perceptron(x, [(layer.weight, layer.bias) for layer in (*self.hidden, self.output)], dropped)
         for layer in self.hidden:
             activated = self.activation(layer(x))
             x = activated if noise is None else self.dropout(activated, noise)

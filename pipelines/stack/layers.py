@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, Int64
 from torch import Tensor, nn
 
 from pipelines.axes import per_member
-from pipelines.stack.perceptron import SharedMasks
+from pipelines.stack.perceptron import Dropped
 from pipelines.stack.randomness import DropoutNoise
 
 
@@ -115,19 +115,20 @@ class StackedDropout(StackedLayer):
         kept = noise.uniform(x.shape[1], x.shape[2]) >= rates
         return x * (kept / (1 - rates)).to(x.dtype)
 
-    def masks(self, noise: DropoutNoise | None, *, n_rows: int, widths: Sequence[int]) -> list[SharedMasks]:
-        """What `forward` would drop of hidden layers of these widths; without noise nothing."""
+    def dropped(self, noise: DropoutNoise | None, *, n_rows: int, widths: Sequence[int]) -> Dropped | None:
+        """What `forward` would do to hidden layers of these widths; None without noise, and where all rates are 0."""
         if noise is None or not any(self._rates):
-            return [SharedMasks(slice(0, len(self._rates)), (), 1.0)]
+            return None
+        groups: list[slice] = []
+        streams: list[int] = []
+        for (_, stream), own in groupby(zip(self._rates, noise.stream_of_member, strict=True)):
+            start = groups[-1].stop if groups else 0
+            groups.append(slice(start, start + len(list(own))))
+            streams.append(stream)
+        rates = self.rates[[group.start for group in groups], None, None]
         drawn = [noise.of_streams(n_rows, width) for width in widths]
-        groups: list[SharedMasks] = []
-        start = 0
-        for (rate, stream), group in groupby(zip(self._rates, noise.stream_of_member, strict=True)):
-            members = slice(start, start + len(list(group)))
-            start = members.stop
-            ceilings = [_ceiling(own[stream], rate) for own in drawn] if rate else []
-            groups.append(SharedMasks(members, ceilings, 1 / (1 - rate)))
-        return groups
+        ceilings = [_ceilings(own if len(own) == 1 else own[streams], rates) for own in drawn]
+        return Dropped(groups, ceilings, 1 / (1 - self.rates))
 
     def take_(self, members: Int[Tensor, " kept"]) -> None:
         """Keep these members."""
@@ -135,9 +136,12 @@ class StackedDropout(StackedLayer):
         self._rates = [self._rates[member] for member in members.tolist()]
 
 
-def _ceiling(noise: Tensor, rate: float) -> Tensor:
+def _ceilings(
+    noise: Float[Tensor, "#groups rows width"], rates: Float[Tensor, "groups 1 1"]
+) -> Float[Tensor, "groups rows width"]:
     """0 where a unit is dropped, infinity elsewhere; in floating point, since booleans take thrice as long."""
-    return torch.lt(noise, rate, out=torch.empty_like(noise)).reciprocal_().sub_(1)
+    is_dropped = noise.new_empty(len(rates), *noise.shape[1:])
+    return torch.lt(noise, rates, out=is_dropped).reciprocal_().sub_(1)
 
 
 def take_members_(net: nn.Module, members: Int[Tensor, " kept"]) -> None:

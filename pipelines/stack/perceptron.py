@@ -12,127 +12,133 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pipelines.axes import PerMember, per_member
+
 # Of one layer's activations: what the cores hold beside those of the layer below and their gradients.
 CACHED_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class SharedMasks:
-    """Neighbouring members with one dropout rate and one stream.
-
-    Attributes:
-        members: which.
-        ceilings: of each hidden layer, [B, H]: 0 where dropped, infinity elsewhere; empty when nothing is dropped.
-        scale: 1 / (1 - rate), which the products of the layer above take in.
-    """
-
-    members: slice
-    ceilings: Sequence[Tensor]
-    scale: float
-
-    def scale_of_input(self, place: int) -> float:
-        """What a layer multiplies its input by: the first one reads the columns, of which none is dropped."""
-        return self.scale if place else 1.0
-
 
 Layer = tuple[Tensor, Tensor]
 """Weight [K, outputs, inputs] and bias [K, outputs]."""
 
 
+@dataclass(frozen=True)
+class Dropped:
+    """What dropout does to the hidden layers of a stack in one step.
+
+    A dropped unit is held down to 0 by a ceiling, in the pass that ReLU takes anyway. What is kept is not scaled up
+    itself: the weights that read it are, since there are fewer of them.
+
+    Attributes:
+        groups: neighbouring members with one rate and one stream, all of them in order.
+        ceilings: of each hidden layer, [groups, B, H]: 0 where a unit is dropped, infinity elsewhere.
+        scales: 1 / (1 - rate).
+    """
+
+    groups: Sequence[slice]
+    ceilings: Sequence[Float[Tensor, "groups rows _width"]]
+    scales: PerMember
+
+
 def relu_perceptron(
-    x: Float[Tensor, "streams rows inputs"], layers: Sequence[Layer], groups: Sequence[SharedMasks]
+    x: Float[Tensor, "streams rows inputs"], layers: Sequence[Layer], dropped: Dropped | None
 ) -> Float[Tensor, "members rows outputs"]:
     """Every member's hidden layers, `dropout(relu(x @ weight.T + bias))`, and its last one, without the two.
 
     Args:
         x: rows, one slice a member or 1 that all share.
         layers: in order.
-        groups: all members, in order.
+        dropped: by dropout; None when nothing is.
     """
-    if not torch.is_grad_enabled():
-        return _infer(x, layers, groups)
     flat = [tensor for layer in layers for tensor in layer]
-    outputs: Tensor = _ReLUPerceptron.apply(x, tuple(groups), *flat)  # type: ignore[no-untyped-call]  # torch has none
+    if not torch.is_grad_enabled():
+        return _infer(x, _scaled(layers, dropped), dropped)
+    outputs: Tensor = _ReLUPerceptron.apply(x, dropped, *flat)  # type: ignore[no-untyped-call]  # torch has none
     return outputs
 
 
-def _infer(x: Tensor, layers: Sequence[Layer], groups: Sequence[SharedMasks]) -> Tensor:
-    outputs = _empty(x, layers[-1])
-    for group, members in _portions(x, layers, groups):
+def _infer(x: Tensor, scaled: Sequence[Layer], dropped: Dropped | None) -> Tensor:
+    outputs = _empty(x, scaled[-1])
+    for members in _portions(x, scaled):
         below = _of(x, members)
-        for place, layer in enumerate(layers[:-1]):
+        for place, layer in enumerate(scaled[:-1]):
             y = below.new_empty(len(below), x.shape[1], layer[1].shape[1])
-            below = _hidden(below, layer, members, group, place, into=y)
-        _linear(below, layers[-1], members, group.scale_of_input(len(layers) - 1), into=outputs[members])
+            below = _hidden(below, layer, members, place, dropped, into=y)
+        _linear(below, scaled[-1], members, into=outputs[members])
     return outputs
 
 
 class _ReLUPerceptron(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, groups: tuple[SharedMasks, ...], *flat: Tensor) -> Tensor:
-        layers = _layers(flat)
-        activations = [_empty(x, layer) for layer in layers]
-        for group, members in _portions(x, layers, groups):
+    def forward(ctx: Any, x: Tensor, dropped: Dropped | None, *flat: Tensor) -> Tensor:
+        scaled = _scaled(list(zip(flat[::2], flat[1::2], strict=True)), dropped)
+        activations = [_empty(x, layer) for layer in scaled]
+        for members in _portions(x, scaled):
             below = _of(x, members)
-            for place, layer in enumerate(layers[:-1]):
-                below = _hidden(below, layer, members, group, place, into=activations[place][members])
-            _linear(below, layers[-1], members, group.scale_of_input(len(layers) - 1), into=activations[-1][members])
-        ctx.save_for_backward(x, *activations[:-1], *flat)
-        ctx.groups = groups
+            for place, layer in enumerate(scaled[:-1]):
+                below = _hidden(below, layer, members, place, dropped, into=activations[place][members])
+            _linear(below, scaled[-1], members, into=activations[-1][members])
+        ctx.save_for_backward(x, *activations[:-1])
+        ctx.scaled, ctx.dropped = scaled, dropped
         return activations[-1]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (of_outputs,) = gradients
-        n_hidden = (len(ctx.saved_tensors) - 3) // 3  # x, one activation and two parameters a hidden layer, two more
-        x, activations = ctx.saved_tensors[0], ctx.saved_tensors[1 : 1 + n_hidden]
-        layers = _layers(ctx.saved_tensors[1 + n_hidden :])
-        into = [(torch.empty_like(weight), torch.empty_like(bias)) for weight, bias in layers]
+        x, *activations = ctx.saved_tensors
+        scaled: list[Layer] = ctx.scaled
+        into = [(torch.empty_like(weight), torch.empty_like(bias)) for weight, bias in scaled]
         of_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
-        for group, members in _portions(x, layers, ctx.groups):
+        for members in _portions(x, scaled):
             of_sum = of_outputs[members]
-            for place in range(n_hidden, 0, -1):
+            for place in range(len(activations), 0, -1):
                 y = activations[place - 1][members]
-                _differentiate(of_sum, y, members, group.scale, into=into[place])
-                of_y = _product(of_sum, layers[place][0][members], group.scale)
+                _differentiate(of_sum, y, members, into=into[place])
+                of_y = torch.bmm(of_sum, scaled[place][0][members])
                 # Where the unit was off or dropped y is 0.
                 of_sum = torch.ops.aten.threshold_backward.grad_input(of_y, y, 0, grad_input=of_y)
-            _differentiate(of_sum, _of(x, members), members, 1.0, into=into[0])
+            _differentiate(of_sum, _of(x, members), members, into=into[0])
             if of_x is not None:
-                of_own = _product(of_sum, layers[0][0][members], 1.0)
+                of_own = torch.bmm(of_sum, scaled[0][0][members])
                 if len(x) == 1:
                     of_x += of_own.sum(0, keepdim=True)
                 else:
                     of_x[members] = of_own
+        if ctx.dropped is not None:
+            for weight, _ in into[1:]:
+                weight.mul_(per_member(ctx.dropped.scales, weight))
         return of_x, None, *(tensor for layer in into for tensor in layer)
 
 
-def _hidden(x: Tensor, layer: Layer, members: slice, group: SharedMasks, place: int, *, into: Tensor) -> Tensor:
-    _linear(x, layer, members, group.scale_of_input(place), into=into)
-    if not group.ceilings:
+def _scaled(layers: Sequence[Layer], dropped: Dropped | None) -> list[Layer]:
+    """Layers that read activations of which some are dropped make up for it; the first one reads the columns."""
+    if dropped is None:
+        return list(layers)
+    first, *others = layers
+    return [first, *((weight * per_member(dropped.scales, weight), bias) for weight, bias in others)]
+
+
+def _hidden(x: Tensor, layer: Layer, members: slice, place: int, dropped: Dropped | None, *, into: Tensor) -> Tensor:
+    _linear(x, layer, members, into=into)
+    if dropped is None:
         return into.relu_()
-    return into.clamp_(into.new_zeros(()), group.ceilings[place])
+    floor = into.new_zeros(())
+    for group, ceiling in zip(dropped.groups, dropped.ceilings[place], strict=True):
+        start, stop = max(group.start, members.start), min(group.stop, members.stop)
+        if start < stop:
+            into[start - members.start : stop - members.start].clamp_(floor, ceiling)
+    return into
 
 
-def _linear(x: Tensor, layer: Layer, members: slice, scale: float, *, into: Tensor) -> None:
-    """`scale` times x is what the layer reads."""
+def _linear(x: Tensor, layer: Layer, members: slice, *, into: Tensor) -> None:
     weight, bias = layer
-    torch.baddbmm(bias[members, None, :], x, weight[members].transpose(1, 2), alpha=scale, out=into)
+    torch.baddbmm(bias[members, None, :], x, weight[members].transpose(1, 2), out=into)
 
 
-def _differentiate(of_sum: Tensor, below: Tensor, members: slice, scale: float, *, into: Layer) -> None:
-    """Write the gradients of a layer's parameters; `scale` times `below` is what it read."""
-    of_weight, of_bias = into[0][members], into[1][members]
-    torch.baddbmm(of_weight, of_sum.transpose(1, 2), below, beta=0, alpha=scale, out=of_weight)
-    torch.sum(of_sum, dim=1, out=of_bias)
-
-
-def _product(a: Tensor, b: Tensor, scale: float) -> Tensor:
-    return torch.baddbmm(a.new_empty(()), a, b, beta=0, alpha=scale)
-
-
-def _layers(flat: Sequence[Tensor]) -> list[Layer]:
-    return list(zip(flat[::2], flat[1::2], strict=True))
+def _differentiate(of_sum: Tensor, below: Tensor, members: slice, *, into: Layer) -> None:
+    """Write the gradients of a layer's parameters."""
+    of_weight, of_bias = into
+    torch.bmm(of_sum.transpose(1, 2), below, out=of_weight[members])
+    torch.sum(of_sum, dim=1, out=of_bias[members])
 
 
 def _empty(x: Tensor, layer: Layer) -> Tensor:
@@ -140,13 +146,13 @@ def _empty(x: Tensor, layer: Layer) -> Tensor:
     return x.new_empty(n_members, x.shape[1], n_outputs)
 
 
-def _portions(x: Tensor, layers: Sequence[Layer], groups: Sequence[SharedMasks]) -> Iterator[tuple[SharedMasks, slice]]:
-    """Neighbouring members of one group, as many at once as the cache holds."""
+def _portions(x: Tensor, layers: Sequence[Layer]) -> Iterator[slice]:
+    """Neighbouring members, as many at once as the cache holds."""
+    n_members = len(layers[0][1])
     widest = max(bias.shape[1] for _, bias in layers)
-    n_members = max(1, CACHED_BYTES // (x.shape[1] * widest * x.element_size()))
-    for group in groups:
-        for start in range(group.members.start, group.members.stop, n_members):
-            yield group, slice(start, min(start + n_members, group.members.stop))
+    most = max(1, CACHED_BYTES // (x.shape[1] * widest * x.element_size()))
+    for start in range(0, n_members, most):
+        yield slice(start, min(start + most, n_members))
 
 
 def _of(x: Tensor, members: slice) -> Tensor:
