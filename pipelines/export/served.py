@@ -95,9 +95,10 @@ class ServedModel(nn.Module):
         mean: Tensor = reduce(torch.add, [stack(numbers, codes) for stack in self.stacks])
         if self._temperature == 1:
             return mean
-        # What is left of a probability of 0 is the smallest there is: a logarithm of 0 would make NaN of it.
-        least = torch.finfo(mean.dtype).tiny
-        return torch.softmax(mean.clamp(min=least).log() / self._temperature, dim=-1)
+        # softmax(log p / T), without a logarithm: that of 0 would make NaN of it, and ONNX Runtime's differs in the
+        # last bit by a value's place among the rows. Of the likeliest class it is 1, so that no sum is 0.
+        raised = (mean / mean.amax(dim=-1, keepdim=True)) ** (1 / self._temperature)
+        return raised / raised.sum(dim=-1, keepdim=True)
 
     @torch.no_grad()
     def predict(self, features: Features) -> Float[np.ndarray, "rows predictions"]:

@@ -11,6 +11,7 @@ from pipelines.config.schema import Activation, MLPConfig
 from pipelines.models.inputs import InputFacts
 from pipelines.models.net import StackedNet
 from pipelines.models.stem import TableStem
+from pipelines.stack.convolved import convolved_perceptron
 from pipelines.stack.layers import StackedDropout, StackedLinear
 from pipelines.stack.perceptron import relu_perceptron
 from pipelines.stack.randomness import DropoutNoise
@@ -57,9 +58,12 @@ class StackedMLP(StackedNet):
     ) -> Float[Tensor, "members rows outputs"]:
         """Compute every member's outputs; without noise no activation is dropped."""
         x: Tensor = self.stem(numbers, codes)
+        layers = [(layer.weight, layer.bias) for layer in (*self.hidden, self.output)]
+        if torch.compiler.is_exporting():
+            return convolved_perceptron(x, layers, self.activation)
         if self._is_fused(x, noise):
             dropped = self.dropout.dropped(noise, n_rows=x.shape[1], widths=self._hidden_widths)
-            return relu_perceptron(x, [(layer.weight, layer.bias) for layer in (*self.hidden, self.output)], dropped)
+            return relu_perceptron(x, layers, dropped)
         for layer in self.hidden:
             activated = self.activation(layer(x))
             x = activated if noise is None else self.dropout(activated, noise)
@@ -67,7 +71,7 @@ class StackedMLP(StackedNet):
         return outputs
 
     def _is_fused(self, x: Tensor, noise: DropoutNoise | None) -> bool:
-        """In training and in validation; an exporter must see the operators one by one."""
+        """In training and in validation."""
         is_ours = noise is not None or torch.is_inference_mode_enabled()
         return is_ours and self.activation is torch.relu and x.device.type == "cpu" and not _is_autocast()
 

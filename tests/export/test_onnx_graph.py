@@ -4,9 +4,9 @@ import onnxruntime
 import polars as pl
 import pytest
 
-from pipelines.config.schema import ModelConfig
+from pipelines.config.schema import ModelConfig, TaskKind
 from pipelines.data.encode import encode
-from pipelines.data.table import ColumnKind
+from pipelines.data.table import Column, ColumnKind, Table, Target
 from pipelines.errors import UserError
 from pipelines.export import build_served
 from pipelines.export.columns import input_columns
@@ -14,7 +14,7 @@ from pipelines.export.onnx_graph import export_model
 from pipelines.models import input_facts
 from serving.bundle import MODEL_FILE
 from tests.export.bundles import Written
-from tests.export.tables import LINEAR, drawn_members, inputs_of, mixed_table, prepare, table_of, task_of
+from tests.export.tables import CLASSES, LINEAR, drawn_members, inputs_of, mixed_table, prepare, table_of, task_of
 from tests.tables import cnn, gru, mlp, resnet
 
 
@@ -100,3 +100,20 @@ def test_every_net_answers_from_its_file_as_in_training(net: ModelConfig):
     for rows in (prepared.table.features[:1], prepared.table.features):
         answers = predict(model, rows, input_columns(prepared.encoder))
         np.testing.assert_allclose(answers, served.predict(encode(prepared.encoder, rows)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "allowed"), [("binary", 0.0), ("multiclass", 2e-7)])
+def test_a_rows_answer_is_the_same_whatever_rows_come_with_it(kind: TaskKind, allowed: float):
+    """A server answers requests together. With one output a member not even the last bit tells."""
+    rng = np.random.default_rng(0)
+    features = pl.DataFrame({f"x{place}": rng.normal(size=96) for place in range(16)})
+    codes = rng.integers(0, len(CLASSES[kind]), 96)
+    columns = tuple(Column(name, "numeric") for name in features.columns)
+    prepared = prepare(Table("rows", columns, features, Target("y", kind, CLASSES[kind], "for a test"), codes))
+    members = drawn_members(prepared, [mlp((32, 32), activation="relu")] * 3)
+    served = build_served(members, inputs=input_facts(prepared), task=task_of(prepared), temperature=1.3)
+    model, names = export_model(served, prepared), input_columns(prepared.encoder)
+    alone = np.concatenate([predict(model, features[row : row + 1], names) for row in range(96)])
+    for n_rows in (2, 7, 16, 96):
+        found = predict(model, features[:n_rows], names)
+        np.testing.assert_allclose(found, alone[:n_rows], rtol=0, atol=allowed)
