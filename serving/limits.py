@@ -60,8 +60,10 @@ class RequestLimits:
 
     def _refusal(self, scope: Scope) -> ServingError | None:
         """An error where the body is too large by its own account."""
-        is_too_large = any(_declared_bytes(own) > self._max_body_bytes for own in scope["headers"])
-        return self._too_large() if is_too_large else None
+        for name, value in scope["headers"]:
+            if name == b"content-length" and _declared_bytes(value) > self._max_body_bytes:
+                return self._too_large()
+        return None
 
     def _too_large(self) -> BodyTooLargeError:
         return BodyTooLargeError(f"The body is larger than {self._max_body_bytes:,} bytes. Send fewer rows at a time.")
@@ -149,8 +151,7 @@ class ConcurrencyLimit:
         return None
 
 
-def _declared_bytes(header: tuple[bytes, bytes]) -> int:
-    name, declared = header
-    if name != b"content-length" or not declared.isdigit():  # the HTTP server refuses what is no number
+def _declared_bytes(declared: bytes) -> int:
+    if not declared.isdigit():  # the HTTP server refuses what is no number
         return 0  # the bytes are counted anyway
     return int(declared) if len(declared) <= MOST_DIGITS else 10**MOST_DIGITS

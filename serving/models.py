@@ -27,7 +27,7 @@ from serving.traces import model_run
 from serving.wording import to_answer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Served:
     """A model that answers.
 
@@ -54,28 +54,27 @@ class Served:
         """What it takes and where it comes from."""
         return self.predictor.contract
 
-    def predict_columns(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Predictions, [N, P], for raw columns, [N] each: the one door through which requests are answered."""
-        exchange = current_exchange()
-        with model_run(exchange, n_rows=len(next(iter(columns.values())))):
-            predictions = self.predictor.predict(columns)
-        if exchange is not None:
-            exchange.rows += len(predictions)
-            self.sample.add(columns, predictions)
-        return predictions
-
     def predict_finite(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Predictions, [N, P], that can be worded.
+        """Predictions, [N, P], for raw columns, [N] each: the door through which requests are answered.
+
+        Small ones go through `together`.
 
         Raises:
-            InvalidRequestError: one is not finite.
+            InvalidRequestError: a prediction is not finite.
         """
-        predictions = self.predict_columns(columns)
-        finite = np.isfinite(predictions)
-        if not finite.all():
-            row = int(finite.all(axis=1).argmin())
-            detail = Detail(path=["rows", row], message="A number of this row is too large to compute with")
-            raise InvalidRequestError("There is no finite prediction.", [detail])
+        exchange = current_exchange()
+        n_rows = len(next(iter(columns.values())))
+        with model_run(exchange, n_rows=n_rows):
+            predictions = self.predict_sampled(columns)
+        if exchange is not None:
+            exchange.rows += n_rows
+        return predictions
+
+    def predict_sampled(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """As `predict_finite`, for rows of any requests: whoever watches sees them, and they are counted by nobody."""
+        predictions = self.predictor.predict(columns)
+        _check_finite(predictions)
+        self.sample.add(columns, predictions)
         return predictions
 
     def note(self) -> None:
@@ -96,10 +95,18 @@ class Served:
         Raises:
             ServingError: the body does not fit, or the model cannot say what is asked.
         """
+        columns = self.read(body, sent=sent, asked=asked)
+        return self.word(columns, self.predict_finite(columns), wanted=wanted, asked=asked)
+
+    def read(self, body: bytes, *, sent: str, asked: Asked) -> Mapping[str, np.ndarray]:
+        """The raw columns of a body, [N] each, of which can be said what is asked; raises as `answer` does."""
         columns = self.reader.read(body, sent)
         if asked is not NOTHING:
             self.more.check(asked, len(next(iter(columns.values()))))
-        predictions = self.predict_finite(columns)
+        return columns
+
+    def word(self, columns: Mapping[str, np.ndarray], predictions: np.ndarray, *, wanted: str, asked: Asked) -> bytes:
+        """What is answered of raw columns whose predictions, [N, P], are known; raises as `answer` does."""
         if wanted == JSON:
             answers = self.more.complete(columns, predictions, self.more.usual(asked))
             return orjson.dumps(to_answer(self.contract, answers, name=self.name, version=self.version))
@@ -128,6 +135,14 @@ def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
     own = Served(found.name, found.version, predictor, schemas, reader, Answering(predictor))
     _warm(own)
     return own
+
+
+def _check_finite(predictions: np.ndarray) -> None:
+    finite = np.isfinite(predictions)
+    if not finite.all():
+        row = int(finite.all(axis=1).argmin())
+        detail = Detail(path=["rows", row], message="A number of this row is too large to compute with")
+        raise InvalidRequestError("There is no finite prediction.", [detail])
 
 
 def _warm(own: Served) -> None:

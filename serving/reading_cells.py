@@ -69,7 +69,10 @@ class CellReader:
         types = set(map(type, chain.from_iterable(cells)))
         if not types <= OF_NUMBERS and not types <= {*OF_NUMBERS, NOTHING}:
             return None
-        block = np.array(cells, dtype=np.float64)  # [C, N]; None becomes NaN
+        try:
+            block = np.array(cells, dtype=np.float64)  # [C, N]; None becomes NaN
+        except OverflowError:  # a whole number of hundreds of digits
+            return None
         if not np.isfinite(block).all():
             is_missing = np.isnan(block).any(axis=1)
             if np.isinf(block).any() or (is_missing & ~self._nullable).any():

@@ -19,6 +19,7 @@ from serving.direct import Answer, Handler
 from serving.errors import ErrorAnswer, NotReadyError, UnknownModelError
 from serving.media import answer_media, body_media
 from serving.models import Served
+from serving.together import Together
 
 # Such a body, of some 150 rows of 20 columns, is answered in a millisecond or two, and handing it to a thread costs up
 # to as much again: so it is answered at once. A larger one may take a second, and so has a thread.
@@ -69,11 +70,14 @@ def native_router(models: Mapping[str, Served]) -> APIRouter:
     return router
 
 
-def native_predictions(models: Mapping[str, Served], *, max_body_bytes: int) -> Mapping[str, Handler]:
+def native_predictions(
+    models: Mapping[str, Served], together: Together, *, max_body_bytes: int
+) -> Mapping[str, Handler]:
     """Routes of predictions, for `direct`.
 
     Args:
         models: name -> model; looked up for every request.
+        together: predicts for small bodies.
         max_body_bytes: that a compressed body may become.
     """
 
@@ -86,7 +90,9 @@ def native_predictions(models: Mapping[str, Served], *, max_body_bytes: int) -> 
         asked = read_asked(scope["query_string"])
         body = await read_body(receive)
         if len(body) <= SMALL_BODY_BYTES and not encoding and not asked.explain:
-            return own.answer(body, sent=sent, wanted=wanted, asked=asked), wanted
+            columns = own.read(body, sent=sent, asked=asked)
+            predictions = await together.predict(own, columns)
+            return own.word(columns, predictions, wanted=wanted, asked=asked), wanted
 
         def answer_slowly() -> bytes:
             plain = decompress_body(body, encoding, max_bytes=max_body_bytes)

@@ -109,7 +109,7 @@ def test_what_was_answered_is_looked_at_and_old_rows_are_forgotten(tmp_path: Pat
     assert tally.own == {}, "loading a model is no answer"
 
     def answer(value: float, n_rows: int) -> list[float]:
-        own.predict_columns({column.name: np.full(n_rows, value) for column in SALES_COLUMNS})
+        own.predict_finite({column.name: np.full(n_rows, value) for column in SALES_COLUMNS})
         watch.look()
         leaves = [
             count
@@ -132,6 +132,6 @@ def test_a_flood_of_rows_is_looked_at_in_part(tmp_path: Path):
     champions = load_champions(Settings(bundles=tmp_path), tally)
     for _ in range(5):
         columns = {column.name: np.ones(6_000) for column in SALES_COLUMNS}
-        champions["ice cream"].predict_columns(columns)
+        champions["ice cream"].predict_finite(columns)
     Watch(champions, None, tally).look()
     assert sum(tally.own["column_states", ("ice cream", "1", "humidity")]) == 10_000

@@ -197,7 +197,7 @@ def test_the_version_is_that_of_the_mlflow_that_is_compared_with():
     assert mlflow.__version__ == VERSION
 
 
-@pytest.mark.parametrize("number", ["1e308", "Infinity"])
+@pytest.mark.parametrize("number", ["1e308", "Infinity", pytest.param("1" + "0" * 400, id="400 digits")])
 def test_what_has_no_finite_prediction_is_refused(ours: TestClient, number: str):
     """MLflow's server answers NaN, which is no JSON."""
     answer = post(ours, json.dumps({"inputs": changed(age=1)}).replace('"age": 1', f'"age": {number}'))

@@ -7,6 +7,7 @@ form of its errors: that of MLflow, without the trace and the data that MLflow s
 
 from collections.abc import Mapping
 
+import numpy as np
 import orjson
 from fastapi import APIRouter, Response
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +21,7 @@ from serving.media_tables import to_table
 from serving.models import Served
 from serving.protocols.mlflow_scoring.request import read_invocation
 from serving.protocols.native import SMALL_BODY_BYTES, body_headers, only_model
+from serving.together import Together
 
 VERSION = "3.17.2"  # of MLflow, whose answers the tests compare with these
 HEALTHY = "\n"
@@ -46,11 +48,14 @@ def mlflow_scoring_router(models: Mapping[str, Served]) -> APIRouter:
     return router
 
 
-def mlflow_scoring_predictions(models: Mapping[str, Served], *, max_body_bytes: int) -> Mapping[str, Handler]:
+def mlflow_scoring_predictions(
+    models: Mapping[str, Served], together: Together, *, max_body_bytes: int
+) -> Mapping[str, Handler]:
     """The route of predictions, for `direct`.
 
     Args:
         models: name -> model; looked up for every request.
+        together: predicts for small bodies.
         max_body_bytes: that a compressed body may become.
     """
 
@@ -60,19 +65,20 @@ def mlflow_scoring_predictions(models: Mapping[str, Served], *, max_body_bytes: 
         media = _body_media(declared)
         body = await read_body(receive)
         if len(body) <= SMALL_BODY_BYTES and not encoding:
-            return _answer(own, body, media), JSON
+            predictions = await together.predict(own, read_invocation(body, media, own.reader))
+            return _word(own, predictions), JSON
 
         def answer_slowly() -> bytes:
-            return _answer(own, decompress_body(body, encoding, max_bytes=max_body_bytes), media)
+            plain = decompress_body(body, encoding, max_bytes=max_body_bytes)
+            return _word(own, own.predict_finite(read_invocation(plain, media, own.reader)))
 
         return await run_in_threadpool(answer_slowly), JSON
 
     return {"/invocations": invoke}
 
 
-def _answer(own: Served, body: bytes, media: str) -> bytes:
+def _word(own: Served, predictions: np.ndarray) -> bytes:
     """Records of the table that the model gives in MLflow, too. Float32 goes to JSON without loss."""
-    predictions = own.predict_finite(read_invocation(body, media, own.reader))
     table = to_table(own.contract, predictions)
     rows = zip(*(values.tolist() for values in table.values()), strict=True)
     return orjson.dumps({"predictions": [dict(zip(table, row, strict=True)) for row in rows]})

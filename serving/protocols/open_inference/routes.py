@@ -6,9 +6,9 @@ errors.
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
@@ -19,8 +19,9 @@ from serving.models import Served
 from serving.protocols.native import SMALL_BODY_BYTES
 from serving.protocols.open_inference.answer import describe_outputs, word_answer
 from serving.protocols.open_inference.columns import describe_column
-from serving.protocols.open_inference.request import read_request
+from serving.protocols.open_inference.request import InferRequest, read_request
 from serving.settings import Settings
+from serving.together import Together
 
 SERVER = {"name": "sweepstack", "version": "1", "extensions": ["binary_tensor_data"]}
 PLATFORM = "onnxruntime_onnx"  # as Triton calls it
@@ -30,11 +31,12 @@ CONTENT_TYPES = frozenset({"", "application/json", "application/octet-stream"})
 MODEL_PATHS = ("/models/{name}", "/models/{name}/versions/{version}")
 
 
-def open_inference_router(models: Mapping[str, Served], settings: Settings) -> APIRouter:
+def open_inference_router(models: Mapping[str, Served], together: Together, settings: Settings) -> APIRouter:
     """Routes of the protocol.
 
     Args:
         models: name -> model; looked up for every request.
+        together: predicts for small bodies.
         settings: limits of a request.
     """
     router = APIRouter(prefix="/v2", include_in_schema=False)
@@ -47,7 +49,7 @@ def open_inference_router(models: Mapping[str, Served], settings: Settings) -> A
         return JSONResponse({"name": _find(models, request).name, "ready": True})
 
     async def infer(request: Request) -> Response:
-        return await _infer(_find(models, request), request, settings)
+        return await _infer(_find(models, request), request, together, settings)
 
     for path in MODEL_PATHS:
         router.add_api_route(path, show, methods=["GET"])
@@ -93,7 +95,7 @@ def _metadata(own: Served) -> dict[str, Any]:
     }
 
 
-async def _infer(own: Served, request: Request, settings: Settings) -> Response:
+async def _infer(own: Served, request: Request, together: Together, settings: Settings) -> Response:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in CONTENT_TYPES:
         raise WrongContentTypeError(
@@ -101,15 +103,20 @@ async def _infer(own: Served, request: Request, settings: Settings) -> Response:
             f"it is {content_type[:100]!r}."
         )
     body = await request.body()
-    encoding = request.headers.get("content-encoding", "")
-    answer = partial(_answer, own, body, encoding, request.headers.get(HEADER_LENGTH), settings)
-    return answer() if len(body) <= SMALL_BODY_BYTES and not encoding else await run_in_threadpool(answer)
+    encoding, header_length = request.headers.get("content-encoding", ""), request.headers.get(HEADER_LENGTH)
+    if len(body) <= SMALL_BODY_BYTES and not encoding:
+        asked = read_request(body, header_length, own.contract, max_rows=settings.max_rows)
+        return _word(own, asked, await together.predict(own, asked.columns))
+
+    def answer_slowly() -> Response:
+        plain = decompress_body(body, encoding, max_bytes=settings.max_body_bytes)
+        asked = read_request(plain, header_length, own.contract, max_rows=settings.max_rows)
+        return _word(own, asked, own.predict_finite(asked.columns))
+
+    return await run_in_threadpool(answer_slowly)
 
 
-def _answer(own: Served, body: bytes, encoding: str, header_length: str | None, settings: Settings) -> Response:
-    plain = decompress_body(body, encoding, max_bytes=settings.max_body_bytes)
-    asked = read_request(plain, header_length, own.contract, max_rows=settings.max_rows)
-    predictions = own.predict_finite(asked.columns)
+def _word(own: Served, asked: InferRequest, predictions: np.ndarray) -> Response:
     head = {"model_name": own.name, "model_version": own.version}
     if asked.identity is not None:
         head["id"] = asked.identity
