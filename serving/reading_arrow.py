@@ -114,7 +114,9 @@ def _plain(values: pa.Array) -> pa.Array:
 def _lengths(texts: pa.Array) -> np.ndarray:
     """Bytes of each text, [N]; of a missing one anything."""
     if not pa.types.is_string_view(texts.type):
-        return np.asarray(pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False), dtype=np.int64)
+        lengths = pc.binary_length(texts)
+        known = pc.fill_null(lengths, 0) if lengths.null_count else lengths
+        return np.asarray(known.to_numpy(zero_copy_only=False), dtype=np.int64)
     views = texts.buffers()[1]  # of 16 bytes each, the first 4 are the length
     if views is None:
         return np.zeros(len(texts), dtype=np.int64)

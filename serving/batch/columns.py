@@ -70,8 +70,11 @@ def read_column(column: Column, values: pa.Array, *, first_row: int = 0) -> np.n
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if isinstance(column, CategoricalColumn):
-        labels = pc.fill_null(_cast(column, values, pa.string(), first_row=first_row), "")
-        _refuse_missing(column, pc.equal(labels, ""), first_row=first_row)
+        labels = _cast(column, values, pa.string(), first_row=first_row)
+        if labels.null_count:  # for a few rows, each of Arrow's functions costs as much as reading the column
+            labels = pc.fill_null(labels, "")
+        if not column.nullable:
+            _refuse_missing(column, pc.equal(labels, ""), first_row=first_row)
         return np.asarray(labels.to_numpy(zero_copy_only=False), dtype=object)
     numbers = _numbers(column, values, first_row=first_row)
     missing = np.isnan(numbers)
@@ -98,6 +101,8 @@ def _floats(values: pa.Array) -> np.ndarray:
 
 
 def _cast(column: Column, values: pa.Array, wanted: pa.DataType, *, first_row: int) -> pa.Array:
+    if values.type == wanted:
+        return values
     if pa.types.is_timestamp(values.type) and values.type.tz is not None:
         values = values.cast(pa.timestamp(values.type.unit, "UTC")).cast(pa.timestamp(values.type.unit))
     try:
