@@ -1,4 +1,8 @@
-"""Each measurement is a fresh process, and the two take turns, so that a busy machine slows both alike."""
+"""Each measurement is a fresh process, and the two take turns, so that a busy machine slows both alike.
+
+This process itself loads neither polars nor `pipelines`: both write settings of polars' allocator into the environment,
+and the measured processes would inherit them; the product's would then be without its own.
+"""
 
 import json
 import subprocess
@@ -7,9 +11,9 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from benchmarks.data.files import N_ROWS
 from benchmarks.results_file import Claim, write_results
 
+N_ROWS = 1_000_000
 ROUNDS = 5
 MOST_TIMES_SLOWER = 4.0
 MOST_TIMES_LARGER = 3.0
@@ -20,7 +24,7 @@ def compare() -> None:
     """Measure both files and write the claims."""
     claims = []
     with tempfile.TemporaryDirectory() as folder:
-        _in_fresh_process("files", folder)
+        _in_fresh_process("files", folder, str(N_ROWS))
         for name in FILES:
             claims += _compare_file(str(Path(folder) / name))
     write_results("data", claims, command="make bench-data")
@@ -52,8 +56,8 @@ def _compare_file(path: str) -> list[Claim]:
     ]
 
 
-def _in_fresh_process(step: str, argument: str) -> dict[str, float]:
-    answer = subprocess.check_output([sys.executable, "-m", f"benchmarks.data.{step}", argument], text=True)
+def _in_fresh_process(step: str, *arguments: str) -> dict[str, float]:
+    answer = subprocess.check_output([sys.executable, "-m", f"benchmarks.data.{step}", *arguments], text=True)
     figures: dict[str, float] = json.loads(answer or "{}")
     return figures
 
