@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.config.schema import TaskConfig, TaskKind, TrialConfig
-from pipelines.data.encode import encode
+from pipelines.data.encode import encode_parts
 from pipelines.data.prepare import Part, PreparedTable, with_folds
 from pipelines.data.splits import Split, fold_rows
 from pipelines.data.table import Column, Table, Target
@@ -69,9 +69,10 @@ def in_folds(
 def fold_alone(prepared: PreparedTable, fold: int, **task: Any) -> tuple[PreparedTable, Task]:
     """The table that has a fold's training rows as its training part and what it holds out as its validation part."""
     own, table = prepared.folds[fold], prepared.table
+    parts = (prepared.train.rows[own.train], prepared.train.rows[own.held_out], prepared.test.rows)
     train, validation, test = (
-        Part(rows, encode(own.encoder, table.features, rows), table.target_values[rows])
-        for rows in (prepared.train.rows[own.train], prepared.train.rows[own.held_out], prepared.test.rows)
+        Part(rows, features, table.target_values[rows])
+        for rows, features in zip(parts, encode_parts(own.encoder, table.features, parts), strict=True)
     )
     alone = PreparedTable(table, own.encoder, train, validation, test)
     return alone, make_task(

@@ -3,10 +3,12 @@
 The same arithmetic is written as an ONNX graph by `pipelines.export`; a change here is a change there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from functools import partial
+from itertools import chain, groupby
+from operator import attrgetter
 
 import numpy as np
 import polars as pl
@@ -18,7 +20,8 @@ WEEK_DAYS = 7.0
 NEGLIGIBLE = 1e-12  # a spread this small beside the mean is rounding, and the column a constant
 SMALLEST_SCALE = 1e-30  # dividing by less would take values of ordinary size out of float32
 MOST_TABLED_DAYS = 400_000  # a thousand years and more
-PORTION_ROWS = 32_768  # large enough that polars' threads have work, small enough to be no second table
+PORTION_ROWS = 16_384  # few enough that their features are still in a cache when they are put into the parts
+Block = Callable[[int, int], Sequence[np.ndarray]]  # features of rows from the first of them on, so many: each [N]
 
 
 @dataclass(frozen=True)
@@ -101,52 +104,56 @@ def fit_encoder(table: Table, train_rows: np.ndarray) -> Encoder:
     )
 
 
-def encode(encoder: Encoder, features: pl.DataFrame, rows: np.ndarray | None = None) -> Features:
-    """Apply the statistics to rows in raw form, as `table.Table.features` holds them.
+def encode(encoder: Encoder, features: pl.DataFrame) -> Features:
+    """Apply the statistics to rows in raw form, as `table.Table.features` holds them; labels may be strings too."""
+    (everything,) = encode_parts(encoder, features, [np.arange(features.height)])
+    return everything
+
+
+def encode_parts(encoder: Encoder, features: pl.DataFrame, parts: Sequence[np.ndarray]) -> list[Features]:
+    """Encode the rows of several parts in one pass over the table.
 
     Args:
         encoder: as fitted.
         features: raw columns; labels may be strings too.
-        rows: which rows of them, [M]; all when None.
+        parts: the rows of each, indices into the table, ascending; rows of no part are encoded in vain.
+
+    Raises:
+        ValueError: the rows of a part are not in ascending order.
     """
-    n_rows = features.height if rows is None else len(rows)
-    numbers = np.empty((n_rows, encoder.n_numbers), dtype=np.float32)
-    codes = np.empty((n_rows, len(encoder.categories)), dtype=np.int32)
-    raw = pl.DataFrame([without_nan(column) for column in features.iter_columns()])
-    number_features = list(_number_features(encoder, raw))
-    category_codes = [_codes(category, raw.get_column(category.column)) for category in encoder.categories]
+    if any((np.diff(rows) < 0).any() for rows in parts):
+        raise ValueError("The rows of a part must be in ascending order.")
+    encoded = [Features(*_empty(encoder, len(rows))) for rows in parts]
+    number_blocks = list(_number_blocks(encoder, features))
+    code_blocks = [_codes(category, features.get_column(category.column)) for category in encoder.categories]
 
     def write(start: int) -> None:
-        places = slice(start, min(start + PORTION_ROWS, n_rows))
-        portion = raw[places] if rows is None else _take(raw, rows[places])
-        _write(numbers[places], portion, number_features)
-        _write(codes[places], portion, category_codes)
+        n_rows = min(PORTION_ROWS, features.height - start)
+        numbers, codes = _empty(encoder, n_rows)
+        _write(numbers, number_blocks, start)
+        _write(codes, code_blocks, start)
+        for rows, part in zip(parts, encoded, strict=True):
+            places = slice(*np.searchsorted(rows, (start, start + n_rows)))
+            chosen = rows[places] - start
+            # "clip" writes into `out` itself; by default numpy writes into a copy of it first.
+            numbers.take(chosen, axis=0, out=part.numbers[places], mode="clip")
+            codes.take(chosen, axis=0, out=part.codes[places], mode="clip")
 
-    # Within one portion polars keeps to one thread.
     with ThreadPoolExecutor(pl.thread_pool_size()) as threads:
-        for _ in threads.map(write, range(0, n_rows, PORTION_ROWS)):
+        for _ in threads.map(write, range(0, features.height, PORTION_ROWS)):
             pass
-    return Features(numbers, codes)
+    return encoded
+
+
+def _empty(encoder: Encoder, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    numbers = np.empty((n_rows, encoder.n_numbers), dtype=np.float32)
+    return numbers, np.empty((n_rows, len(encoder.categories)), dtype=np.int32)
 
 
 def _mask(rows: np.ndarray, n_rows: int) -> pl.Series:
     is_chosen = np.zeros(n_rows, dtype=bool)
     is_chosen[rows] = True
     return pl.Series(is_chosen)
-
-
-def _take(raw: pl.DataFrame, rows: np.ndarray) -> pl.DataFrame:
-    """The rows in their order. Ascending ones, as those of a split are, are filtered: ten times as fast as gathered."""
-    if (np.diff(rows) <= 0).any():
-        return raw[rows]
-    first, last = rows[0], rows[-1]
-    window = raw[first : last + 1]
-    return window.filter(_mask(rows - first, window.height))
-
-
-def _write(into: np.ndarray, portion: pl.DataFrame, columns: Sequence[pl.Expr]) -> None:
-    if columns:
-        into[:] = portion.select(column.alias(str(place)) for place, column in enumerate(columns)).to_numpy(order="c")
 
 
 def _fit(column: Column, values: pl.Series) -> list[NumberEncoding | CycleEncoding | CategoryEncoding]:
@@ -177,36 +184,77 @@ def _periods(days: pl.Series) -> list[float]:
     return [YEAR_DAYS, WEEK_DAYS, *([] if is_whole(days) else [1.0])]
 
 
-def _number_features(encoder: Encoder, raw: pl.DataFrame) -> Iterator[pl.Expr]:
+def _write(into: np.ndarray, blocks: Sequence[Block], start: int) -> None:
+    """Write features of the rows from `start` on side by side, [N, features]."""
+    features = chain.from_iterable(block(start, len(into)) for block in blocks)
+    with np.errstate(over="ignore"):  # what leaves float32 is infinite there, as in the exported graph
+        for place, feature in enumerate(features):
+            into[:, place] = feature
+
+
+def _number_blocks(encoder: Encoder, raw: pl.DataFrame) -> Iterator[Block]:
     for number in encoder.numbers:
-        filled = pl.col(number.column).cast(pl.Float64).fill_null(number.fill)
-        yield ((filled - number.center) / number.scale).cast(pl.Float32)
+        yield partial(_scaled, number, raw.get_column(number.column))
     for number in encoder.numbers:
         if number.indicator:
-            yield pl.col(number.column).is_null().cast(pl.Float32)
-    for cycle in encoder.cycles:
-        angle = 2 * np.pi * pl.col(cycle.column).cast(pl.Float64) / cycle.period_days
-        for wave in (angle.sin(), angle.cos()):
-            yield _tabled(wave.cast(pl.Float32), raw.get_column(cycle.column)).fill_null(0.0)
+            yield partial(_as_read, without_nan(raw.get_column(number.column)).is_null())
+    for name, cycles in groupby(encoder.cycles, key=attrgetter("column")):
+        yield _waves(list(cycles), raw.get_column(name))
 
 
-def _tabled(wave: pl.Expr, days: pl.Series) -> pl.Expr:
-    """The same values, looked up in a table of all days from the first to the last: a sine costs 20 times as much."""
+def _as_read(values: pl.Series, start: int, n_rows: int) -> list[np.ndarray]:
+    return [values.slice(start, n_rows).to_numpy()]
+
+
+def _floats(values: pl.Series, start: int, n_rows: int) -> np.ndarray:
+    """Numbers, booleans or days with NaN for missing; no copy where they are just that."""
+    return values.slice(start, n_rows).cast(pl.Float64).to_numpy()
+
+
+def _scaled(number: NumberEncoding, raw: pl.Series, start: int, n_rows: int) -> list[np.ndarray]:
+    values = _floats(raw, start, n_rows)
+    is_missing = np.isnan(values)
+    filled = np.where(is_missing, number.fill, values) if is_missing.any() else values
+    # As polars divides a column by one number; `/` would round otherwise.
+    return [(filled - number.center) * (1 / number.scale)]
+
+
+def _waves(cycles: Sequence[CycleEncoding], days: pl.Series) -> Block:
+    """Sin and cos of every cycle of a column.
+
+    Whole days are looked up among all from the first to the last: a sine costs 20 times as much.
+    """
+    days = without_nan(days)
     first, last = pl.select(days.min(), last=days.max()).cast(pl.Float64).row(0)
     if first is None or last - first > min(len(days), MOST_TABLED_DAYS) or not is_whole(days):
-        return wave
-    table = pl.DataFrame({days.name: np.arange(first, last + 1)}).select(wave).to_series()
-    return pl.lit(table).gather((pl.col(days.name) - first).cast(pl.UInt32))
+        return lambda start, n_rows: _sin_cos(cycles, _floats(days, start, n_rows))
+    waves = _sin_cos(cycles, np.append(np.arange(first, last + 1), np.nan))
+    missing = last - first + 1
+
+    def look_up(start: int, n_rows: int) -> list[np.ndarray]:
+        since_first = _floats(days, start, n_rows) - first
+        places = np.where(np.isnan(since_first), missing, since_first).astype(np.intp)
+        return [wave.take(places) for wave in waves]
+
+    return look_up
 
 
-def _codes(category: CategoryEncoding, labels: pl.Series) -> pl.Expr:
+def _sin_cos(cycles: Sequence[CycleEncoding], days: np.ndarray) -> list[np.ndarray]:
+    """Float32; 0 for NaN."""
+    angles = [2 * np.pi * pl.col("days") / cycle.period_days for cycle in cycles]
+    waves = chain.from_iterable((angle.sin(), angle.cos()) for angle in angles)
+    columns = [wave.cast(pl.Float32).fill_nan(0.0).alias(str(place)) for place, wave in enumerate(waves)]
+    return [wave.to_numpy() for wave in pl.DataFrame({"days": days}).select(columns)]
+
+
+def _codes(category: CategoryEncoding, labels: pl.Series) -> Block:
+    known = pl.Series(category.categories, dtype=pl.String)
+    codes = pl.Series(np.arange(1, 1 + len(known), dtype=np.int32))
+
+    def find(some: pl.Series) -> np.ndarray:
+        return some.cast(pl.String).replace_strict(known, codes, default=0, return_dtype=pl.Int32).to_numpy()
+
     if not isinstance(labels.dtype, pl.Enum):
-        labels = labels.cast(pl.String)
-        return pl.col(category.column).replace_strict(*_sides(category), default=0, return_dtype=pl.Int32)
-    code_of_label = labels.dtype.categories.replace_strict(*_sides(category), default=0, return_dtype=pl.Int32)
-    return pl.lit(code_of_label).gather(pl.col(category.column).to_physical())
-
-
-def _sides(category: CategoryEncoding) -> tuple[pl.Series, pl.Series]:
-    codes = np.arange(1, 1 + len(category.categories), dtype=np.int32)
-    return pl.Series(category.categories, dtype=pl.String), pl.Series(codes)
+        return lambda start, n_rows: [find(labels.slice(start, n_rows))]
+    codes_of_labels, places = find(labels.dtype.categories), labels.to_physical()
+    return lambda start, n_rows: [codes_of_labels.take(places.slice(start, n_rows).to_numpy())]

@@ -5,14 +5,14 @@ the encoder of all these rows together puts them, the layout: a category or an i
 lack is there too, as unseen or as zeros, and the nets give it no weight.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from jaxtyping import Int, Int32, Int64
 
-from pipelines.data.encode import Encoder, Features, encode, fit_encoder
+from pipelines.data.encode import Encoder, Features, encode_parts, fit_encoder
 from pipelines.data.table import Table
 
 
@@ -47,22 +47,33 @@ def make_folds(table: Table, rows: np.ndarray, fold_of_row: np.ndarray) -> tuple
 
 
 def encode_folds(
-    layout: Encoder, folds: tuple[Fold, ...], features: pl.DataFrame, rows: np.ndarray | None = None
-) -> Features:
+    layout: Encoder, folds: tuple[Fold, ...], features: pl.DataFrame, parts: Sequence[np.ndarray]
+) -> list[Features]:
     """Encode rows by every fold's statistics, in the layout that they share.
 
+    Args:
+        layout: of all folds.
+        folds: each with its encoder.
+        features: raw columns.
+        parts: the rows of each, indices into the table, ascending.
+
     Returns:
-        Numbers float32 [folds, N, n_numbers] and codes int32 [folds, N, n_categorical].
+        Of each part: numbers float32 [folds, N, n_numbers] and codes int32 [folds, N, n_categorical].
     """
-    n_rows = features.height if rows is None else len(rows)
-    numbers = np.zeros((len(folds), n_rows, layout.n_numbers), dtype=np.float32)
-    codes = np.zeros((len(folds), n_rows, len(layout.categories)), dtype=np.int32)
+    encoded = [
+        Features(
+            np.zeros((len(folds), len(rows), layout.n_numbers), dtype=np.float32),
+            np.zeros((len(folds), len(rows), len(layout.categories)), dtype=np.int32),
+        )
+        for rows in parts
+    ]
     for place, fold in enumerate(folds):
-        own = encode(fold.encoder, features, rows)
-        numbers[place][:, number_places(fold.encoder, layout)] = own.numbers
-        for column, table in enumerate(code_tables(fold.encoder, layout)):
-            codes[place, :, column] = table[own.codes[:, column]]
-    return Features(numbers, codes)
+        own_places, tables = number_places(fold.encoder, layout), code_tables(fold.encoder, layout)
+        for part, own in zip(encoded, encode_parts(fold.encoder, features, parts), strict=True):
+            part.numbers[place][:, own_places] = own.numbers
+            for column, table in enumerate(tables):
+                part.codes[place, :, column] = table[own.codes[:, column]]
+    return encoded
 
 
 def number_places(own: Encoder, layout: Encoder) -> Int[np.ndarray, " own"]:

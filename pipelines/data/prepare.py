@@ -10,7 +10,7 @@ import polars as pl
 
 from pipelines.config.schema import DataConfig, TaskKind
 from pipelines.data.builtin import load_builtin
-from pipelines.data.encode import Encoder, Features, encode, fit_encoder
+from pipelines.data.encode import Encoder, Features, encode, encode_parts, fit_encoder
 from pipelines.data.folds import Fold, encode_folds, make_folds
 from pipelines.data.kinds import check_names, read_column
 from pipelines.data.profile import Raw, raw_value
@@ -71,11 +71,12 @@ class PreparedTable:
     calibration: Part | None = None
     folds: tuple[Fold, ...] = ()
 
-    def encode(self, features: pl.DataFrame, rows: np.ndarray | None = None) -> Features:
+    def encode(self, features: pl.DataFrame) -> Features:
         """Encode raw rows as the parts are: by the encoder, or by every fold's."""
         if not self.folds:
-            return encode(self.encoder, features, rows)
-        return encode_folds(self.encoder, self.folds, features, rows)
+            return encode(self.encoder, features)
+        (everything,) = encode_folds(self.encoder, self.folds, features, [np.arange(features.height)])
+        return everything
 
 
 def prepare_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> PreparedTable:
@@ -94,9 +95,10 @@ def prepare_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> Prepa
     if table.target.classes:
         check_classes(split, table.target_values, table.target)
     encoder = fit_encoder(table, split.train)
+    parts = (split.train, split.validation, split.test, split.calibration)
     train, validation, test, calibration = (
-        Part(rows, encode(encoder, table.features, rows), table.target_values[rows])
-        for rows in (split.train, split.validation, split.test, split.calibration)
+        Part(rows, features, table.target_values[rows])
+        for rows, features in zip(parts, encode_parts(encoder, table.features, parts), strict=True)
     )
     return PreparedTable(table, encoder, train, validation, test, calibration if len(split.calibration) else None)
 
@@ -111,9 +113,10 @@ def with_folds(table: Table, split: Split, fold_of_row: np.ndarray) -> PreparedT
     """
     folds = make_folds(table, split.train, fold_of_row)
     layout = fit_encoder(table, split.train)
+    parts = (split.train, split.test, split.calibration)
     part, test, calibration = (
-        Part(rows, encode_folds(layout, folds, table.features, rows), table.target_values[rows])
-        for rows in (split.train, split.test, split.calibration)
+        Part(rows, features, table.target_values[rows])
+        for rows, features in zip(parts, encode_folds(layout, folds, table.features, parts), strict=True)
     )
     return PreparedTable(table, layout, part, part, test, calibration if len(split.calibration) else None, folds)
 

@@ -11,8 +11,10 @@ from pipelines.data.encode import (
     CategoryEncoding,
     CycleEncoding,
     Encoder,
+    Features,
     NumberEncoding,
     encode,
+    encode_parts,
     fit_encoder,
 )
 from pipelines.data.table import Column, Table, Target
@@ -55,11 +57,33 @@ def test_encoding_a_choice_of_rows_is_that_choice_of_the_encoding(rows, data):
     everything = encode(encoder, whole.features)
     assert everything.numbers.dtype == np.float32
     assert everything.codes.dtype == np.int32
-    for part in (encode(encoder, whole.features, chosen), encode(encoder, whole.features[chosen])):
-        np.testing.assert_allclose(part.numbers, everything.numbers[chosen], rtol=0, atol=1e-12)
-        np.testing.assert_array_equal(part.codes, everything.codes[chosen])
-        assert part.numbers.flags.writeable
-        assert part.codes.flags.writeable
+    assert_encodes(encode(encoder, whole.features[chosen]), everything, chosen)
+
+
+@given(ROWS, st.data())
+def test_parts_of_one_pass_are_those_choices_of_the_encoding(rows, data):
+    whole = table(rows)
+    encoder = fit_encoder(whole, np.arange(len(rows) // 2))
+    choice = st.lists(st.integers(0, len(rows) - 1)).map(lambda places: np.array(sorted(places), dtype=np.int64))
+    parts = data.draw(st.lists(choice, max_size=3))
+    everything = encode(encoder, whole.features)
+    encoded = encode_parts(encoder, whole.features, parts)
+    assert len(encoded) == len(parts)
+    for part, chosen in zip(encoded, parts, strict=True):
+        assert_encodes(part, everything, chosen)
+
+
+def assert_encodes(part: Features, everything: Features, chosen: np.ndarray) -> None:
+    np.testing.assert_allclose(part.numbers, everything.numbers[chosen], rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(part.codes, everything.codes[chosen])
+    assert part.numbers.flags.writeable
+    assert part.codes.flags.writeable
+
+
+def test_rows_of_a_part_must_ascend():
+    whole = table([(1.0, 0.0, 10.0, "a")] * 4)
+    with pytest.raises(ValueError, match="ascending"):
+        encode_parts(fit_encoder(whole, np.arange(4)), whole.features, [np.array([2, 1])])
 
 
 def test_portions_of_a_large_table_are_put_together_in_order(monkeypatch):
@@ -67,11 +91,22 @@ def test_portions_of_a_large_table_are_put_together_in_order(monkeypatch):
     whole = table(rows)
     encoder = fit_encoder(whole, np.arange(30))
     at_once = encode(encoder, whole.features)
+    parts = [np.arange(0, 50, 3), np.arange(20, 28), np.empty(0, dtype=np.int64)]
     # The package gives its function `encode` the name of this module.
     monkeypatch.setattr(import_module("pipelines.data.encode"), "PORTION_ROWS", 7)
-    for part in (encode(encoder, whole.features), encode(encoder, whole.features, np.arange(50))):
-        np.testing.assert_array_equal(part.numbers, at_once.numbers)
-        np.testing.assert_array_equal(part.codes, at_once.codes)
+    found = [encode(encoder, whole.features), *encode_parts(encoder, whole.features, parts)]
+    for part, chosen in zip(found, (np.arange(50), *parts), strict=True):
+        np.testing.assert_array_equal(part.numbers, at_once.numbers[chosen])
+        np.testing.assert_array_equal(part.codes, at_once.codes[chosen])
+
+
+def test_numbers_are_divided_as_polars_divides_a_column():
+    values = np.random.default_rng(0).normal(3.0, 7.0, 1000)
+    encoder = of("numeric", values.tolist(), list(range(500)))
+    (number,) = encoder.numbers
+    column = pl.Series("c", values)
+    expected = ((column - number.center) / number.scale).cast(pl.Float32).to_numpy()
+    np.testing.assert_array_equal(encode(encoder, column.to_frame()).numbers[:, 0], expected)
 
 
 @given(ROWS, ROWS, st.randoms(use_true_random=False))
@@ -131,6 +166,10 @@ def test_a_column_that_training_never_saw_filled_becomes_zeros():
 def test_booleans_are_minus_one_zero_when_missing_and_one():
     assert encoded(of("boolean", [0.0, 1.0], [0, 1]), [0.0, NAN, 1.0]).tolist() == [[-1], [0], [1]]
     assert encoded(of("boolean", [0.0, NAN], [0, 1]), [0.0, NAN, 1.0]).tolist() == [[-1, 0], [0, 1], [1, 0]]
+
+
+def test_numbers_that_leave_float32_are_infinite_without_a_warning():
+    assert encoded(of("numeric", [0.0, 2.0], [0, 1]), [1e60, -1e60]).tolist() == [[math.inf], [-math.inf]]
 
 
 def test_days_have_a_place_in_the_year_and_the_week():

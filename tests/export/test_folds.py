@@ -41,7 +41,7 @@ def test_the_graph_encodes_as_every_fold_does(
     table, rows = table_of(kinds, features), np.arange(features.height // 2 + 1)  # others hold what nobody has seen
     folds = make_folds(table, rows, fold_rows(len(rows), n_folds=n_folds, strata=None, seed=seed) % len(rows))
     layout = fit_encoder(table, rows)
-    expected = encode_folds(layout, folds, features)
+    (expected,) = encode_folds(layout, folds, features, [np.arange(features.height)])
     model = column_graph(layout, [fold.encoder for fold in folds], prefix=PREFIX)
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
