@@ -15,7 +15,6 @@ from tests.commands import of_kind, run, runs
 pytestmark = pytest.mark.slow
 
 KILLS = 20
-LATEST_SECONDS = 2.5  # after the plan was told: longer than training, selection and registration take
 COMMAND = [
     *("-m", "data=iris", "optimizer=adam,sgd", "optimizer.lr=0.001,0.01", "model=mlp,linear", "stopping=halving"),
     *("stopping.min_epochs=10", "trainer.max_epochs=40", "tracking.checkpoint_seconds=0", "ensemble=greedy"),
@@ -35,33 +34,47 @@ def table(printed: str) -> str:
     return printed[printed.index("ranked by") : printed.index("Registered as")]
 
 
-def kill_at_random(folder: Path, moments: random.Random) -> bool:
-    """Start the command and kill it a while after it told its plan; False when it ended before."""
+def start(folder: Path) -> "subprocess.Popen[str]":
+    """Start the command and wait for its plan."""
     command = [sys.executable, "-u", "-m", "pipelines.train", *COMMAND]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        while (line := process.stdout.readline()) and not line.startswith("Plan"):
-            pass
-        time.sleep(moments.uniform(0, LATEST_SECONDS))
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while (line := process.stdout.readline()) and not line.startswith("Plan"):
+        pass
+    return process
+
+
+def time_undisturbed(folder: Path) -> tuple[str, float]:
+    """What the command prints after its plan, and the seconds that this takes on this machine."""
+    with start(folder) as process:
+        started = time.perf_counter()
+        printed, mistakes = process.communicate()
+    assert process.returncode == 0, mistakes
+    return printed, time.perf_counter() - started
+
+
+def kill_at_random(folder: Path, moments: random.Random, *, latest_seconds: float) -> bool:
+    """Start the command and kill it a while after it told its plan; False when it ended before."""
+    with start(folder) as process:
+        time.sleep(moments.uniform(0, latest_seconds))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        return process.returncode == -signal.SIGKILL
+    return process.returncode == -signal.SIGKILL
 
 
 def test_a_sweep_killed_twenty_times_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     calm, killed = tmp_path / "calm", tmp_path / "killed"
     for folder in (calm, killed):
         folder.mkdir()
-    undisturbed = run(calm, "pipelines.train", *COMMAND)
-    assert undisturbed.returncode == 0, undisturbed.stderr
+    undisturbed, seconds = time_undisturbed(calm)
 
     moments = random.Random(0)
-    was_killed = [kill_at_random(killed, moments) for _ in range(KILLS)]
+    was_killed = [kill_at_random(killed, moments, latest_seconds=seconds) for _ in range(KILLS)]
     assert sum(was_killed) > KILLS // 2, "the sweep ended before most of the kills: choose earlier moments"
     last = run(killed, "pipelines.train", *COMMAND)
     assert last.returncode == 0, last.stderr
 
-    assert table(last.stdout) == table(undisturbed.stdout)
+    assert table(last.stdout) == table(undisturbed)
     found, expected = runs(killed, "iris"), runs(calm, "iris")
     assert scores(found) == scores(expected)
     assert len(of_kind(found, "trial")) == 8, "no run is missing and none is doubled"

@@ -1,7 +1,7 @@
 """The smallest real bundles: softmax of, or just, a weighted sum of the columns; a missing value counts as 0."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,13 @@ def publish(
     columns: Sequence[Column],
     rows: Sequence[Row],
     classes: tuple[str, ...] = (),
+    damage: Callable[[Path], None] | None = None,
     **more: Any,
 ) -> Path:
-    """Write a bundle as training does, and make it the champion; `more` goes into its contract."""
+    """Write a bundle as training does, and make it the champion; `more` goes into its contract.
+
+    `damage` is done before anyone may look: a server that polls would serve a version that is broken afterwards.
+    """
     folder = root / name / str(version)
     folder.mkdir(parents=True)
     # Every version has weights of its own, so that an answer tells which one gave it.
@@ -103,6 +107,8 @@ def publish(
     )
     (folder / "model.onnx").write_bytes(model)
     (folder / "contract.json").write_text(contract.model_dump_json(), encoding="utf-8")
+    if damage is not None:
+        damage(folder)
     choose(root, name=name, version=version)
     return folder
 

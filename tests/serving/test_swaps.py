@@ -36,7 +36,7 @@ def test_versions_change_under_load(tmp_path: Path, n_swaps: int, n_connections:
             publish_sales(tmp_path, version=version)
             assert httpx.post(f"{server.address}/models/{NAME}/reload", timeout=60).json()["version"] == str(version)
             if number % 5 == 0:  # a broken one is offered in between, and taken back
-                break_model(publish_sales(tmp_path, version=version + 1))
+                publish_sales(tmp_path, version=version + 1, damage=break_model)
                 broken.add(str(version + 1))
                 assert httpx.post(f"{server.address}/models/{NAME}/reload", timeout=60).status_code == 409
                 choose(tmp_path, name=NAME, version=version)
@@ -73,7 +73,7 @@ def test_a_reload_reaches_every_worker(tmp_path: Path):
 def test_a_broken_version_is_told_in_the_log_and_in_the_models_card(tmp_path: Path):
     publish_sales(tmp_path, version=1)
     with running(tmp_path, "--bundles", str(tmp_path), SERVING_POLL_SECONDS="1") as server:
-        break_model(publish_sales(tmp_path, version=2))
+        publish_sales(tmp_path, version=2, damage=break_model)
         card = f"{server.address}/models/{NAME}"
         eventually(lambda: httpx.get(card).json()["refused"].keys() == {"2"})
         time.sleep(3)
