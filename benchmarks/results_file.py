@@ -45,7 +45,7 @@ def write_results(name: str, claims: Sequence[Claim], *, command: str) -> Path:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     content = {
-        "claims": [asdict(claim) for claim in claims],
+        "claims": [asdict(claim) | {"met": bool(claim.met)} for claim in claims],  # numpy's truth is no JSON
         "machine": _machine(),
         "command": command,
         "commit": _commit(),

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import results_file
@@ -25,6 +26,13 @@ def test_claims_are_kept_with_what_a_reader_needs_to_repeat_them(results: Path):
     assert "cores" in content["machine"]
     assert len(content["commit"].split()[0]) >= len("unknown")
     assert [own.name for own in results.iterdir()] == ["sweep.json"]  # nothing unfinished lies beside it
+
+
+def test_a_verdict_that_numpy_gave_is_kept_too(results: Path):
+    path = write_results(
+        "sweep", [Claim("halving", "at most 1/2.5", "1/2.6", met=np.bool_(1))], command="make bench-sweep"
+    )
+    assert json.loads(path.read_text(encoding="utf-8"))["claims"][0]["met"] is True
 
 
 def test_a_missed_target_stands_out_in_the_table(capsys: pytest.CaptureFixture[str]):
