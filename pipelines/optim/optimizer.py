@@ -81,7 +81,7 @@ class StackOptimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         updates = torch.cat([_take_gradient(param) for param, _ in self._columns], dim=1)  # [K, P]
-        decayed = [param.flatten(1) for param, _ in self._columns[: self._n_decayed]]
+        decayed = [_as_rows(param) for param, _ in self._columns[: self._n_decayed]]
         weights = torch.cat([updates[:, :0], *decayed], dim=1)  # [K, D]
         for own in self._slices:
             own.chain.update_(updates[own.members], own.state, weights[own.members])
@@ -166,4 +166,9 @@ def _take_gradient(param: nn.Parameter) -> Float[Tensor, "members numbers"]:
     """A net may leave out a parameter in a step: what it does not depend on has no gradient, so zero."""
     gradient = torch.zeros_like(param) if param.grad is None else param.grad
     param.grad = None
-    return gradient.flatten(1)
+    return _as_rows(gradient)
+
+
+def _as_rows(tensor: Tensor) -> Float[Tensor, "members numbers"]:
+    """One row a member; `flatten` knows no second dimension where a member has one number."""
+    return tensor.reshape(len(tensor), -1)

@@ -128,6 +128,18 @@ def test_members_taken_out_leave_the_others_on_their_way() -> None:
         assert torch.equal(all_members[kept], few)
 
 
+def test_a_parameter_of_one_number_a_member_is_stepped_too() -> None:
+    config = optimizers(l2=0.1)["sgd"]
+    param = nn.Parameter(torch.tensor([1.0, 2.0], dtype=torch.float64))
+    schedule = MemberSchedule(CONSTANT, n_steps=STEPS, steps_per_epoch=STEPS)
+    optimizer = StackOptimizer([param], [config] * 2, schedules=[schedule] * 2, decayed=[True])
+    param.grad = torch.tensor([0.5, -0.5], dtype=torch.float64)
+    optimizer.step()
+    expected = torch.tensor([1 - config.lr * 0.6, 2 - config.lr * -0.3], dtype=torch.float64)
+    torch.testing.assert_close(param.detach(), expected)
+    assert param.grad is None
+
+
 def test_scattered_kinds_are_refused() -> None:
     adam, sgd = optimizers()["adam"], optimizers()["sgd"]
     with pytest.raises(ValueError, match="must be neighbours"):
