@@ -12,8 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-Layer = tuple[Tensor, Tensor]
-"""Weight [K, outputs, inputs] and bias [K, outputs]."""
+from pipelines.stack.perceptron import Layer
 
 
 def convolved_perceptron(

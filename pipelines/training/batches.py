@@ -123,8 +123,9 @@ class StreamBatches:
         lanes = list(dict.fromkeys(of_member))  # a stream on a fold each
         order, counted = self._order(lanes, self._next_epoch)
         self._next_epoch += 1
-        own = slice(None) if len(lanes) == 1 else [lanes.index(lane) for lane in of_member]
-        lane_of_slice = own if isinstance(own, slice) else torch.tensor(own, device=order.device)
+        lane_of_slice: slice | Tensor = slice(None)
+        if len(lanes) > 1:
+            lane_of_slice = torch.tensor([lanes.index(lane) for lane in of_member], device=order.device)
 
         def make(start: int) -> Batch:
             place = slice(start, start + self._batch_size)
