@@ -80,8 +80,23 @@ def wait_for(url: str) -> None:
             if httpx.get(url).status_code == 200:
                 return
         except httpx.TransportError:
-            time.sleep(0.05)
+            pass
+        time.sleep(0.05)
     raise AssertionError(f"{url} did not answer in {START_SECONDS:.0f} s")
+
+
+def wait_until_gone(url: str) -> None:
+    """Until nothing listens there: a server that ends may still answer for a moment, or break off an answer."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(url)
+        except httpx.ConnectError:
+            return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"{url} still answered after {START_SECONDS:.0f} s")
 
 
 def write_houses(path: Path, *, n_rows: int = 300) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import wait_for, write_houses
+from tests.commands import wait_for, wait_until_gone, write_houses
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -44,8 +45,10 @@ def running(command: str, folder: Path, environment: dict[str, str]) -> Iterator
             wait_for(SERVERS[command])
             yield
         finally:
-            os.killpg(process.pid, 15)
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait(60)
+            # The shell is gone before the server is, which would answer for the next one on its port.
+            wait_until_gone(SERVERS[command])
 
 
 def test_every_command_of_the_readme_works(tmp_path: Path) -> None:
