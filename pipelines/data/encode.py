@@ -3,10 +3,9 @@
 The same arithmetic is written as an ONNX graph by `pipelines.export`; a change here is a change there.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, groupby
 from operator import attrgetter
 
@@ -20,8 +19,7 @@ WEEK_DAYS = 7.0
 NEGLIGIBLE = 1e-12  # a spread this small beside the mean is rounding, and the column a constant
 SMALLEST_SCALE = 1e-30  # dividing by less would take values of ordinary size out of float32
 MOST_TABLED_DAYS = 400_000  # a thousand years and more
-PORTION_ROWS = 16_384  # few enough that their features are still in a cache when they are put into the parts
-Block = Callable[[int, int], Sequence[np.ndarray]]  # features of rows from the first of them on, so many: each [N]
+PORTION_ROWS = 65_536  # enough to be worth a call of polars, few enough beside a table of millions
 
 
 @dataclass(frozen=True)
@@ -123,21 +121,18 @@ def encode_parts(encoder: Encoder, features: pl.DataFrame, parts: Sequence[np.nd
     """
     if any((np.diff(rows) < 0).any() for rows in parts):
         raise ValueError("The rows of a part must be in ascending order.")
+    numbers, codes = _numbers(encoder, features), _codes(encoder, features)
     encoded = [Features(*_empty(encoder, len(rows))) for rows in parts]
-    number_blocks = list(_number_blocks(encoder, features))
-    code_blocks = [_codes(category, features.get_column(category.column)) for category in encoder.categories]
 
     def write(start: int) -> None:
-        n_rows = min(PORTION_ROWS, features.height - start)
-        numbers, codes = _empty(encoder, n_rows)
-        _write(numbers, number_blocks, start)
-        _write(codes, code_blocks, start)
+        portion = features.slice(start, PORTION_ROWS)
+        whole = Features(_matrix(portion, numbers, np.float32), _matrix(portion, codes, np.int32))
         for rows, part in zip(parts, encoded, strict=True):
-            places = slice(*np.searchsorted(rows, (start, start + n_rows)))
+            places = slice(*np.searchsorted(rows, (start, start + portion.height)))
             chosen = rows[places] - start
             # "clip" writes into `out` itself; by default numpy writes into a copy of it first.
-            numbers.take(chosen, axis=0, out=part.numbers[places], mode="clip")
-            codes.take(chosen, axis=0, out=part.codes[places], mode="clip")
+            whole.numbers.take(chosen, axis=0, out=part.numbers[places], mode="clip")
+            whole.codes.take(chosen, axis=0, out=part.codes[places], mode="clip")
 
     with ThreadPoolExecutor(pl.thread_pool_size()) as threads:
         for _ in threads.map(write, range(0, features.height, PORTION_ROWS)):
@@ -148,6 +143,13 @@ def encode_parts(encoder: Encoder, features: pl.DataFrame, parts: Sequence[np.nd
 def _empty(encoder: Encoder, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
     numbers = np.empty((n_rows, encoder.n_numbers), dtype=np.float32)
     return numbers, np.empty((n_rows, len(encoder.categories)), dtype=np.int32)
+
+
+def _matrix(rows: pl.DataFrame, features: Sequence[pl.Expr], dtype: type[np.generic]) -> np.ndarray:
+    """Features of rows side by side, [N, features]."""
+    if not features:
+        return np.empty((rows.height, 0), dtype=dtype)
+    return rows.select(feature.alias(str(place)) for place, feature in enumerate(features)).to_numpy(order="c")
 
 
 def _mask(rows: np.ndarray, n_rows: int) -> pl.Series:
@@ -184,77 +186,55 @@ def _periods(days: pl.Series) -> list[float]:
     return [YEAR_DAYS, WEEK_DAYS, *([] if is_whole(days) else [1.0])]
 
 
-def _write(into: np.ndarray, blocks: Sequence[Block], start: int) -> None:
-    """Write features of the rows from `start` on side by side, [N, features]."""
-    features = chain.from_iterable(block(start, len(into)) for block in blocks)
-    with np.errstate(over="ignore"):  # what leaves float32 is infinite there, as in the exported graph
-        for place, feature in enumerate(features):
-            into[:, place] = feature
+def _numbers(encoder: Encoder, raw: pl.DataFrame) -> list[pl.Expr]:
+    """The number features, each Float32; what leaves float32 is infinite, as in the exported graph."""
+    scaled = [_scaled(number) for number in encoder.numbers]
+    indicators = [
+        _as_float64(number.column).is_null().cast(pl.Float32) for number in encoder.numbers if number.indicator
+    ]
+    cycles = groupby(encoder.cycles, key=attrgetter("column"))
+    return [*scaled, *indicators, *chain.from_iterable(_waves(list(own), raw.get_column(name)) for name, own in cycles)]
 
 
-def _number_blocks(encoder: Encoder, raw: pl.DataFrame) -> Iterator[Block]:
-    for number in encoder.numbers:
-        yield partial(_scaled, number, raw.get_column(number.column))
-    for number in encoder.numbers:
-        if number.indicator:
-            yield partial(_as_read, without_nan(raw.get_column(number.column)).is_null())
-    for name, cycles in groupby(encoder.cycles, key=attrgetter("column")):
-        yield _waves(list(cycles), raw.get_column(name))
+def _as_float64(column: str) -> pl.Expr:
+    """Numbers, booleans or days, null for missing."""
+    return pl.col(column).cast(pl.Float64).fill_nan(None)
 
 
-def _as_read(values: pl.Series, start: int, n_rows: int) -> list[np.ndarray]:
-    return [values.slice(start, n_rows).to_numpy()]
+def _scaled(number: NumberEncoding) -> pl.Expr:
+    known = _as_float64(number.column).fill_null(number.fill)
+    return ((known - number.center) / number.scale).cast(pl.Float32)
 
 
-def _floats(values: pl.Series, start: int, n_rows: int) -> np.ndarray:
-    """Numbers, booleans or days with NaN for missing; no copy where they are just that."""
-    return values.slice(start, n_rows).cast(pl.Float64).to_numpy()
-
-
-def _scaled(number: NumberEncoding, raw: pl.Series, start: int, n_rows: int) -> list[np.ndarray]:
-    values = _floats(raw, start, n_rows)
-    is_missing = np.isnan(values)
-    filled = np.where(is_missing, number.fill, values) if is_missing.any() else values
-    # As polars divides a column by one number; `/` would round otherwise.
-    return [(filled - number.center) * (1 / number.scale)]
-
-
-def _waves(cycles: Sequence[CycleEncoding], days: pl.Series) -> Block:
+def _waves(cycles: Sequence[CycleEncoding], days: pl.Series) -> list[pl.Expr]:
     """Sin and cos of every cycle of a column.
 
     Whole days are looked up among all from the first to the last: a sine costs 20 times as much.
     """
-    days = without_nan(days)
+    name, days = days.name, without_nan(days)
     first, last = pl.select(days.min(), last=days.max()).cast(pl.Float64).row(0)
     if first is None or last - first > min(len(days), MOST_TABLED_DAYS) or not is_whole(days):
-        return lambda start, n_rows: _sin_cos(cycles, _floats(days, start, n_rows))
-    waves = _sin_cos(cycles, np.append(np.arange(first, last + 1), np.nan))
-    missing = last - first + 1
-
-    def look_up(start: int, n_rows: int) -> list[np.ndarray]:
-        since_first = _floats(days, start, n_rows) - first
-        places = np.where(np.isnan(since_first), missing, since_first).astype(np.intp)
-        return [wave.take(places) for wave in waves]
-
-    return look_up
+        return _sin_cos(cycles, _as_float64(name))
+    every_day = pl.DataFrame({name: np.append(np.arange(first, last + 1), np.nan)})
+    place = (_as_float64(name) - first).fill_null(last - first + 1).cast(pl.UInt32)
+    return [pl.lit(every_day.select(wave).to_series()).gather(place) for wave in _sin_cos(cycles, _as_float64(name))]
 
 
-def _sin_cos(cycles: Sequence[CycleEncoding], days: np.ndarray) -> list[np.ndarray]:
-    """Float32; 0 for NaN."""
-    angles = [2 * np.pi * pl.col("days") / cycle.period_days for cycle in cycles]
+def _sin_cos(cycles: Sequence[CycleEncoding], days: pl.Expr) -> list[pl.Expr]:
+    """Float32; 0 where missing."""
+    angles = [2 * np.pi * days / cycle.period_days for cycle in cycles]
     waves = chain.from_iterable((angle.sin(), angle.cos()) for angle in angles)
-    columns = [wave.cast(pl.Float32).fill_nan(0.0).alias(str(place)) for place, wave in enumerate(waves)]
-    return [wave.to_numpy() for wave in pl.DataFrame({"days": days}).select(columns)]
+    return [wave.cast(pl.Float32).fill_null(0.0) for wave in waves]
 
 
-def _codes(category: CategoryEncoding, labels: pl.Series) -> Block:
-    known = pl.Series(category.categories, dtype=pl.String)
-    codes = pl.Series(np.arange(1, 1 + len(known), dtype=np.int32))
+def _codes(encoder: Encoder, raw: pl.DataFrame) -> list[pl.Expr]:
+    return [_code(category, raw.get_column(category.column)) for category in encoder.categories]
 
-    def find(some: pl.Series) -> np.ndarray:
-        return some.cast(pl.String).replace_strict(known, codes, default=0, return_dtype=pl.Int32).to_numpy()
 
+def _code(category: CategoryEncoding, labels: pl.Series) -> pl.Expr:
+    codes = {label: code for code, label in enumerate(category.categories, start=1)}
+    column = pl.col(category.column)
     if not isinstance(labels.dtype, pl.Enum):
-        return lambda start, n_rows: [find(labels.slice(start, n_rows))]
-    codes_of_labels, places = find(labels.dtype.categories), labels.to_physical()
-    return lambda start, n_rows: [codes_of_labels.take(places.slice(start, n_rows).to_numpy())]
+        return column.cast(pl.String).replace_strict(codes, default=0, return_dtype=pl.Int32)
+    code_of_label = pl.Series([codes.get(label, 0) for label in labels.dtype.categories], dtype=pl.Int32)
+    return pl.lit(code_of_label).gather(column.to_physical())

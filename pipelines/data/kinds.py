@@ -13,6 +13,7 @@ from pipelines.data.table import Column, ColumnKind, without_nan
 from pipelines.errors import UserError
 
 MAX_CATEGORIES = 1000
+FIRST_ROWS = 10_000
 MILLISECONDS_A_DAY = 86_400_000
 LARGEST_NUMBER = 1e100  # the squares of larger ones leave float64
 ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
@@ -148,12 +149,23 @@ def _labels(raw: pl.Series, place: str) -> pl.Series:
         is_whole = bool((whole.cast(pl.Float64) == raw).all())
         raw = whole if is_whole else raw
     labels = raw.cast(pl.String)
-    distinct = labels.unique().fill_null("").unique().sort()
-    if len(distinct) > MAX_CATEGORIES:
+    # The first rows mostly hold every label, and to look for more costs as much as to code all rows.
+    coded = _coded(labels, among=labels.head(FIRST_ROWS))
+    if coded is None or coded.null_count() > labels.null_count():
+        coded = _coded(labels, among=labels)
+    if coded is None:
         raise UserError(
-            f"{place}, column {raw.name!r}: {len(distinct):,} different labels, more than {MAX_CATEGORIES:,}. "
-            f"Leave it out with data.drop=[{raw.name}]"
+            f"{place}, column {raw.name!r}: {labels.fill_null('').n_unique():,} different labels, more than "
+            f"{MAX_CATEGORIES:,}. Leave it out with data.drop=[{raw.name}]"
             + (f", or use data.numeric=[{raw.name}]." if raw.dtype.is_numeric() else ".")
         )
-    coded = labels.cast(pl.Enum(distinct))
     return coded.fill_null("") if coded.null_count() else coded
+
+
+def _coded(labels: pl.Series, *, among: pl.Series) -> pl.Series | None:
+    """As an Enum of the labels found among some of the rows, null for others; None where they are too many."""
+    distinct = among.unique()
+    if labels.null_count():
+        distinct = distinct.extend_constant("", 1)
+    distinct = distinct.drop_nulls().unique().sort()
+    return None if len(distinct) > MAX_CATEGORIES else labels.cast(pl.Enum(distinct), strict=False)

@@ -1,6 +1,7 @@
 """From a `DataConfig` to encoded parts: read, divide, encode. The one door of this room for the rest."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -176,7 +177,12 @@ def _read_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> tuple[T
         raise UserError(
             f"{place}, column {RESERVED!r}: a served model's answer has this name. Rename it, or use data.drop."
         )
-    read = [read_column(raw.pop(column), place=place, forced=_forced(config, column)) for column in names]
+
+    def read_one(column: str) -> tuple[Column, pl.Series]:
+        return read_column(raw.pop(column), place=place, forced=_forced(config, column))
+
+    with ThreadPoolExecutor(pl.thread_pool_size()) as threads:
+        read = list(threads.map(read_one, names))
     kinds = tuple(column for column, _ in read)
     features = pl.DataFrame([values for _, values in read])
     if not is_kept.all():

@@ -178,6 +178,7 @@ def _cut(key: np.ndarray, validation_fraction: float, test_fraction: float, cali
     n_validation = max(1, round(n_rows * validation_fraction))
     n_calibration = min(round(n_validation * calibration_fraction), n_validation - 1)
     cuts = [n_test, n_test + n_calibration, n_test + n_validation]
-    parts = np.split(np.argpartition(key, cuts), cuts)
-    test, calibration, validation, train = (np.sort(part) for part in parts)
+    part_of_row = np.empty(n_rows, dtype=np.int8)
+    part_of_row[np.argpartition(key, cuts)] = np.repeat(np.arange(4), np.diff([0, *cuts, n_rows]))
+    test, calibration, validation, train = (np.flatnonzero(part_of_row == part) for part in range(4))
     return Split(train, validation, test, calibration)
