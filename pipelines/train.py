@@ -17,6 +17,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from pipelines.collector import spare_modules
 from pipelines.config.flags import refuse_flags
 from pipelines.config.overrides import check_overrides
 from pipelines.config.plain import plain_values
@@ -33,6 +34,7 @@ def main() -> None:
     Raises:
         SystemExit: 2 after a user's mistake, 130 after Ctrl-C.
     """
+    spare_modules()
     # Hydra then raises what went wrong instead of printing it with a traceback and exit code 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     with _mistakes_told():

@@ -4,6 +4,10 @@ import os
 
 import hypothesis
 
+from pipelines.collector import spare_modules
+
+spare_modules()
+
 # Once, before anything reads them: a tracking server or a port set in the user's shell must not reach a test.
 for name in [name for name in os.environ if name.startswith(("MLFLOW_", "SERVING_"))]:
     del os.environ[name]

@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
+from pipelines.collector import spare_modules
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.engine import lost_job
 from pipelines.engines.job import DoneJob, StackJob, run_job
@@ -166,6 +167,7 @@ def _receive(worker: _Worker) -> DoneJob | None:
 
 def _work(connection: Connection, device: str, n_threads: int, prepared: PreparedTable, task: Task) -> None:
     """What a worker process does: train what it is sent until the other end of the pipe closes."""
+    spare_modules()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one ends the others
     _settle_on(device, n_threads)
     while True:
