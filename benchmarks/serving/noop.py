@@ -4,7 +4,7 @@ import sys
 
 from fastapi import FastAPI
 
-from serving.__main__ import listen
+from serving.command import listen
 from serving.draining import DrainingServer, server_config
 from serving.settings import Settings
 

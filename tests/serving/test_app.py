@@ -11,9 +11,9 @@ import onnx
 import pytest
 from fastapi import FastAPI
 
-from serving.__main__ import listen
 from serving.app import create_app
 from serving.bundle import Bundle, BundleError, open_bundle
+from serving.command import listen
 from serving.models import Served, load_model
 from serving.predictor import Predictor
 from serving.protocols.native import SMALL_BODY_BYTES
