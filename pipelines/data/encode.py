@@ -122,7 +122,7 @@ def encode_parts(encoder: Encoder, features: pl.DataFrame, parts: Sequence[np.nd
     if any((np.diff(rows) < 0).any() for rows in parts):
         raise ValueError("The rows of a part must be in ascending order.")
     numbers, codes = _numbers(encoder, features), _codes(encoder, features)
-    encoded = [Features(*_empty(encoder, len(rows))) for rows in parts]
+    encoded = [_empty(encoder, len(rows)) for rows in parts]
 
     def write(start: int) -> None:
         portion = features.slice(start, PORTION_ROWS)
@@ -140,9 +140,9 @@ def encode_parts(encoder: Encoder, features: pl.DataFrame, parts: Sequence[np.nd
     return encoded
 
 
-def _empty(encoder: Encoder, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
+def _empty(encoder: Encoder, n_rows: int) -> Features:
     numbers = np.empty((n_rows, encoder.n_numbers), dtype=np.float32)
-    return numbers, np.empty((n_rows, len(encoder.categories)), dtype=np.int32)
+    return Features(numbers, np.empty((n_rows, len(encoder.categories)), dtype=np.int32))
 
 
 def _matrix(rows: pl.DataFrame, features: Sequence[pl.Expr], dtype: type[np.generic]) -> np.ndarray:
