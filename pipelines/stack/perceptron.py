@@ -14,8 +14,9 @@ from torch import Tensor
 
 from pipelines.axes import PerMember, per_member
 
-# Of one layer's activations: what the cores hold beside those of the layer below and their gradients.
-CACHED_BYTES = 1 << 20
+# Of one layer's activations: the last cache holds them beside those of the layer below and their gradients. Smaller
+# portions lose by more calls what they gain in the cores' own caches.
+CACHED_BYTES = 1 << 22
 
 Layer = tuple[Tensor, Tensor]
 """Weight [K, outputs, inputs] and bias [K, outputs]."""
