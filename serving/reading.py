@@ -7,7 +7,7 @@ not parsed.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -20,6 +20,9 @@ from serving.predictor import columns_from_rows
 from serving.reading_cells import CellReader
 from serving.reading_csv import read_csv
 from serving.reading_mistakes import Mistakes, check_n_rows, parse, wrong_body
+
+if TYPE_CHECKING:
+    from serving.reading_arrow import ArrowReader
 
 LARGE_BODY_BYTES = 2**20  # what a smaller one costs does not matter
 FORMS = ("rows", "columns")
@@ -47,6 +50,7 @@ class RequestReader:
         self.max_rows = max_rows
         # One object a row, and one bracket in every label, such as "[0, 1)".
         self._most_brackets = max_rows * (1 + len(contract.columns)) + 2
+        self._arrow: ArrowReader | None = None
         self._readers: Mapping[str, Callable[[bytes], Columns]] = {
             JSON: self._read_json,
             CSV: self._read_csv,
@@ -148,9 +152,11 @@ class RequestReader:
         return self.fit(read_csv(body, self.contract, self.mistakes, max_rows=self.max_rows))
 
     def _read_arrow(self, body: bytes) -> Columns:
-        from serving.reading_arrow import read_arrow  # noqa: PLC0415  imports pyarrow, which a server may lack
+        if self._arrow is None:
+            from serving.reading_arrow import ArrowReader  # noqa: PLC0415  imports pyarrow, which a server may lack
 
-        return read_arrow(body, self.contract, self.mistakes, max_rows=self.max_rows)
+            self._arrow = ArrowReader(self.contract, self.mistakes, max_rows=self.max_rows)
+        return self._arrow.read(body)
 
 
 def _n_rows(columns: Columns) -> int:

@@ -6,13 +6,13 @@ and string views: what they come to is bounded before it is made.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from serving.batch.columns import WrongCellError, read_column
+from serving.batch.columns import WrongCellError, read_column, text_lengths
 from serving.bundle import CategoricalColumn, Column, Contract, DateColumn, NumericColumn
 from serving.errors import Detail, InvalidRequestError
 from serving.predictor import days_since_1970
@@ -31,27 +31,88 @@ OLD_COMPRESSION = b"ARROW:experimental_compression"  # before the format had a f
 BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, struct.error)
 
 
-def read_arrow(body: bytes, contract: Contract, mistakes: Mistakes, *, max_rows: int) -> dict[str, np.ndarray]:
-    """The raw columns of a stream, [N] each: float64 with NaN for missing, or strings with "" for missing.
+@dataclass(frozen=True)
+class _Form:
+    """How the rows of a schema that fits are read.
 
-    Raises:
-        InvalidRequestError: it is no stream, or does not fit the contract.
-        TooManyRowsError: it has more rows than allowed.
+    Attributes:
+        schema: names and types alone.
+        places: the contract's columns in it.
+        numbers: numeric columns of plain numbers.
+        shared: columns whose values refer to common text.
+        texts: columns of text, with those that refer to it.
     """
-    if body.startswith(FILE_MAGIC):
-        raise _no_stream("This is a file (Feather). Send a stream: pyarrow.ipc.new_stream, polars' write_ipc_stream")
-    try:
-        _check_size(body)
-        with pa.ipc.open_stream(pa.py_buffer(body), options=IN_THIS_THREAD) as stream:
-            refuse(_wrong_schema(stream.schema, contract, mistakes))
-            batch = _read_batch(stream, max_rows)
-        values = {column.name: _plain(batch.column(column.name)) for column in contract.columns}
-        _check_labels(values)
-        read = _finite_numbers(contract, values)
-        refuse(_wrong_cells(contract, values, read))
-    except BROKEN as error:
-        raise _no_stream(str(error).partition("\n")[0][:200]) from None
-    return read
+
+    schema: pa.Schema
+    places: Mapping[str, int]
+    numbers: Sequence[str]
+    shared: Sequence[str]
+    texts: Sequence[str]
+
+
+class ArrowReader:
+    """Reads the streams that one model is sent.
+
+    Clients send one schema again and again, and to look at it takes as long as to read a hundred rows of it: the last
+    one that fitted is remembered.
+
+    Args:
+        contract: names the columns.
+        mistakes: words what does not fit.
+        max_rows: of one request.
+    """
+
+    def __init__(self, contract: Contract, mistakes: Mistakes, *, max_rows: int) -> None:
+        self._contract = contract
+        self._mistakes = mistakes
+        self._max_rows = max_rows
+        self._last: _Form | None = None
+
+    def read(self, body: bytes) -> dict[str, np.ndarray]:
+        """The raw columns of a stream, [N] each: float64 with NaN for missing, or strings with "" for missing.
+
+        Raises:
+            InvalidRequestError: it is no stream, or does not fit the contract.
+            TooManyRowsError: it has more rows than allowed.
+        """
+        if body.startswith(FILE_MAGIC):
+            raise _no_stream(
+                "This is a file (Feather). Send a stream: pyarrow.ipc.new_stream, polars' write_ipc_stream"
+            )
+        try:
+            _check_size(body)
+            with pa.ipc.open_stream(pa.py_buffer(body), options=IN_THIS_THREAD) as stream:
+                form = self._look_at(stream.schema)
+                batch = _read_batch(stream, self._max_rows)
+            values = {name: batch.column(place) for name, place in form.places.items()}
+            values |= {name: _plain(values[name]) for name in form.shared}
+            # Buffers of several columns may be the same bytes.
+            _check_bytes(sum(int(text_lengths(values[name]).sum()) for name in form.texts))
+            read = _finite_numbers({name: values[name] for name in form.numbers})
+            refuse(_wrong_cells(self._contract, values, read))
+        except BROKEN as error:
+            raise _no_stream(str(error).partition("\n")[0][:200]) from None
+        return read
+
+    def _look_at(self, schema: pa.Schema) -> _Form:
+        """Raise an InvalidRequestError where it does not fit."""
+        form = self._last
+        if form is None or not form.schema.equals(schema):
+            refuse(_wrong_schema(schema, self._contract, self._mistakes))
+            self._last = form = _form(schema, self._contract)
+        return form
+
+
+def _form(schema: pa.Schema, contract: Contract) -> _Form:
+    types = {column.name: schema.field(column.name).type for column in contract.columns}
+    numeric = {column.name for column in contract.columns if isinstance(column, NumericColumn)}
+    return _Form(
+        schema=pa.schema([field.remove_metadata() for field in schema]),
+        places={name: schema.get_field_index(name) for name in types},
+        numbers=[name for name, given in types.items() if name in numeric and given in PLAIN_NUMBERS],
+        shared=[name for name, given in types.items() if _is_shared(given)],
+        texts=[name for name, given in types.items() if _is_text(_inner(given))],
+    )
 
 
 def _read_batch(stream: pa.ipc.RecordBatchStreamReader, max_rows: int) -> pa.RecordBatch:
@@ -84,8 +145,7 @@ def _fits(column: Column, given: pa.DataType) -> bool:
     if types.is_null(given):
         return True
     if isinstance(column, CategoricalColumn):
-        inner = given.value_type if types.is_dictionary(given) else given
-        return _is_text(inner) or bool(types.is_integer(inner))
+        return _is_text(_inner(given)) or bool(types.is_integer(_inner(given)))
     if isinstance(column, DateColumn):
         return _is_text(given) or bool(types.is_date(given) or types.is_timestamp(given))
     if isinstance(column, NumericColumn):
@@ -97,26 +157,29 @@ def _is_text(given: pa.DataType) -> bool:
     return bool(pa.types.is_string(given) or pa.types.is_large_string(given) or pa.types.is_string_view(given))
 
 
+def _inner(given: pa.DataType) -> pa.DataType:
+    """What the values are, where they may stand in a dictionary."""
+    return given.value_type if pa.types.is_dictionary(given) else given
+
+
+def _is_shared(given: pa.DataType) -> bool:
+    return bool(pa.types.is_dictionary(given) or pa.types.is_string_view(given))
+
+
 def _plain(values: pa.Array) -> pa.Array:
     """Text without references to common text, once it is known what it comes to."""
     if pa.types.is_dictionary(values.type):
-        known = _plain(values.dictionary)
+        known = _plain(values.dictionary) if _is_shared(values.type.value_type) else values.dictionary
         if _is_text(known.type):
-            _check_bytes(int(_lengths(known)[values.indices.drop_null().to_numpy(zero_copy_only=False)].sum()))
+            _check_bytes(int(text_lengths(known)[values.indices.drop_null().to_numpy(zero_copy_only=False)].sum()))
         return known.take(values.indices)
-    if pa.types.is_string_view(values.type):
-        _check_bytes(int(_lengths(values).sum()))
-        # Casting follows the views of missing texts too, which nothing validates: pyarrow 25 dies of it.
-        values = pa.array(values.to_numpy(zero_copy_only=False), pa.large_string())
-    return values
+    _check_bytes(int(_view_lengths(values).sum()))
+    # Casting follows the views of missing texts too, which nothing validates: pyarrow 25 dies of it.
+    return pa.array(values.to_numpy(zero_copy_only=False), pa.large_string())
 
 
-def _lengths(texts: pa.Array) -> np.ndarray:
+def _view_lengths(texts: pa.Array) -> np.ndarray:
     """Bytes of each text, [N]; of a missing one anything."""
-    if not pa.types.is_string_view(texts.type):
-        lengths = pc.binary_length(texts)
-        known = pc.fill_null(lengths, 0) if lengths.null_count else lengths
-        return np.asarray(known.to_numpy(zero_copy_only=False), dtype=np.int64)
     views = texts.buffers()[1]  # of 16 bytes each, the first 4 are the length
     if views is None:
         return np.zeros(len(texts), dtype=np.int64)
@@ -125,24 +188,11 @@ def _lengths(texts: pa.Array) -> np.ndarray:
     return np.maximum(lengths, 0, dtype=np.int64)
 
 
-def _check_labels(values: dict[str, pa.Array]) -> None:
-    """Buffers of several columns may be the same bytes."""
-    _check_bytes(sum(int(_lengths(own).sum()) for own in values.values() if _is_text(own.type)))
-
-
-def _finite_numbers(contract: Contract, values: dict[str, pa.Array]) -> dict[str, np.ndarray]:
-    """Numeric columns, [N] each, in which nothing is missing: all at once, which is five times faster; or none."""
-    names = [
-        column.name
-        for column in contract.columns
-        if isinstance(column, NumericColumn) and _is_plain_number(values[column.name])
-    ]
-    block = np.array([values[name].to_numpy() for name in names], dtype=np.float64)  # [C, N]
-    return dict(zip(names, block, strict=True)) if np.isfinite(block).all() else {}
-
-
-def _is_plain_number(values: pa.Array) -> bool:
-    return values.null_count == 0 and values.type in PLAIN_NUMBERS
+def _finite_numbers(values: Mapping[str, pa.Array]) -> dict[str, np.ndarray]:
+    """The columns in which nothing is missing, [N] each: all at once, which is five times faster; or none."""
+    whole = {name: own.to_numpy() for name, own in values.items() if own.null_count == 0}
+    block = np.array(list(whole.values()), dtype=np.float64)  # [C, N]
+    return dict(zip(whole, block, strict=True)) if np.isfinite(block).all() else {}
 
 
 def _wrong_cells(contract: Contract, values: dict[str, pa.Array], read: dict[str, np.ndarray]) -> Iterator[Detail]:

@@ -74,7 +74,7 @@ def read_column(column: Column, values: pa.Array, *, first_row: int = 0) -> np.n
         if labels.null_count:  # for a few rows, each of Arrow's functions costs as much as reading the column
             labels = pc.fill_null(labels, "")
         if not column.nullable:
-            _refuse_missing(column, pc.equal(labels, ""), first_row=first_row)
+            _refuse_missing(column, text_lengths(labels) == 0, first_row=first_row)
         return np.asarray(labels.to_numpy(zero_copy_only=False), dtype=object)
     numbers = _numbers(column, values, first_row=first_row)
     missing = np.isnan(numbers)
@@ -83,6 +83,21 @@ def read_column(column: Column, values: pa.Array, *, first_row: int = 0) -> np.n
     if infinite.any():
         raise _wrong(column, int(infinite.argmax()) + first_row, "is infinite")
     return numbers
+
+
+def text_lengths(texts: pa.Array) -> np.ndarray:
+    """Bytes of each text, [N]; of a missing one anything. Arrow's own functions take ten times as long for a few texts.
+
+    Args:
+        texts: strings or large strings.
+    """
+    if not len(texts):  # their offsets may be left out
+        return np.zeros(0, dtype=np.int64)
+    width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
+    stop = texts.offset + len(texts)
+    ends: np.ndarray = np.frombuffer(texts.buffers()[1], dtype=width, count=stop + 1)[texts.offset :]
+    lengths: np.ndarray = np.subtract(ends[1:], ends[:-1])
+    return lengths
 
 
 def _numbers(column: Column, values: pa.Array, *, first_row: int) -> np.ndarray:
@@ -125,11 +140,8 @@ def _first_wrong(values: pa.Array, wanted: pa.DataType) -> int:
     return start
 
 
-def _refuse_missing(column: Column, missing: np.ndarray | pa.Array, *, first_row: int) -> None:
-    if column.nullable:
-        return
-    is_missing = np.asarray(missing)
-    if is_missing.any():
+def _refuse_missing(column: Column, is_missing: np.ndarray, *, first_row: int) -> None:
+    if not column.nullable and is_missing.any():
         raise _wrong(
             column, int(is_missing.argmax()) + first_row, "is missing, and the column had no missing values in training"
         )

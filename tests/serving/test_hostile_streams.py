@@ -66,6 +66,13 @@ def test_a_missing_text_that_points_nowhere_is_missing(app: FastAPI):
         assert send(app, as_stream(with_labels(given_labels))).status_code == 200
 
 
+def test_a_dictionary_without_any_text_has_missing_values(app: FastAPI):
+    """Its offsets may be left out, for which Arrow itself has always written some."""
+    empty = pa.Array.from_buffers(pa.string(), 0, [None, pa.py_buffer(b""), pa.py_buffer(b"")])
+    labels = pa.DictionaryArray.from_arrays(pa.array([None, None], pa.int8()), empty)
+    assert send(app, as_stream(with_labels(labels))).status_code == 200
+
+
 def test_very_many_batches_are_refused(app: FastAPI):
     table = pa.table({name: [value] for name, value in PATIENT_ROW.items()})
     content = as_stream(pa.concat_tables([table] * 1_500))

@@ -124,6 +124,23 @@ def test_a_pyarrow_client_with_types_of_every_kind(app: FastAPI):
         check_json(post(app, as_stream(batches, **options), ARROW, Accept=JSON), expected(app))
 
 
+def test_a_schema_is_not_taken_for_the_one_before(app: FastAPI):
+    """The last that fitted is remembered; another may have the same names in another order, or of other types."""
+    table = pa.Table.from_pandas(pd.DataFrame(ROWS), preserve_index=False)
+    reversed_table = table.select(table.column_names[::-1])
+    place = table.column_names.index("ward")
+    encoded = table.set_column(place, "ward", table["ward"].dictionary_encode())
+    for own in (table, reversed_table, encoded, table.replace_schema_metadata({"a": "b"}), table):
+        check_json(post(app, as_stream(own), ARROW, Accept=JSON), expected(app))
+    wrong = table.set_column(table.column_names.index("age"), "age", pa.array(["old"] * len(table)))
+    answer = post(app, as_stream(wrong), ARROW)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["details"] == [
+        {"path": ["columns", "age"], "message": "A numeric column cannot be string"}
+    ]
+    check_json(post(app, as_stream(table), ARROW, Accept=JSON), expected(app))
+
+
 def test_a_regression_is_answered_with_a_column_of_values(app: FastAPI):
     (value,) = (own["value"] for own in ask(app, "POST", SALES, json={"rows": [SALES_ROW]}).json()["predictions"])
     answer = post(app, as_csv([SALES_ROW]), CSV, path=SALES)
