@@ -95,7 +95,7 @@ class ArrowReader:
         return read
 
     def _look_at(self, schema: pa.Schema) -> _Form:
-        """Raise an InvalidRequestError where it does not fit."""
+        """How its rows are read; raises an InvalidRequestError where it does not fit."""
         form = self._last
         if form is None or not form.schema.equals(schema):
             refuse(_wrong_schema(schema, self._contract, self._mistakes))
