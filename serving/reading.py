@@ -7,6 +7,7 @@ not parsed.
 """
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +51,6 @@ class RequestReader:
         self.max_rows = max_rows
         # One object a row, and one bracket in every label, such as "[0, 1)".
         self._most_brackets = max_rows * (1 + len(contract.columns)) + 2
-        self._arrow: ArrowReader | None = None
         self._readers: Mapping[str, Callable[[bytes], Columns]] = {
             JSON: self._read_json,
             CSV: self._read_csv,
@@ -151,11 +151,13 @@ class RequestReader:
     def _read_csv(self, body: bytes) -> Columns:
         return self.fit(read_csv(body, self.contract, self.mistakes, max_rows=self.max_rows))
 
-    def _read_arrow(self, body: bytes) -> Columns:
-        if self._arrow is None:
-            from serving.reading_arrow import ArrowReader  # noqa: PLC0415  imports pyarrow, which a server may lack
+    @cached_property
+    def _arrow(self) -> "ArrowReader":
+        from serving.reading_arrow import ArrowReader  # noqa: PLC0415  imports pyarrow, which a server may lack
 
-            self._arrow = ArrowReader(self.contract, self.mistakes, max_rows=self.max_rows)
+        return ArrowReader(self.contract, self.mistakes, max_rows=self.max_rows)
+
+    def _read_arrow(self, body: bytes) -> Columns:
         return self._arrow.read(body)
 
 

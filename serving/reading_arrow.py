@@ -167,15 +167,17 @@ def _is_shared(given: pa.DataType) -> bool:
 
 
 def _plain(values: pa.Array) -> pa.Array:
-    """Text without references to common text, once it is known what it comes to."""
+    """Text without references to common text, once it is known what it comes to; other values as they are."""
     if pa.types.is_dictionary(values.type):
-        known = _plain(values.dictionary) if _is_shared(values.type.value_type) else values.dictionary
+        known = _plain(values.dictionary)
         if _is_text(known.type):
             _check_bytes(int(text_lengths(known)[values.indices.drop_null().to_numpy(zero_copy_only=False)].sum()))
         return known.take(values.indices)
-    _check_bytes(int(_view_lengths(values).sum()))
-    # Casting follows the views of missing texts too, which nothing validates: pyarrow 25 dies of it.
-    return pa.array(values.to_numpy(zero_copy_only=False), pa.large_string())
+    if pa.types.is_string_view(values.type):
+        _check_bytes(int(_view_lengths(values).sum()))
+        # Casting follows the views of missing texts too, which nothing validates: pyarrow 25 dies of it.
+        return pa.array(values.to_numpy(zero_copy_only=False), pa.large_string())
+    return values
 
 
 def _view_lengths(texts: pa.Array) -> np.ndarray:
