@@ -8,7 +8,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from pipelines.sweeps.run import TrialOutcome, train_trials
 from pipelines.tasks.metrics import HIGHER_IS_BETTER, score
 from pipelines.tasks.task import Task, check_label_smoothing
 from pipelines.tracking.code_version import code_version
+from pipelines.tracking.process import RecorderProcess
 from pipelines.tracking.recorder import Recorder, RegisteredVersion
 from pipelines.tracking.view import Comparison, save_comparison_view
 
@@ -87,26 +88,29 @@ class _TableSweep:
 
 
 @contextmanager
-def open_sweep(*, tell: Callable[[str], None] = print) -> Iterator["Sweep"]:
+def open_sweep(recorders: RecorderProcess, *, tell: Callable[[str], None] = print) -> Iterator["Sweep"]:
     """A sweep for the trials of one command line; when the block ends, everything is written.
 
     Args:
+        recorders: keep its runs.
         tell: called with what a user should read.
     """
     with ExitStack() as leaving:
-        yield Sweep(leaving, tell=tell)
+        yield Sweep(leaving, recorders, tell=tell)
 
 
 class Sweep:
     """Call `train` once or more, then `finish`.
 
     Args:
-        leaving: ends the engine, the recorders and the locks on folders; `open_sweep` holds it.
+        leaving: ends the engine, the recording and the locks on folders; `open_sweep` holds it.
+        recorders: keep its runs.
         tell: called with what a user should read.
     """
 
-    def __init__(self, leaving: ExitStack, *, tell: Callable[[str], None]) -> None:
+    def __init__(self, leaving: ExitStack, recorders: RecorderProcess, *, tell: Callable[[str], None]) -> None:
         self._leaving = leaving
+        self._recorders = recorders
         self._tell = tell
         self._engine: Engine | None = None
         self._tables: dict[str, _TableSweep] = {}
@@ -164,7 +168,9 @@ class Sweep:
         for trial in trials:  # before there is a folder or a database: a mistake leaves nothing
             why_trained_alone(trial, prepared, task)
         folder = self._leaving.enter_context(_folder(trials, prepared))
-        recorder = self._leaving.enter_context(_recorder(first.tracking, experiment=prepared.table.name))
+        recorder = self._leaving.enter_context(
+            _recorder(self._recorders, first.tracking, experiment=prepared.table.name)
+        )
         return _TableSweep(prepared, task, self._engine_of(first), folder, recorder, _tags(prepared, folder))
 
     def _engine_of(self, trial: TrialConfig) -> Engine:
@@ -177,11 +183,13 @@ class Sweep:
 def run_sweep(trials: Sequence[TrialConfig], *, tell: Callable[[str], None] = print) -> SweepResult:
     """Train trials, record each, and register the best model of every table: a sweep of one batch.
 
+    A script calls it under `if __name__ == "__main__"`, as everything that starts a process.
+
     Raises:
         UserError: something the user can put right; nothing half-written is left.
         ParityError: the exported model does not answer as the trained one; it is not registered.
     """
-    with open_sweep(tell=tell) as sweep:
+    with closing(RecorderProcess()) as recorders, open_sweep(recorders, tell=tell) as sweep:
         sweep.train(trials)
         return sweep.finish()
 
@@ -224,8 +232,8 @@ def _finish_table(table: _TableSweep, *, tell: Callable[[str], None]) -> Registe
     prepared, task, recorder, tags, outcomes = table.prepared, table.task, table.recorder, table.tags, table.outcomes
     trials = table.trials
     finalists = choose_finalists(outcomes, trials[0].ensemble, prepared=prepared, task=task)
-    champion_run = _record_champion(finalists, outcomes, recorder=recorder, tags=tags)
     baselines = _baselines(prepared, task, recorder=recorder, tags=tags)
+    champion_run = _record_champion(finalists, outcomes, recorder=recorder, tags=tags)
 
     members = served_members(finalists.champion, outcomes)
     calibration = calibrate(members, prepared=prepared, task=task)
@@ -266,11 +274,9 @@ def _by_table(trials: Sequence[TrialConfig]) -> dict[str, list[int]]:
 
 
 @contextmanager
-def _recorder(config: TrackingConfig, *, experiment: str) -> Iterator[Recorder]:
+def _recorder(recorders: RecorderProcess, config: TrackingConfig, *, experiment: str) -> Iterator[Recorder]:
     """MLflow, until everything is written. An error inside the block is the one that the user must see."""
-    from pipelines.tracking.mlflow import MlflowRecorder  # noqa: PLC0415  1.3 s that a mistake in the table need not pay
-
-    recorder = MlflowRecorder(config.uri, experiment=config.experiment or experiment, artifacts=config.artifacts)
+    recorder = recorders.open(config.uri, experiment=config.experiment or experiment, artifacts=config.artifacts)
     try:
         yield recorder
     finally:
@@ -296,19 +302,24 @@ def _tags(prepared: PreparedTable, folder: SweepFolder) -> dict[str, str]:
 def _record_champion(
     finalists: Finalists, outcomes: Sequence[TrialOutcome], *, recorder: Recorder, tags: Mapping[str, str]
 ) -> str:
-    """Record the ensemble, if there is one; return the id of the champion's run."""
+    """Wait for the trials' runs, record the ensemble, if there is one, and return the id of the champion's run.
+
+    Raises:
+        UserError: a run could not be written, and so nothing is to be registered.
+    """
+    run_ids = [outcome.run_id for outcome in outcomes]
     (best,) = finalists.best.members
     if finalists.ensemble is None:
-        return outcomes[best].run_id
+        return run_ids[best]
     now = time.time()
     record = ensemble_record(
-        {outcomes[place].run_id: weight for place, weight in finalists.ensemble.members.items()},
+        {run_ids[place]: weight for place, weight in finalists.ensemble.members.items()},
         finalists.ensemble.selection.metrics,
         tags=tags,
         period=Period(now, now),
     )
     (run_id,) = recorder.record([record]).result()
-    return run_id if finalists.champion is finalists.ensemble else outcomes[best].run_id
+    return run_id if finalists.champion is finalists.ensemble else run_ids[best]
 
 
 def _baselines(

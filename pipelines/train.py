@@ -8,9 +8,9 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -24,6 +24,10 @@ from pipelines.config.plain import plain_values
 from pipelines.config.schema import TrialConfig
 from pipelines.config.validate import validate_all
 from pipelines.errors import UserError
+from pipelines.tracking.process import RecorderProcess
+
+if TYPE_CHECKING:
+    from pipelines.sweep import Sweep
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -55,9 +59,19 @@ def train_trial(config: Any) -> float | None:
     """
     with _mistakes_told():
         trials = checked_trials([config])
-        from pipelines.sweep import run_sweep  # noqa: PLC0415  # torch takes seconds, and a mistake is told at once
+        with begun_sweep() as sweep:
+            sweep.train(trials)
+            return sweep.finish().scores[0]
 
-        return run_sweep(trials).scores[0]
+
+@contextmanager
+def begun_sweep() -> Iterator["Sweep"]:
+    """A sweep for trials that have been checked: torch is imported here and, meanwhile, MLflow in another process."""
+    with closing(RecorderProcess()) as recorders:
+        from pipelines.sweep import open_sweep  # noqa: PLC0415  # torch takes seconds, and a mistake is told at once
+
+        with open_sweep(recorders) as sweep:
+            yield sweep
 
 
 def checked_trials(configs: Sequence[Any]) -> list[TrialConfig]:

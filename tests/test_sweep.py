@@ -1,6 +1,8 @@
 """A sweep whose trials come in several batches: one table of trials, one selection, one leaderboard."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from pipelines.config.schema import TrialConfig
 from pipelines.config.validate import validate_all
 from pipelines.errors import UserError
 from pipelines.sweep import open_sweep, run_sweep
+from pipelines.tracking.process import RecorderProcess
 from tests.config.composed import composed
 
 with warnings.catch_warnings():  # MLflow warns about its own imports
@@ -22,6 +25,12 @@ with warnings.catch_warnings():  # MLflow warns about its own imports
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def recorders(_own_folder) -> Iterator[RecorderProcess]:
+    with closing(RecorderProcess()) as process:
+        yield process
 
 
 def trials(*rates: float, data: str = "diabetes") -> list[TrialConfig]:
@@ -37,9 +46,9 @@ def runs(folder: Path, experiment: str = "diabetes", kind: str = "trial"):
     return [own.data.tags | {"status": own.info.status, "name": own.info.run_name} for own in found]
 
 
-def test_batches_end_as_one_sweep(tmp_path):
+def test_batches_end_as_one_sweep(tmp_path, recorders):
     told: list[str] = []
-    with open_sweep(tell=told.append) as sweep:
+    with open_sweep(recorders, tell=told.append) as sweep:
         scores = [sweep.train(trials(0.1, 0.03)), sweep.train(trials(1e30)), sweep.train(trials(0.3))]
         result = sweep.finish()
 
@@ -67,8 +76,8 @@ def test_batches_end_as_one_sweep(tmp_path):
     assert len(runs(tmp_path, kind="baseline")) == 2 * len({run["name"] for run in runs(tmp_path, kind="baseline")})
 
 
-def test_a_sweep_without_any_model_says_why_and_registers_nothing(tmp_path):
-    with open_sweep(tell=lambda _: None) as sweep:
+def test_a_sweep_without_any_model_says_why_and_registers_nothing(tmp_path, recorders):
+    with open_sweep(recorders, tell=lambda _: None) as sweep:
         assert sweep.train(trials(1e30)) == [None]
         assert sweep.train(trials(2e30)) == [None]
         with pytest.raises(UserError, match=r"^All 2 trials on diabetes failed, so there is no model to serve:\n"):
@@ -87,12 +96,12 @@ def test_a_table_without_a_model_does_not_keep_the_others_from_theirs(tmp_path):
     assert told[-1].startswith("\nAll 2 trials on diabetes failed, so there is no model to serve:")
 
 
-def test_a_mistake_in_a_later_table_is_told_before_anything_trains(tmp_path):
+def test_a_mistake_in_a_later_table_is_told_before_anything_trains(tmp_path, recorders):
     (tmp_path / "broken.csv").write_text("a,b\n1,2\n3\n5,6\n")
     (right,) = trials(0.1)
     broken = replace(right, data=replace(right.data, source="table", path="broken.csv", target="b"))
 
     told: list[str] = []
-    with open_sweep(tell=told.append) as sweep, pytest.raises(UserError, match=r"broken\.csv, line 3"):
+    with open_sweep(recorders, tell=told.append) as sweep, pytest.raises(UserError, match=r"broken\.csv, line 3"):
         sweep.train([right, broken])
     assert not any("Plan" in line for line in told)

@@ -113,10 +113,10 @@ class StackLauncher(Launcher):
     def _begun(self, leaving: ExitStack) -> "Sweep":
         """The sweep of this block; begun with the first batch that is right, so that a mistake leaves nothing."""
         if self._sweep is None:
-            from pipelines.sweep import open_sweep  # noqa: PLC0415  # torch takes seconds, and a mistake is told at once
+            from pipelines import train  # noqa: PLC0415  # the entry point imports Hydra, which imports this module
 
             self._keep_command()
-            self._sweep = leaving.enter_context(open_sweep())
+            self._sweep = leaving.enter_context(train.begun_sweep())
         return self._sweep
 
     def _keep_command(self) -> None:

@@ -31,13 +31,24 @@ class TrialOutcome:
         trial: its configuration.
         name: of its run.
         result: what it left.
-        run_id: of its run.
+        recorded: ids of the runs of its stack, once they are written.
+        member: which of them is its own.
     """
 
     trial: TrialConfig
     name: str
     result: TrialResult
-    run_id: str
+    recorded: Future[list[str]]
+    member: int
+
+    @property
+    def run_id(self) -> str:
+        """Of its run; waits until it is written.
+
+        Raises:
+            UserError: one of its stack could not be.
+        """
+        return self.recorded.result()[self.member]
 
 
 @dataclass
@@ -111,12 +122,12 @@ def train_trials(
         tell: called with a line when a stack has ended.
 
     Returns:
-        One outcome a trial, in their order.
+        One outcome a trial, in their order; their runs may still be on their way.
     """
     identities = trial_identities(trials, fingerprint=prepared.table.fingerprint)
     stacks = _stacks(plan, identities, folder, tell=tell)
     results: dict[int, TrialResult] = {}
-    written: dict[int, tuple[Future[list[str]], int]] = {}
+    recorded: dict[int, tuple[Future[list[str]], int]] = {}
 
     def record(stack: _Stack) -> None:
         now = time.time()
@@ -135,7 +146,7 @@ def train_trials(
             for member, place in enumerate(stack.places)
         ]
         future = recorder.record(records)
-        written.update({place: (future, member) for member, place in enumerate(stack.places)})
+        recorded.update({place: (future, member) for member, place in enumerate(stack.places)})
 
     for stack in stacks:
         if not stack.trains_before(None):
@@ -143,9 +154,8 @@ def train_trials(
     for stack in _train(stacks, trials, identities, engine=engine, folder=folder, prepared=prepared, task=task):
         record(stack)
         tell(_stack_line(stack, [results[place] for place in stack.places]))
-    run_ids = {place: future.result()[member] for place, (future, member) in written.items()}
     return [
-        TrialOutcome(trial, trial_name(trial, swept), results[place], run_ids[place])
+        TrialOutcome(trial, trial_name(trial, swept), results[place], *recorded[place])
         for place, trial in enumerate(trials)
     ]
 

@@ -6,6 +6,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from pipelines.errors import UserError
+from pipelines.tracking.process import RecorderProcess
 
 WITHOUT_MODEL = "All trials failed, so there is no model to serve."
 
@@ -26,13 +27,8 @@ class FakeModule(ModuleType):
         self.finished: list[int] = []
 
     @contextmanager
-    def open_sweep(self) -> Iterator["FakeSweep"]:
+    def open_sweep(self, _recorders: RecorderProcess) -> Iterator["FakeSweep"]:
         yield FakeSweep(self)
-
-    def run_sweep(self, trials: Sequence[Any]) -> SimpleNamespace:
-        with self.open_sweep() as sweep:
-            sweep.train(trials)
-            return sweep.finish()
 
 
 class FakeSweep:

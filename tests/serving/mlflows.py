@@ -20,8 +20,7 @@ def register(bundle: Path, folder: Path) -> mlflow.pyfunc.PyFuncModel:
     """The bundle as training registers it, loaded by MLflow."""
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     recorder = MlflowRecorder(uri, experiment="patients", artifacts=str(folder / "artifacts"))
-    (run_id,) = recorder.record([make_run()]).result()
-    recorder.register(bundle, name="patients", run_id=run_id)
-    recorder.close()
+    (run_id,) = recorder.record([make_run()])
+    recorder.register(bundle, "patients", run_id)
     mlflow.set_tracking_uri(uri)
     return mlflow.pyfunc.load_model("models:/patients@champion")

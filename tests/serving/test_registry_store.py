@@ -78,9 +78,8 @@ def register(uri: str, bundle: Path, *, name: str) -> None:
         warnings.simplefilter("ignore")  # MLflow warns about itself while it is imported
         from pipelines.tracking.mlflow import MlflowRecorder  # noqa: PLC0415  for that reason
     recorder = MlflowRecorder(uri, experiment="patients", artifacts=None)
-    (run_id,) = recorder.record([make_run()]).result()
-    recorder.register(bundle, name=name, run_id=run_id)
-    recorder.close()
+    (run_id,) = recorder.record([make_run()])
+    recorder.register(bundle, name, run_id)
 
 
 @pytest.mark.slow

@@ -34,9 +34,8 @@ def register(uri: str, bundles: list[Path]) -> None:
         from pipelines.tracking.mlflow import MlflowRecorder  # noqa: PLC0415  for that reason
     recorder = MlflowRecorder(uri, experiment="sales", artifacts=None)
     for number, bundle in enumerate(bundles, start=1):
-        (run_id,) = recorder.record([make_run(name=str(number))]).result()
-        assert recorder.register(bundle, name=NAME, run_id=run_id).version == number
-    recorder.close()
+        (run_id,) = recorder.record([make_run(name=str(number))])
+        assert recorder.register(bundle, NAME, run_id).version == number
 
 
 def choose(uri: str, version: int) -> None:

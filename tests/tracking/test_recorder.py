@@ -1,13 +1,14 @@
-"""What every recorder must do; each test runs with the one in memory and the one for MLflow on SQLite."""
+"""What every recorder must do; each test runs with the one in memory and the one in a process, for MLflow on SQLite."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from pipelines.tracking.memory import EXPERIMENT_ID, MemoryRecorder
-from pipelines.tracking.mlflow import MlflowRecorder
+from pipelines.tracking.process import RecorderProcess
 from pipelines.tracking.recorder import Recorder, RegisteredVersion
 from tests.tracking.bundles import write_bundle
 from tests.tracking.mlflow.readers import read_mlflow
@@ -48,9 +49,9 @@ def memory_case() -> Case:
     return Case(recorder, read)
 
 
-def mlflow_case(folder: Path) -> Case:
+def mlflow_case(recorders: RecorderProcess, folder: Path) -> Case:
     uri = f"sqlite:///{folder}/runs.db"
-    recorder = MlflowRecorder(uri, experiment="patients", artifacts=str(folder / "artifacts"))
+    recorder = recorders.open(uri, experiment="patients", artifacts=str(folder / "artifacts"))
 
     def read(run_id: str) -> Read:
         run = read_mlflow(uri, run_id)
@@ -61,9 +62,15 @@ def mlflow_case(folder: Path) -> Case:
     return Case(recorder, read)
 
 
+@pytest.fixture(scope="module")
+def recorders() -> Iterator[RecorderProcess]:
+    with closing(RecorderProcess()) as process:
+        yield process
+
+
 @pytest.fixture(params=["memory", "mlflow"])
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
-    made = memory_case() if request.param == "memory" else mlflow_case(tmp_path)
+def case(request: pytest.FixtureRequest, recorders: RecorderProcess, tmp_path: Path) -> Iterator[Case]:
+    made = memory_case() if request.param == "memory" else mlflow_case(recorders, tmp_path)
     yield made
     made.recorder.close()
 

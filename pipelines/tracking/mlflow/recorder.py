@@ -1,10 +1,7 @@
-"""Writes to MLflow from one background thread: training does not wait for it, and SQLite has one writer."""
+"""Writes to MLflow. Its calls wait; `pipelines.tracking.process` lets a sweep go on meanwhile."""
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from mlflow.exceptions import MlflowException
 
@@ -16,7 +13,7 @@ from pipelines.tracking.recorder import RegisteredVersion, RunRecord
 
 
 class MlflowRecorder:
-    """Keeps runs in MLflow: a SQLite file by default, or a server.
+    """Keeps runs in MLflow: a SQLite file by default, or a server. SQLite has one writer, so must a sweep.
 
     Args:
         uri: `sqlite:///<path>` or `http(s)://<host>:<port>`.
@@ -29,67 +26,61 @@ class MlflowRecorder:
 
     def __init__(self, uri: str, *, experiment: str, artifacts: str | None) -> None:
         self._store = open_store(uri, experiment=experiment, artifacts=artifacts)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="mlflow-writer")
-        self._failures: list[BaseException] = []
+        self._has_failed = False
         self._whole_runs: dict[str, dict[str, str]] = {}  # sweep -> identity -> id
 
-    def record(self, runs: Sequence[RunRecord]) -> Future[list[str]]:
-        """Queue runs; one that cannot be written does not keep the others from it, and the future raises its error."""
-        return self._submit(partial(self._write_all, tuple(runs)))
-
-    def annotate(self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Queue an addition; its failure is raised by `close`."""
-        self._submit(partial(add_to_run, self._store, run_id, dict(metrics), dict(tags)))
-
-    def register(self, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
-        """Register the bundle after everything queued before.
+    def record(self, runs: Sequence[RunRecord]) -> list[str]:
+        """Write runs and return their ids, in order; one that its sweep has already is not written again.
 
         Raises:
-            UserError: MLflow refused; the alias `champion` is where it was.
+            UserError: the first of those that could not be written; it did not keep the others from it.
         """
-        return self._writer.submit(register_bundle, self._store, bundle, name=name, run_id=run_id).result()
+        ids: list[str] = []
+        failures: list[UserError] = []
+        for run in runs:
+            # After a failure, ask first: MLflow's own retries take a minute a request when a server is gone.
+            if self._has_failed:
+                self._store.check_answers()
+            try:
+                ids.append(self._id_of(run))
+            except UserError as failure:
+                self._has_failed = True
+                failures.append(failure)
+        if failures:
+            raise failures[0]
+        return ids
 
-    def tag_experiment(self, key: str, value: str) -> str:
-        """Tag the experiment after everything queued before.
+    def annotate(self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Add metrics and tags to a run.
 
         Raises:
             UserError: MLflow refused.
         """
         try:
-            self._writer.submit(self._store.client.set_experiment_tag, self._store.experiment_id, key, value).result()
+            add_to_run(self._store, run_id, metrics, tags)
+        except UserError:
+            self._has_failed = True
+            raise
+
+    def register(self, bundle: Path, name: str, run_id: str) -> RegisteredVersion:
+        """Register the bundle and make it the champion.
+
+        Raises:
+            UserError: MLflow refused; the alias `champion` is where it was.
+        """
+        return register_bundle(self._store, bundle, name=name, run_id=run_id)
+
+    def tag_experiment(self, key: str, value: str) -> str:
+        """Tag the experiment and return its id.
+
+        Raises:
+            UserError: MLflow refused.
+        """
+        try:
+            self._store.client.set_experiment_tag(self._store.experiment_id, key, value)
         except MlflowException as error:
             raise UserError(f"The experiment could not be tagged in {self._store.uri}: {error}") from error
         return self._store.experiment_id
-
-    def close(self) -> None:
-        """Wait until everything is written and raise the first failure of `record` and `annotate`."""
-        self._writer.shutdown(wait=True)
-        if self._failures:
-            raise self._failures[0]
-
-    def _submit(self, job: Callable[[], Any]) -> Future[Any]:
-        future = self._writer.submit(job)
-        future.add_done_callback(self._note_failure)
-        return future
-
-    def _note_failure(self, future: Future[Any]) -> None:
-        if not future.cancelled() and (failure := future.exception()) is not None:
-            self._failures.append(failure)
-
-    def _write_all(self, runs: Sequence[RunRecord]) -> list[str]:
-        ids: list[str] = []
-        failures: list[UserError] = []
-        for run in runs:
-            # After a failure, ask first: MLflow's own retries take a minute a request when a server is gone.
-            if self._failures or failures:
-                self._store.check_answers()
-            try:
-                ids.append(self._id_of(run))
-            except UserError as failure:
-                failures.append(failure)
-        if failures:
-            raise failures[0]
-        return ids
 
     def _id_of(self, run: RunRecord) -> str:
         sweep = run.tags.get("sweep")

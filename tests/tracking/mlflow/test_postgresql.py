@@ -13,8 +13,7 @@ from tests.tracking.servers import mlflow_server
 def test_runs_are_kept_whole(tmp_path):
     with postgresql() as storage, mlflow_server(storage, tmp_path) as uri:
         recorder = MlflowRecorder(uri, experiment="wine", artifacts=None)
-        ids = recorder.record([make_run(name="first"), make_run(name="second")]).result()
-        recorder.close()
+        ids = recorder.record([make_run(name="first"), make_run(name="second")])
 
         found = {name: MlflowClient(uri).get_run(run_id) for name, run_id in zip(("first", "second"), ids, strict=True)}
         for name, run in found.items():

@@ -28,9 +28,8 @@ ROWS = pd.DataFrame(
 def register(uri: str, folder: Path, *, classes: tuple[str, ...] = ("no", "yes")) -> Path:
     bundle = write_bundle(folder / "made" / "bundle", classes=classes)
     recorder = MlflowRecorder(uri, experiment="patients", artifacts=str(folder / "artifacts"))
-    (run_id,) = recorder.record([make_run()]).result()
-    version = recorder.register(bundle, name="patients", run_id=run_id)
-    recorder.close()
+    (run_id,) = recorder.record([make_run()])
+    version = recorder.register(bundle, "patients", run_id)
     assert version.version == 1
     return bundle
 

@@ -1,0 +1,100 @@
+"""Recorders in a process of their own: it imports MLflow while this one imports torch, and writes while it trains."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from pipelines.beside import Beside
+from pipelines.tracking.recorder import RegisteredVersion, RunRecord
+
+
+class RecorderProcess:
+    """Opens recorders, a store or an experiment each; `close` ends them all."""
+
+    def __init__(self) -> None:
+        self._beside = Beside(_MlflowRecorders, name="recording in MLflow")
+
+    def open(self, uri: str, *, experiment: str, artifacts: str | None) -> "ProcessRecorder":
+        """Wait until the store is open; the arguments are those of `MlflowRecorder`.
+
+        Raises:
+            UserError: it cannot be opened.
+        """
+        return ProcessRecorder(self._beside, self._beside.call("open", uri, experiment, artifacts).result())
+
+    def close(self) -> None:
+        """Wait for all that was asked, then end the process."""
+        self._beside.close()
+
+
+class ProcessRecorder:
+    """The recorder of one store and experiment.
+
+    Args:
+        beside: its process.
+        number: by which the process knows it.
+    """
+
+    def __init__(self, beside: Beside, number: int) -> None:
+        self._beside = beside
+        self._number = number
+        self._written: list[Future[Any]] = []
+
+    def record(self, runs: Sequence[RunRecord]) -> Future[list[str]]:
+        """Queue runs; one that cannot be written does not keep the others from it, and the future raises its error."""
+        return self._write("record", tuple(runs))
+
+    def annotate(self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Queue an addition; its failure is raised by `close`."""
+        self._write("annotate", run_id, dict(metrics), dict(tags))
+
+    def register(self, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
+        """Register the bundle after everything queued before.
+
+        Raises:
+            UserError: MLflow refused; the alias `champion` is where it was.
+        """
+        version: RegisteredVersion = self._call("register", bundle, name, run_id).result()
+        return version
+
+    def tag_experiment(self, key: str, value: str) -> str:
+        """Tag the experiment after everything queued before.
+
+        Raises:
+            UserError: MLflow refused.
+        """
+        return str(self._call("tag_experiment", key, value).result())
+
+    def close(self) -> None:
+        """Wait until everything is written and raise the first failure of `record` and `annotate`."""
+        for future in self._written:
+            future.result()
+
+    def _write(self, method: str, *arguments: Any) -> Future[Any]:
+        future = self._call(method, *arguments)
+        self._written.append(future)
+        return future
+
+    def _call(self, method: str, *arguments: Any) -> Future[Any]:
+        return self._beside.call("call", self._number, method, arguments)
+
+
+class _MlflowRecorders:
+    """What lives in the process."""
+
+    def __init__(self) -> None:
+        # Imported here, before anything is asked; the store of a SQLite file would be when one is opened.
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401, PLC0415  for what importing it takes
+
+        from pipelines.tracking.mlflow import MlflowRecorder  # noqa: PLC0415  likewise
+
+        self._make = MlflowRecorder
+        self._opened: list[MlflowRecorder] = []
+
+    def open(self, uri: str, experiment: str, artifacts: str | None) -> int:
+        self._opened.append(self._make(uri, experiment=experiment, artifacts=artifacts))
+        return len(self._opened) - 1
+
+    def call(self, number: int, method: str, arguments: Sequence[Any]) -> Any:
+        return getattr(self._opened[number], method)(*arguments)
