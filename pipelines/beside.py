@@ -52,12 +52,13 @@ class Beside:
         return self._asker.submit(self._ask, method, arguments)
 
     def close(self) -> None:
-        """Wait for all calls, then end the process."""
-        self._asker.shutdown(wait=True)
-        self._connection.close()
-        self._process.terminate()
-        self._process.join(SECONDS_TO_END)
-        self._process.close()
+        """Wait for all calls, then end the process. Ctrl-C ends it at once, with what is under way."""
+        try:
+            self._asker.shutdown(wait=True)
+        finally:
+            self._process.terminate()
+            self._process.join(SECONDS_TO_END)
+            self._connection.close()
 
     def _ask(self, method: str, arguments: Sequence[Any]) -> Any:
         try:

@@ -16,9 +16,9 @@ from pipelines.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# A command of its own session: it says its process's number, then waits until it is told to go on.
+# A command of its own session: it says its process's number, then waits for Ctrl-C, and as long again.
 ASKING = """
-import os, sys, time
+import time
 from contextlib import closing
 from pipelines.beside import Beside
 from tests.test_beside import Notes
@@ -29,6 +29,7 @@ with closing(Beside(Notes, name="taking notes")) as beside:
         time.sleep(60)
     except KeyboardInterrupt:
         print(beside.call("add", "after Ctrl-C").result(), flush=True)
+        beside.call("wait", 60)
 """
 
 
@@ -133,4 +134,12 @@ def test_an_interrupt_of_the_terminal_is_for_who_asks(asking: "subprocess.Popen[
     read_line(asking)
     os.killpg(asking.pid, signal.SIGINT)
     assert read_line(asking) == "['after Ctrl-C']"
-    assert asking.wait(timeout=10) == 0
+
+
+def test_a_second_interrupt_ends_what_is_under_way(asking: "subprocess.Popen[str]"):
+    number = int(read_line(asking))
+    for _ in range(2):
+        os.killpg(asking.pid, signal.SIGINT)
+        read_line(asking)
+    asking.wait(timeout=10)
+    assert not is_running(number)
