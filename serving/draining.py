@@ -18,6 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from serving.connection import StrictConnection
+from serving.exchange import UNDER_WAY
 from serving.heads import HeadLimit
 from serving.settings import Settings
 
@@ -56,6 +57,11 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._heads = HeadLimit(settings.request_seconds)
         self._drain_seconds = _drain_seconds(settings)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections, whose requests can see how many are under way."""
+        self.lifespan.state[UNDER_WAY] = self.server_state.tasks
+        await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second, until it says that the server should end."""

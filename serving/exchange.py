@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 NATIVE, MLFLOW, OPEN_INFERENCE = "native", "mlflow", "open_inference"
 MLFLOW_PATHS = frozenset({"/invocations", "/ping", "/health", "/version"})
+UNDER_WAY = "under_way"  # in the state of a request's scope: all that have come and are not answered, itself included
 CHOSEN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 

@@ -91,7 +91,7 @@ def native_predictions(
         body = await read_body(receive)
         if len(body) <= SMALL_BODY_BYTES and not encoding and not asked.explain:
             columns = own.read(body, sent=sent, asked=asked)
-            predictions = await together.predict(own, columns)
+            predictions = await together.predict(own, columns, scope)
             return own.word(columns, predictions, wanted=wanted, asked=asked), wanted
 
         def answer_slowly() -> bytes:

@@ -13,6 +13,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from serving.app import create_app
+from serving.begun import Begun
+from serving.exchange import UNDER_WAY
 from serving.models import Served
 from serving.settings import Settings
 from serving.together import MOST_REQUESTS, MOST_ROWS
@@ -76,6 +78,35 @@ def test_requests_that_are_here_together_share_a_run_and_have_their_own_answers(
     predictor.runs.clear()
     assert [values(own) for own in ask_all(app, [rows(*own) for own in asked])] == alone
     assert predictor.runs == [20]
+
+
+@pytest.mark.parametrize(("n_under_way", "is_answered_at_once"), [(1, True), (2, False), (0, False)])
+def test_only_who_is_alone_waits_for_nobody(tmp_path: Path, *, n_under_way: int, is_answered_at_once: bool):
+    app, predictor = counting_app(tmp_path)
+    sent: list[Any] = []
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/predict",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+        "state": {UNDER_WAY: set(range(n_under_way))},
+    }
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": json.dumps(rows(1.0)).encode()}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def main() -> None:
+        begun = Begun(app(scope, receive, send))
+        assert begun.is_done == is_answered_at_once
+        await begun
+
+    asyncio.run(main())
+    assert [own.get("status") for own in sent] == [200, None]
+    assert predictor.runs == [1]
 
 
 def test_protocols_share_runs(tmp_path: Path):

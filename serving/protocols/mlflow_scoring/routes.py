@@ -65,7 +65,7 @@ def mlflow_scoring_predictions(
         media = _body_media(declared)
         body = await read_body(receive)
         if len(body) <= SMALL_BODY_BYTES and not encoding:
-            predictions = await together.predict(own, read_invocation(body, media, own.reader))
+            predictions = await together.predict(own, read_invocation(body, media, own.reader), scope)
             return _word(own, predictions), JSON
 
         def answer_slowly() -> bytes:

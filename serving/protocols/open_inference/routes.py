@@ -106,7 +106,7 @@ async def _infer(own: Served, request: Request, together: Together, settings: Se
     encoding, header_length = request.headers.get("content-encoding", ""), request.headers.get(HEADER_LENGTH)
     if len(body) <= SMALL_BODY_BYTES and not encoding:
         asked = read_request(body, header_length, own.contract, max_rows=settings.max_rows)
-        return _word(own, asked, await together.predict(own, asked.columns))
+        return _word(own, asked, await together.predict(own, asked.columns, request.scope))
 
     def answer_slowly() -> Response:
         plain = decompress_body(body, encoding, max_bytes=settings.max_body_bytes)
