@@ -5,10 +5,14 @@ as the caller likes; where a request offers another protocol, it takes the body 
 trailers to the headers that were looked at already, takes as many requests ahead as the caller sends, and answers a
 broken one before those that came earlier. Here all of that ends otherwise.
 
+uvicorn sends the head of an answer, and then its body: here they go together.
+
 Not here: how long a head may take (`heads`), and what a body may be (`limits`).
 """
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MOST_EVENTLESS_BYTES = 2**14  # what a head, a chunk's line or trailers may come to before they are whole; as h11 does
 MOST_AHEAD = 100  # requests that wait for the answer to an earlier one
 VERSIONS = frozenset({"1.0", "1.1"})
+CONTINUE = b"HTTP/1.1 100 "
 INVALID = "Invalid HTTP request received."
 Headers = Sequence[tuple[bytes, bytes]]
 AGAIN = b"POST / HTTP/1.1\r\n%s: %s\r\n\r\n"
@@ -68,6 +73,8 @@ class StrictConnection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             self._again = _head_again(self.headers)
         super().on_headers_complete()
+        if self.scope["method"] != "HEAD":  # whose answer's head no body follows
+            self.cycle.transport = _OneWrite(self.transport)
 
     def on_body(self, body: bytes) -> None:
         """A part of a body came."""
@@ -118,6 +125,39 @@ class StrictConnection(HttpToolsProtocol):
                 self.transport.close()
             else:
                 self.send_400_response(INVALID)
+
+
+class _OneWrite(asyncio.Transport):
+    """What one answer is written to. Its head is kept until the body comes.
+
+    To write is a call of the system, and wakes whoever waits for the answer: a second one costs 3 to 6% of a row.
+
+    Args:
+        transport: of the connection.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._has_head = False
+        self._kept = b""
+
+    def write(self, data: Any) -> None:
+        """Send, or keep the head for now."""
+        if self._has_head or data.startswith(CONTINUE):
+            kept, self._kept = self._kept, b""
+            self._transport.write(kept + data)
+        else:
+            self._has_head, self._kept = True, data
+
+    def is_closing(self) -> bool:
+        """Whether the connection is."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """Send what is kept, and hang up."""
+        if self._kept:
+            self.write(b"")
+        self._transport.close()
 
 
 def _check(url: bytes, headers: Headers, version: str) -> None:
