@@ -5,6 +5,7 @@ Population stability index, PSI = sum over bins of (a - e) * ln(a / e) with the 
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,10 +21,9 @@ STATES = ("usual", "missing", "unseen", "out_of_range")
 def count_states(column: Column, values: np.ndarray) -> list[float]:
     """How many values, [N], are in each of `STATES`."""
     if isinstance(column, CategoricalColumn):
-        known = set(column.categories)
-        missing = float(np.count_nonzero(values == ""))
-        unseen = float(sum(value not in known for value in values.tolist())) - missing
-        return [len(values) - missing - unseen, missing, unseen, 0.0]
+        counts = Counter(values.tolist())
+        usual, missing = float(sum(counts[label] for label in column.categories)), float(counts[""])
+        return [usual, missing, len(values) - usual - missing, 0.0]
     is_missing = np.isnan(values)
     missing = float(np.count_nonzero(is_missing))
     outside = 0.0
@@ -36,9 +36,8 @@ def count_states(column: Column, values: np.ndarray) -> list[float]:
 def count_bins(column: Column, reference: Reference, values: np.ndarray) -> list[float]:
     """How many values, [N], fall into each bin of the reference, then how many rows there are."""
     if isinstance(column, CategoricalColumn):
-        place = {label: index for index, label in enumerate(column.categories)}
-        codes = np.array([place.get(value, -1) for value in values.tolist()])
-        return _counts(codes[codes >= 0], reference, n_rows=len(values))
+        counts = Counter(values.tolist())
+        return [*(float(counts[label]) for label in column.categories), float(len(values))]
     known = values[~np.isnan(values)]
     codes = known.astype(np.int64) if isinstance(column, BooleanColumn) else _bins(known, reference)
     return _counts(codes, reference, n_rows=len(values))
