@@ -83,6 +83,12 @@ class CategoricalColumn(_Part):
     reference: Reference | None = None
     rules: Rules | None = None
 
+    @model_validator(mode="after")
+    def _has_a_share_a_category(self) -> Self:
+        if self.reference and len(self.reference.shares) != len(self.categories):
+            raise ValueError(f"{len(self.reference.shares)} shares of {len(self.categories)} categories")
+        return self
+
 
 class DateColumn(_Part):
     """An ISO 8601 date or date-time, UTC when it has no offset.

@@ -39,6 +39,11 @@ def take_another_kind(contract: Contract) -> None:
     contract["columns"][0]["kind"] = "picture"
 
 
+def forget_a_share(contract: Contract) -> None:
+    (city,) = [column for column in contract["columns"] if column["name"] == "city"]
+    city["reference"] = {"shares": [1.0] * (len(city["categories"]) - 1)}
+
+
 BROKEN: dict[str, tuple[Callable[[Contract], None], str]] = {
     "another format version": (take_another_version, "format_version: Input should be 1, 2 or 3"),
     "a column twice": (repeat_a_column, "two columns have one name"),
@@ -46,6 +51,7 @@ BROKEN: dict[str, tuple[Callable[[Contract], None], str]] = {
     "a golden row without a column": (forget_a_golden_cell, "golden row 0 has other columns"),
     "a golden row of two probabilities": (forget_a_golden_probability, "golden row 0 has 2 predictions"),
     "a field of another version": (add_a_field, r"columns\.0\.numeric\.unit: Extra inputs are not permitted"),
+    "a category without a share": (forget_a_share, r"categorical: Value error, \d+ shares of \d+ categories"),
     "an unknown kind of column": (take_another_kind, r"columns\.0: Input tag 'picture'"),
 }
 
