@@ -6,7 +6,9 @@ Every parameter and buffer of a `StackedLayer` has the members axis first; that 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -100,7 +102,7 @@ class StackedDropout(StackedLayer):
     def __init__(self, rates: Sequence[float]) -> None:
         super().__init__()
         self.register_buffer("rates", torch.tensor(rates), persistent=False)
-        self._rates = list(rates)  # the same, without asking a device
+        self._rates = tuple(rates)  # the same, without asking a device
 
     def draw_member_(self, member: int, generator: torch.Generator) -> None:
         """Nothing to draw."""
@@ -119,21 +121,43 @@ class StackedDropout(StackedLayer):
         """What `forward` would do to hidden layers of these widths; None without noise, and where all rates are 0."""
         if noise is None or not any(self._rates):
             return None
-        groups: list[slice] = []
-        streams: list[int] = []
-        for (_, stream), own in groupby(zip(self._rates, noise.stream_of_member, strict=True)):
-            start = groups[-1].stop if groups else 0
-            groups.append(slice(start, start + len(list(own))))
-            streams.append(stream)
-        rates = self.rates[[group.start for group in groups], None, None]
+        alike = _alike(self._rates, noise.stream_of_member, self.rates.dtype)
         drawn = [noise.of_streams(n_rows, width) for width in widths]
-        ceilings = [_ceilings(own if len(own) == 1 else own[streams], rates) for own in drawn]
-        return Dropped(groups, ceilings, 1 / (1 - self.rates))
+        ceilings = [_ceilings(own if len(own) == 1 else own[alike.streams], alike.rates) for own in drawn]
+        return Dropped(alike.groups, ceilings, alike.scales)
 
     def take_(self, members: Int[Tensor, " kept"]) -> None:
         """Keep these members."""
         super().take_(members)
-        self._rates = [self._rates[member] for member in members.tolist()]
+        self._rates = tuple(self._rates[member] for member in members.tolist())
+
+
+class Alike(NamedTuple):
+    """Neighbouring members with one rate and one stream, all of them in order, on the CPU.
+
+    Attributes:
+        groups: of members.
+        streams: of each group.
+        rates: of each group, [groups, 1, 1].
+        scales: 1 / (1 - rate) of each member, [K, 1, 1].
+    """
+
+    groups: Sequence[slice]
+    streams: list[int]
+    rates: Tensor
+    scales: Tensor
+
+
+@lru_cache(maxsize=8)  # they change when members leave; a step of a few members would spend its tenth on them
+def _alike(rates: tuple[float, ...], stream_of_member: tuple[int, ...], dtype: torch.dtype) -> Alike:
+    groups: list[slice] = []
+    streams: list[int] = []
+    for (_, stream), own in groupby(zip(rates, stream_of_member, strict=True)):
+        start = groups[-1].stop if groups else 0
+        groups.append(slice(start, start + len(list(own))))
+        streams.append(stream)
+    of_member = torch.tensor(rates).to(dtype)[:, None, None]
+    return Alike(groups, streams, of_member[[group.start for group in groups]], 1 / (1 - of_member))
 
 
 def _ceilings(

@@ -12,8 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pipelines.axes import PerMember, per_member
-
 # Of one layer's activations: the last cache holds them beside those of the layer below and their gradients. Smaller
 # portions lose by more calls what they gain in the cores' own caches.
 CACHED_BYTES = 1 << 22
@@ -37,7 +35,7 @@ class Dropped:
 
     groups: Sequence[slice]
     ceilings: Sequence[Float[Tensor, "groups rows _width"]]
-    scales: PerMember
+    scales: Float[Tensor, "members 1 1"]
 
 
 def relu_perceptron(
@@ -64,7 +62,7 @@ def _infer(x: Tensor, scaled: Sequence[Layer], dropped: Dropped | None) -> Tenso
         for place, layer in enumerate(scaled[:-1]):
             y = below.new_empty(len(below), x.shape[1], layer[1].shape[1])
             below = _hidden(below, layer, members, place, dropped, into=y)
-        _linear(below, scaled[-1], members, into=outputs[members])
+        _linear(below, scaled[-1], members, into=_of(outputs, members))
     return outputs
 
 
@@ -76,8 +74,8 @@ class _ReLUPerceptron(torch.autograd.Function):
         for members in _portions(x, scaled):
             below = _of(x, members)
             for place, layer in enumerate(scaled[:-1]):
-                below = _hidden(below, layer, members, place, dropped, into=activations[place][members])
-            _linear(below, scaled[-1], members, into=activations[-1][members])
+                below = _hidden(below, layer, members, place, dropped, into=_of(activations[place], members))
+            _linear(below, scaled[-1], members, into=_of(activations[-1], members))
         ctx.save_for_backward(x, *activations[:-1])
         ctx.scaled, ctx.dropped = scaled, dropped
         return activations[-1]
@@ -90,23 +88,23 @@ class _ReLUPerceptron(torch.autograd.Function):
         into = [(torch.empty_like(weight), torch.empty_like(bias)) for weight, bias in scaled]
         of_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
         for members in _portions(x, scaled):
-            of_sum = of_outputs[members]
+            of_sum = _of(of_outputs, members)
             for place in range(len(activations), 0, -1):
-                y = activations[place - 1][members]
+                y = _of(activations[place - 1], members)
                 _differentiate(of_sum, y, members, into=into[place])
-                of_y = torch.bmm(of_sum, scaled[place][0][members])
+                of_y = _times(of_sum, _of(scaled[place][0], members))
                 # Where the unit was off or dropped y is 0.
                 of_sum = torch.ops.aten.threshold_backward.grad_input(of_y, y, 0, grad_input=of_y)
             _differentiate(of_sum, _of(x, members), members, into=into[0])
             if of_x is not None:
-                of_own = torch.bmm(of_sum, scaled[0][0][members])
+                of_own = _times(of_sum, _of(scaled[0][0], members))
                 if len(x) == 1:
                     of_x += of_own.sum(0, keepdim=True)
                 else:
                     of_x[members] = of_own
         if ctx.dropped is not None:
             for weight, _ in into[1:]:
-                weight.mul_(per_member(ctx.dropped.scales, weight))
+                weight.mul_(ctx.dropped.scales)
         return of_x, None, *(tensor for layer in into for tensor in layer)
 
 
@@ -115,7 +113,7 @@ def _scaled(layers: Sequence[Layer], dropped: Dropped | None) -> list[Layer]:
     if dropped is None:
         return list(layers)
     first, *others = layers
-    return [first, *((weight * per_member(dropped.scales, weight), bias) for weight, bias in others)]
+    return [first, *((weight * dropped.scales, bias) for weight, bias in others)]
 
 
 def _hidden(x: Tensor, layer: Layer, members: slice, place: int, dropped: Dropped | None, *, into: Tensor) -> Tensor:
@@ -132,14 +130,19 @@ def _hidden(x: Tensor, layer: Layer, members: slice, place: int, dropped: Droppe
 
 def _linear(x: Tensor, layer: Layer, members: slice, *, into: Tensor) -> None:
     weight, bias = layer
-    torch.baddbmm(bias[members, None, :], x, weight[members].transpose(1, 2), out=into)
+    torch.baddbmm(_of(bias, members).unsqueeze(1), x, _of(weight, members).transpose(1, 2), out=into)
 
 
 def _differentiate(of_sum: Tensor, below: Tensor, members: slice, *, into: Layer) -> None:
     """Write the gradients of a layer's parameters."""
     of_weight, of_bias = into
-    torch.bmm(of_sum.transpose(1, 2), below, out=of_weight[members])
-    torch.sum(of_sum, dim=1, out=of_bias[members])
+    torch.bmm(of_sum.transpose(1, 2), below, out=_of(of_weight, members))
+    torch.sum(of_sum, dim=1, out=_of(of_bias, members))
+
+
+def _times(of_sum: Tensor, weight: Tensor) -> Tensor:
+    """The gradient of what a layer reads; a product by one output takes three times as long as a matrix product."""
+    return of_sum * weight if weight.shape[1] == 1 else torch.bmm(of_sum, weight)
 
 
 def _empty(x: Tensor, layer: Layer) -> Tensor:
@@ -156,6 +159,9 @@ def _portions(x: Tensor, layers: Sequence[Layer]) -> Iterator[slice]:
         yield slice(start, min(start + most, n_members))
 
 
-def _of(x: Tensor, members: slice) -> Tensor:
-    """The rows of these members."""
-    return x.expand(members.stop - members.start, -1, -1) if len(x) == 1 else x[members]
+def _of(tensor: Tensor, members: slice) -> Tensor:
+    """What is of these members, or of all; whatever is a stack of one portion's own needs no slice, which is a call."""
+    n_members = members.stop - members.start
+    if tensor.shape[0] == n_members:
+        return tensor
+    return tensor.expand(n_members, -1, -1) if tensor.shape[0] == 1 else tensor[members]

@@ -49,7 +49,7 @@ class Streams:
 
     def _assign(self, seed_of_member: Sequence[int]) -> None:
         self.seeds = tuple(dict.fromkeys(seed_of_member))
-        self.places = [self.seeds.index(seed) for seed in seed_of_member]
+        self.places = tuple(self.seeds.index(seed) for seed in seed_of_member)
         self.of_member: Int[Tensor, " members"] = torch.tensor(self.places, device=self.device)
 
     def take_(self, members: Int[Tensor, " kept"]) -> None:
@@ -111,11 +111,11 @@ class DropoutNoise:
 
     def of_streams(self, n_rows: int, width: int) -> Float[Tensor, "streams rows width"]:
         """Draw them, one slice a stream."""
-        drawn = [
-            torch.rand(n_rows, width, generator=generator, dtype=self._dtype, device=self._streams.device)
-            for generator in self._of_next_layer()
-        ]
-        return torch.stack(drawn)
+        generators = self._of_next_layer()
+        drawn = torch.empty(len(generators), n_rows, width, dtype=self._dtype, device=self._streams.device)
+        for own, generator in zip(drawn, generators, strict=True):
+            own.uniform_(generator=generator)
+        return drawn
 
     def _of_next_layer(self) -> list[torch.Generator]:
         layer, device = self._layer, self._streams.device
@@ -130,6 +130,6 @@ class DropoutNoise:
         return self._generators[layer]
 
     @property
-    def stream_of_member(self) -> Sequence[int]:
+    def stream_of_member(self) -> tuple[int, ...]:
         """Which slice is whose."""
         return self._streams.places
