@@ -1,11 +1,14 @@
 """Adam, with its own constants for every member."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from pipelines.axes import PerMember
+from pipelines.optim.ahead import StepsAhead
 from pipelines.optim.transform import Updates, Weights
 
 
@@ -31,14 +34,24 @@ class ScaleByAdam:
 
     def update_(self, updates: Updates, state: AdamState, weights: Weights) -> None:
         state.step += 1
-        # In float64 as the constants are: 1 - 0.999 loses four digits in float32.
-        correction1 = 1 - self.beta1**state.step
-        root_correction2 = (1 - self.beta2**state.step).sqrt()
-        # Both corrections and eps in one product and sum a weight, not in a pass over all weights each.
-        constants = (1 - self.beta1, 1 - self.beta2, correction1 / root_correction2, correction1 * self.eps)
-        new1, new2, scale, floor = torch.stack(constants).to(updates.dtype).unsqueeze(-1)  # [4, K, 1]
+        new1, new2, scale, floor = self._constants.at(state.step).to(updates.dtype).unbind()  # [K, 1] each
         state.first_moments.lerp_(updates, new1.expand_as(updates))
         scratch = updates.square()
         state.second_moments.lerp_(scratch, new2.expand_as(updates))
         torch.sqrt(state.second_moments, out=scratch).mul_(scale).add_(floor)
         torch.div(state.first_moments, scratch, out=updates)
+
+    @cached_property
+    def _constants(self) -> StepsAhead:
+        return StepsAhead(self._of_steps)
+
+    def _of_steps(self, first_step: int, n_steps: int) -> Float[Tensor, "steps 4 members 1"]:
+        """Shares of what is new in both moments, and both corrections and eps in one product and sum a weight.
+
+        In float64 as the betas are: 1 - 0.999 loses four digits in float32.
+        """
+        steps = torch.arange(first_step, first_step + n_steps, dtype=self.beta1.dtype, device=self.beta1.device)
+        correction1 = 1 - self.beta1 ** steps[:, None]  # [steps, K]
+        root_correction2 = (1 - self.beta2 ** steps[:, None]).sqrt()
+        shares = [(1 - beta).expand_as(correction1) for beta in (self.beta1, self.beta2)]
+        return torch.stack([*shares, correction1 / root_correction2, correction1 * self.eps], dim=1).unsqueeze(-1)

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from pipelines.axes import PerMember, per_member, take_members
+from pipelines.axes import PerMember, take_members
 from pipelines.config.schema import OptimizerConfig
+from pipelines.optim.ahead import StepsAhead
 from pipelines.optim.plateau import Plateau
 from pipelines.optim.recipes import build_chain, finest_float
 from pipelines.optim.saving import from_plain, to_plain
@@ -55,14 +56,14 @@ class StackOptimizer(torch.optim.Optimizer):
         if len(kinds) != len(set(kinds)):
             raise ValueError(f"Members of one optimizer must be neighbours, got {kinds}. Sort them by kind.")
         self._columns, self._n_decayed = _columns(params, decayed)
-        n_parameters = self._columns[-1][1].stop
+        self._weights = _as_one_matrix(self._columns)
         self._slices: list[KindSlice] = []
         start = 0
         for _, group in groupby(members, key=lambda member: member.kind):
             own = list(group)
             place = slice(start, start + len(own))
             chain = build_chain(own, device=device)
-            self._slices.append(KindSlice(place, chain, chain.init(params[0].new_zeros(len(own), n_parameters))))
+            self._slices.append(KindSlice(place, chain, chain.init(torch.zeros_like(self._weights[place]))))
             start = place.stop
         rates = [member.lr for member in members]
         self._base_rates: PerMember = torch.tensor(rates, dtype=finest_float(device), device=device)
@@ -70,38 +71,37 @@ class StackOptimizer(torch.optim.Optimizer):
         self._schedules = list(schedules)
         self._plateau = Plateau([schedule.config for schedule in schedules])
         self._step = 0
-        self._factors = torch.empty(0, len(members))
-        self._factors_start = 0
+        self._factors = StepsAhead(self._factors_of)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """As torch and Lightning know it; `update_` is what it does."""
+        loss = None if closure is None else closure()
+        self.update_()
+        return loss
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update all members at once; the gradients are used up, and the next step begins without."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+    def update_(self) -> None:
+        """Update all members at once; the gradients are used up, and the next step begins without.
+
+        Not `step` itself: torch wraps that one for its profiler, which costs a small stack a tenth of the update.
+        """
         updates = torch.cat([_take_gradient(param) for param, _ in self._columns], dim=1)  # [K, P]
-        decayed = [_as_rows(param) for param, _ in self._columns[: self._n_decayed]]
-        weights = torch.cat([updates[:, :0], *decayed], dim=1)  # [K, D]
+        decayed = self._weights[:, : self._n_decayed]
         for own in self._slices:
-            own.chain.update_(updates[own.members], own.state, weights[own.members])
-        downhill = -self.current_learning_rates().to(updates.dtype)
-        for param, columns in self._columns:
-            param.addcmul_(updates[:, columns].view_as(param), per_member(downhill, param))
+            own.chain.update_(updates[own.members], own.state, decayed[own.members])
+        rates = self.current_learning_rates().to(updates.dtype)
+        self._weights.addcmul_(updates, rates.unsqueeze(1), value=-1)
         self._step += 1
-        return loss
 
     def current_learning_rates(self) -> PerMember:
         """The rate of every member at the step that comes next."""
-        offset = self._step - self._factors_start
-        if offset >= len(self._factors):
-            # A few hundred steps at a time: one copy to the device, and no scalar work in the step.
-            self._factors_start, offset = self._step, 0
-            factors = schedule_factors(self._schedules, first_step=self._step, n_steps=256)
-            if self.learning_rates.is_cuda:
-                factors = factors.pin_memory()  # a copy from memory that may be paged out waits for the device
-            self._factors = factors.to(self.learning_rates, non_blocking=True)
-        return self.learning_rates * self._factors[offset]
+        return self.learning_rates * self._factors.at(self._step)
+
+    def _factors_of(self, first_step: int, n_steps: int) -> Float[Tensor, "steps members"]:
+        factors = schedule_factors(self._schedules, first_step=first_step, n_steps=n_steps)
+        if self.learning_rates.is_cuda:
+            factors = factors.pin_memory()  # a copy from memory that may be paged out waits for the device
+        return factors.to(self.learning_rates, non_blocking=True)
 
     def observe(self, scores: np.ndarray) -> None:
         """Take in an epoch's validation scores [K], greater is better, for schedules that depend on them."""
@@ -123,17 +123,22 @@ class StackOptimizer(torch.optim.Optimizer):
         self._step = state_dict["step"]
         self._plateau.load_state_dict(state_dict["plateau"])
         self._scale_rates()
-        self._factors = self._factors[:0]
         for own, plain in zip(self._slices, state_dict["states"], strict=True):
             remembered = iter(plain)
             own.state[:] = [None if state is None else from_plain(next(remembered), state) for state in own.state]
 
     def take_(self, members: Int[Tensor, " kept"]) -> None:
-        """Keep these members, in their present order; the parameters themselves are taken by the net.
+        """Keep these members, in their present order; the net has taken its parameters already.
 
         Args:
             members: indices, ascending.
+
+        Raises:
+            ValueError: the parameters are of other members still.
         """
+        if any(len(param) != len(members) for param, _ in self._columns):
+            raise ValueError(f"{len(members)} members stay, and the net must have taken its parameters before.")
+        self._weights = _as_one_matrix(self._columns)
         slices = []
         start = 0
         for own in self._slices:
@@ -148,27 +153,33 @@ class StackOptimizer(torch.optim.Optimizer):
         self._schedules = [self._schedules[member] for member in members.tolist()]
         self._plateau.take_(members.numpy())
         self._scale_rates()
-        self._factors = self._factors[:, members.to(self._factors.device)]
+        self._factors = StepsAhead(self._factors_of)
 
 
 def _columns(params: Sequence[nn.Parameter], decayed: Sequence[bool]) -> tuple[list[tuple[nn.Parameter, slice]], int]:
-    """Where each parameter lies in the matrix of all, those that are decayed first; and how many these are."""
+    """Where each parameter lies in the matrix of all, those that are decayed first; and how many columns these have."""
     ordered = sorted(zip(params, decayed, strict=True), key=lambda pair: not pair[1])
-    places, start = [], 0
-    for param, _ in ordered:
+    places, start, n_decayed = [], 0, 0
+    for param, is_decayed in ordered:
         stop = start + param[0].numel()
         places.append((param, slice(start, stop)))
+        n_decayed = stop if is_decayed else n_decayed
         start = stop
-    return places, sum(decayed)
+    return places, n_decayed
+
+
+def _as_one_matrix(columns: Sequence[tuple[nn.Parameter, slice]]) -> Float[Tensor, "members numbers"]:
+    """Move all parameters into one matrix, of which each is a view from now on: one operation steps them all."""
+    rows = [param.detach().reshape(len(param), own.stop - own.start) for param, own in columns]
+    matrix = torch.cat(rows, dim=1)
+    for param, own in columns:
+        param.data = matrix[:, own].view_as(param)
+    return matrix
 
 
 def _take_gradient(param: nn.Parameter) -> Float[Tensor, "members numbers"]:
     """A net may leave out a parameter in a step: what it does not depend on has no gradient, so zero."""
     gradient = torch.zeros_like(param) if param.grad is None else param.grad
     param.grad = None
-    return _as_rows(gradient)
-
-
-def _as_rows(tensor: Tensor) -> Float[Tensor, "members numbers"]:
-    """One row a member; `flatten` knows no second dimension where a member has one number."""
-    return tensor.reshape(len(tensor), -1)
+    # One row a member; `flatten` knows no second dimension where a member has one number.
+    return gradient.reshape(len(gradient), -1)

@@ -46,7 +46,9 @@ class StackedEmbedding(StackedLayer):
         n_members, n_codes, width = self.table.shape
         # One lookup in all members' tables: faster than indexing [K, C, D], and a plain Gather in ONNX.
         first = torch.arange(n_members, device=codes.device) * n_codes
-        return nn.functional.embedding(codes + first[:, None, None], self.table.view(n_members * n_codes, width))
+        # A copy in training, where the optimizer keeps a member's parameters side by side.
+        tables = self.table.reshape(n_members * n_codes, width)
+        return nn.functional.embedding(codes + first[:, None, None], tables)
 
 
 class StackedPeriodic(StackedLayer):

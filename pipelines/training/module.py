@@ -132,7 +132,7 @@ class StackModule(pl.LightningModule):
         n_rows = batch.target.shape[1] if batch.counted is None else batch.counted.sum(dim=1)  # of all, or of each
         self._mean_loss.add(losses.detach(), n_rows)
         torch.autograd.backward(losses.sum())  # no precision of ours scales the loss, which `manual_backward` is for
-        self._optimizer().step()
+        self._optimizer().update_()
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect outputs; they are scored together, since ranking metrics need all rows."""

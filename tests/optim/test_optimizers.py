@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pipelines.config.schema import ConstantScheduleConfig, OptimizerConfig
-from pipelines.optim import MemberSchedule, StackOptimizer
+from pipelines.optim import MemberSchedule, StackOptimizer, ahead
 from tests.tables import optimizers
 
 CONSTANT = ConstantScheduleConfig(kind="constant", warmup_epochs=0.0)
@@ -118,14 +118,49 @@ def test_members_taken_out_leave_the_others_on_their_way() -> None:
     optimizer = StackOptimizer(params, configs, schedules=[schedule] * len(configs), decayed=DECAYED)
     for number, step in enumerate(gradients):
         if number == 3:
-            optimizer.take_(kept)
             for param in params:
                 param.data, param.grad = param.data[kept], None
+            optimizer.take_(kept)
         for param, gradient in zip(params, step, strict=True):
             param.grad = gradient.clone() if number < 3 else gradient[kept]
         optimizer.step()
     for all_members, few in zip(whole, params, strict=True):
         assert torch.equal(all_members[kept], few)
+
+
+def test_the_net_takes_its_parameters_first() -> None:
+    param = nn.Parameter(torch.zeros(3, 2))
+    schedule = MemberSchedule(CONSTANT, n_steps=STEPS, steps_per_epoch=STEPS)
+    optimizer = StackOptimizer([param], [optimizers()["sgd"]] * 3, schedules=[schedule] * 3, decayed=[True])
+    with pytest.raises(ValueError, match="must have taken its parameters before"):
+        optimizer.take_(torch.tensor([0, 2]))
+
+
+def test_weights_that_are_loaded_between_steps_are_stepped_from_there() -> None:
+    config = optimizers(weight_decay=0.2)["adamw"]
+    generator = torch.Generator().manual_seed(3)
+    start, loaded, *gradients = (draw(generator, 2) for _ in range(5))
+    net = nn.ParameterList([nn.Parameter(tensor.clone()) for tensor in start])
+    schedule = MemberSchedule(CONSTANT, n_steps=STEPS, steps_per_epoch=STEPS)
+    optimizer = StackOptimizer(list(net), [config] * 2, schedules=[schedule] * 2, decayed=DECAYED)
+    net.load_state_dict({str(place): tensor for place, tensor in enumerate(loaded)})
+    for step in gradients:
+        for param, gradient in zip(net, step, strict=True):
+            param.grad = gradient.clone()
+        optimizer.step()
+    for ours, theirs in zip(net, walk([config] * 2, loaded, gradients), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_step_is_the_same_wherever_what_it_needs_was_made_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = members()
+    generator = torch.Generator().manual_seed(4)
+    start = draw(generator, len(configs))
+    gradients = [draw(generator, len(configs)) for _ in range(7)]
+    once = walk(configs, start, gradients)
+    monkeypatch.setattr(ahead, "N_STEPS", 3)
+    for ours, theirs in zip(walk(configs, start, gradients), once, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
 def test_a_parameter_of_one_number_a_member_is_stepped_too() -> None:
