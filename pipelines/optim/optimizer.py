@@ -182,4 +182,4 @@ def _take_gradient(param: nn.Parameter) -> Float[Tensor, "members numbers"]:
     gradient = torch.zeros_like(param) if param.grad is None else param.grad
     param.grad = None
     # One row a member; `flatten` knows no second dimension where a member has one number.
-    return gradient.reshape(len(gradient), -1)
+    return gradient.reshape(gradient.shape[0], -1)

@@ -123,7 +123,7 @@ class StackedDropout(StackedLayer):
             return None
         alike = _alike(self._rates, noise.stream_of_member, self.rates.dtype)
         drawn = [noise.of_streams(n_rows, width) for width in widths]
-        ceilings = [_ceilings(own if len(own) == 1 else own[alike.streams], alike.rates) for own in drawn]
+        ceilings = [_ceilings(own if own.shape[0] == 1 else own[alike.streams], alike.rates) for own in drawn]
         return Dropped(alike.groups, ceilings, alike.scales)
 
     def take_(self, members: Int[Tensor, " kept"]) -> None:
@@ -164,7 +164,7 @@ def _ceilings(
     noise: Float[Tensor, "#groups rows width"], rates: Float[Tensor, "groups 1 1"]
 ) -> Float[Tensor, "groups rows width"]:
     """0 where a unit is dropped, infinity elsewhere; in floating point, since booleans take thrice as long."""
-    is_dropped = noise.new_empty(len(rates), *noise.shape[1:])
+    is_dropped = noise.new_empty(rates.shape[0], *noise.shape[1:])
     return torch.lt(noise, rates, out=is_dropped).reciprocal_().sub_(1)
 
 

@@ -120,8 +120,10 @@ def _hidden(x: Tensor, layer: Layer, members: slice, place: int, dropped: Droppe
     _linear(x, layer, members, into=into)
     if dropped is None:
         return into.relu_()
-    floor = into.new_zeros(())
-    for group, ceiling in zip(dropped.groups, dropped.ceilings[place], strict=True):
+    floor, ceilings = into.new_zeros(()), dropped.ceilings[place]
+    if ceilings.shape[0] in (1, dropped.scales.shape[0]):  # one for all, or one for each
+        return into.clamp_(floor, _of(ceilings, members))
+    for group, ceiling in zip(dropped.groups, ceilings, strict=True):
         start, stop = max(group.start, members.start), min(group.stop, members.stop)
         if start < stop:
             into[start - members.start : stop - members.start].clamp_(floor, ceiling)
@@ -152,7 +154,7 @@ def _empty(x: Tensor, layer: Layer) -> Tensor:
 
 def _portions(x: Tensor, layers: Sequence[Layer]) -> Iterator[slice]:
     """Neighbouring members, as many at once as the cache holds."""
-    n_members = len(layers[0][1])
+    n_members = layers[0][1].shape[0]
     widest = max(bias.shape[1] for _, bias in layers)
     most = max(1, CACHED_BYTES // (x.shape[1] * widest * x.element_size()))
     for start in range(0, n_members, most):

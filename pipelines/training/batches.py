@@ -31,6 +31,15 @@ class DeviceRows:
     def __len__(self) -> int:
         return len(self.target)
 
+    def take(self, rows: Int[Tensor, "streams batch"], *, counted: Tensor | None) -> "Batch":
+        """These rows; a plain selection takes half as long as indexing by more than one dimension."""
+        flat = rows.flatten()
+        numbers, codes, target = (
+            values.index_select(0, flat).view(*rows.shape, *values.shape[1:])
+            for values in (self.numbers, self.codes, self.target)
+        )
+        return Batch(numbers, codes, target, counted)
+
 
 class Batch(NamedTuple):
     """Rows of every member, or 1 slice that all members share."""
@@ -132,7 +141,7 @@ class StreamBatches:
             rows = order[lane_of_slice, place]  # [1 or K, B]
             is_last = place.stop >= order.shape[1]
             count = counted[lane_of_slice, place] if counted is not None and is_last else None
-            return Batch(self._rows.numbers[rows], self._rows.codes[rows], self._rows.target[rows], count)
+            return self._rows.take(rows, counted=count)
 
         starts = range(0, order.shape[1], self._batch_size)
         for first in range(0, len(starts), BATCHES_AT_ONCE):

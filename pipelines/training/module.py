@@ -131,7 +131,8 @@ class StackModule(pl.LightningModule):
         losses = self._folds.loss(outputs, batch.target, smoothing=self._smoothing, counted=batch.counted)  # [K]
         n_rows = batch.target.shape[1] if batch.counted is None else batch.counted.sum(dim=1)  # of all, or of each
         self._mean_loss.add(losses.detach(), n_rows)
-        torch.autograd.backward(losses.sum())  # no precision of ours scales the loss, which `manual_backward` is for
+        # Of their sum, without a call to take it; no precision of ours scales the loss, which `manual_backward` is for.
+        torch.autograd.backward(losses, torch.ones_like(losses))
         self._optimizer().update_()
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
