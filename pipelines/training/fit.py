@@ -25,6 +25,7 @@ from pipelines.training.device import check_accelerator
 from pipelines.training.folds import MemberFolds
 from pipelines.training.held_out import HeldOutBatches, hold_out
 from pipelines.training.members import StackMembers
+from pipelines.training.memory import keep_freed_memory
 from pipelines.training.module import StackModule
 from pipelines.training.progress import Progress
 from pipelines.training.result import MemberResult
@@ -91,6 +92,7 @@ def train_stack(
     state = state or untrained(trials)
     if until_epoch is not None and until_epoch <= state.epoch:
         raise ValueError(f"The stack has trained {state.epoch} epochs already, got until_epoch={until_epoch}.")
+    keep_freed_memory()
     with _quiet_lightning():
         n_epochs = _last_epoch(trials, state, until_epoch) - state.epoch
         trainer = _trainer(trials[0].trainer, max_epochs=n_epochs)
