@@ -10,12 +10,13 @@ import torch
 
 from pipelines.training.memory import MEBIBYTE, keep_freed_memory
 
-N_ROUNDS, N_NUMBERS = 10, 4 * MEBIBYTE  # 16 MiB in float32
-PAGES = 4 * N_NUMBERS // resource.getpagesize()
+N_ROUNDS, N_TENSORS = 10, 3
+BYTES = 12 * MEBIBYTE  # of each
+PAGES = N_TENSORS * BYTES // resource.getpagesize()
 
 
 def use_and_free() -> None:
-    torch.ones(N_NUMBERS)
+    _ = [torch.ones(BYTES, dtype=torch.uint8) for _ in range(N_TENSORS)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other C libraries have no such call")
@@ -29,7 +30,7 @@ def test_freed_memory_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(N_ROUNDS):
         use_and_free()
     n_faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-    assert n_faults < PAGES / 10  # of N_ROUNDS times as many as one needs
+    assert n_faults < N_ROUNDS * PAGES / 4  # of what it takes to get all anew
 
 
 def test_limits_of_the_users_own_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
