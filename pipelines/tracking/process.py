@@ -13,7 +13,7 @@ class RecorderProcess:
     """Opens recorders, a store or an experiment each; `close` ends them all."""
 
     def __init__(self) -> None:
-        self._beside = Beside(_MlflowRecorders, name="recording in MLflow")
+        self._beside = Beside(MlflowRecorders, name="recording in MLflow")
 
     def open(self, uri: str, *, experiment: str, artifacts: str | None) -> "ProcessRecorder":
         """Wait until the store is open; the arguments are those of `MlflowRecorder`.
@@ -80,21 +80,23 @@ class ProcessRecorder:
         return self._beside.call("call", self._number, method, arguments)
 
 
-class _MlflowRecorders:
+class MlflowRecorders:
     """What lives in the process."""
 
     def __init__(self) -> None:
-        # Imported here, before anything is asked; the store of a SQLite file would be when one is opened.
-        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401, PLC0415  for what importing it takes
-
-        from pipelines.tracking.mlflow import MlflowRecorder  # noqa: PLC0415  likewise
+        from pipelines.tracking.mlflow import MlflowRecorder  # noqa: PLC0415  imported in the process, before it is asked
 
         self._make = MlflowRecorder
+        # MLflow would when it opens a SQLite file. After our own package, which settles what MLflow sends home.
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401, PLC0415  for what importing it takes
+
         self._opened: list[MlflowRecorder] = []
 
     def open(self, uri: str, experiment: str, artifacts: str | None) -> int:
+        """The number of a new recorder."""
         self._opened.append(self._make(uri, experiment=experiment, artifacts=artifacts))
         return len(self._opened) - 1
 
     def call(self, number: int, method: str, arguments: Sequence[Any]) -> Any:
+        """What one of them answers."""
         return getattr(self._opened[number], method)(*arguments)

@@ -1,5 +1,8 @@
 """What every recorder must do; each test runs with the one in memory and the one in a process, for MLflow on SQLite."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,6 +16,14 @@ from pipelines.tracking.recorder import Recorder, RegisteredVersion
 from tests.tracking.bundles import write_bundle
 from tests.tracking.mlflow.readers import read_mlflow
 from tests.tracking.records import make_run
+
+ROOT = Path(__file__).resolve().parents[2]
+ASKED = """
+from pipelines.tracking.process import MlflowRecorders
+MlflowRecorders()
+from mlflow.telemetry import get_telemetry_client
+print(get_telemetry_client())
+"""
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,12 @@ def test_ids_come_in_the_order_of_the_runs(case: Case):
     ids = first.result() + second.result()
     assert len(set(ids)) == 5
     assert [case.read(run_id).name for run_id in ids] == names
+
+
+def test_the_process_sends_nothing_home():
+    environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}  # MLflow is silent where it sees CI or a test
+    asked = subprocess.run([sys.executable, "-c", ASKED], env=environment, capture_output=True, text=True, check=True)
+    assert asked.stdout.splitlines()[-1] == "None"
 
 
 def test_no_runs_have_no_ids(case: Case):
