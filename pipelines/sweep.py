@@ -1,14 +1,14 @@
 """The main job as a story: open a table, plan, train, record; and at the end select, export, register.
 
-`open_sweep` is for the trials of one command line, in one batch or in as many as a search asks for; `run_sweep` for
-those who know all of their trials. A single trial is a sweep of one.
+`open_sweep` is for the trials of one command line, in one batch or in as many as a search asks for. A single trial is a
+sweep of one.
 """
 
 import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -178,20 +178,6 @@ class Sweep:
         if self._engine is None:
             self._engine = self._leaving.enter_context(open_engine(trial.engine, trial.trainer))
         return self._engine
-
-
-def run_sweep(trials: Sequence[TrialConfig], *, tell: Callable[[str], None] = print) -> SweepResult:
-    """Train trials, record each, and register the best model of every table: a sweep of one batch.
-
-    A script calls it under `if __name__ == "__main__"`, as everything that starts a process.
-
-    Raises:
-        UserError: something the user can put right; nothing half-written is left.
-        ParityError: the exported model does not answer as the trained one; it is not registered.
-    """
-    with closing(RecorderProcess()) as recorders, open_sweep(recorders, tell=tell) as sweep:
-        sweep.train(trials)
-        return sweep.finish()
 
 
 def _train_batch(

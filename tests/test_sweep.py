@@ -1,7 +1,7 @@
 """A sweep whose trials come in several batches: one table of trials, one selection, one leaderboard."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 from pipelines.config.schema import TrialConfig
 from pipelines.config.validate import validate_all
 from pipelines.errors import UserError
-from pipelines.sweep import open_sweep, run_sweep
+from pipelines.sweep import SweepResult, open_sweep
 from pipelines.tracking.process import RecorderProcess
 from tests.config.composed import composed
 
@@ -39,6 +39,13 @@ def trials(*rates: float, data: str = "diabetes") -> list[TrialConfig]:
     return [replace(found[0], optimizer=replace(found[0].optimizer, lr=rate)) for rate in rates]
 
 
+def run_sweep(found: Sequence[TrialConfig], recorders: RecorderProcess, *, tell: Callable[[str], None]) -> SweepResult:
+    """A sweep of one batch."""
+    with open_sweep(recorders, tell=tell) as sweep:
+        sweep.train(found)
+        return sweep.finish()
+
+
 def runs(folder: Path, experiment: str = "diabetes", kind: str = "trial"):
     client = MlflowClient(f"sqlite:///{folder / 'var' / 'mlflow.db'}")
     (number,) = [found.experiment_id for found in client.search_experiments() if found.name == experiment]
@@ -52,7 +59,7 @@ def test_batches_end_as_one_sweep(tmp_path, recorders):
         scores = [sweep.train(trials(0.1, 0.03)), sweep.train(trials(1e30)), sweep.train(trials(0.3))]
         result = sweep.finish()
 
-    together = run_sweep(trials(0.1, 0.03, 1e30, 0.3), tell=lambda _: None)
+    together = run_sweep(trials(0.1, 0.03, 1e30, 0.3), recorders, tell=lambda _: None)
     assert result.scores == [score for batch in scores for score in batch]
     assert [score is None for score in result.scores] == [False, False, True, False]
     for one, other in zip(result.scores, together.scores, strict=True):
@@ -87,9 +94,9 @@ def test_a_sweep_without_any_model_says_why_and_registers_nothing(tmp_path, reco
     assert not (tmp_path / "var/bundles").exists()
 
 
-def test_a_table_without_a_model_does_not_keep_the_others_from_theirs(tmp_path):
+def test_a_table_without_a_model_does_not_keep_the_others_from_theirs(recorders):
     told: list[str] = []
-    result = run_sweep([*trials(1e30), *trials(0.1, data="iris"), *trials(1e30)], tell=told.append)
+    result = run_sweep([*trials(1e30), *trials(0.1, data="iris"), *trials(1e30)], recorders, tell=told.append)
 
     assert [score is None for score in result.scores] == [True, False, True]
     assert [version.name for version in result.registered] == ["iris"]
