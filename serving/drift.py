@@ -63,9 +63,9 @@ def psi(reference: Reference, counts: Sequence[float]) -> float | None:
     return sum((share - then) * math.log(share / then) for then, share in bounded)
 
 
-def references(columns: Sequence[Column]) -> Mapping[str, tuple[Column, Reference]]:
-    """The columns whose distribution is known, by name."""
-    return {column.name: (column, column.reference) for column in columns if column.reference is not None}
+def references(columns: Sequence[Column]) -> Mapping[str, Reference]:
+    """The distributions that are known, by name of their column."""
+    return {column.name: column.reference for column in columns if column.reference is not None}
 
 
 def _bins(values: np.ndarray, reference: Reference) -> np.ndarray:

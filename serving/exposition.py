@@ -92,7 +92,7 @@ def _of_columns(counts: Counts, models: Mapping[str, Served]) -> Iterator[Metric
     answer_psi = GaugeMetricFamily("serving_answers_psi", "How far answers are from training's.", labels=MODEL_LABELS)
     column_bins, answer_bins = (leaves(dict(_named(counts, name))) for name in (COLUMN_BINS, ANSWER_BINS))
     for own in models.values():
-        for name, (_, reference) in references(own.contract.columns).items():
+        for name, reference in references(own.contract.columns).items():
             _add_psi(column_psi, (own.name, own.version, name), reference, column_bins)
         if own.contract.target.reference is not None:
             _add_psi(answer_psi, (own.name, own.version), own.contract.target.reference, answer_bins)
