@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from threading import Thread
 from typing import Any
 
@@ -56,8 +57,7 @@ class Beside:
         try:
             self._asker.shutdown(wait=True)
         finally:
-            self._process.terminate()
-            self._process.join(SECONDS_TO_END)
+            end_process(self._process)
             self._connection.close()
 
     def _ask(self, method: str, arguments: Sequence[Any]) -> Any:
@@ -73,6 +73,15 @@ class Beside:
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+
+def end_process(process: BaseProcess) -> None:
+    """Stop it, whatever it does."""
+    process.terminate()
+    process.join(SECONDS_TO_END)
+    if process.is_alive():
+        process.kill()
+        process.join()
 
 
 def _work(connection: Connection, make: Callable[[], object]) -> None:

@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
+from pipelines.beside import end_process
 from pipelines.collector import spare_modules
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.engine import lost_job
@@ -22,7 +23,6 @@ from pipelines.engines.job import DoneJob, StackJob, run_job
 from pipelines.tasks.task import Task
 
 ATTEMPTS = 2  # a process may die by chance once; a second time it is the stack's own doing
-SECONDS_TO_END = 5.0
 
 
 @dataclass
@@ -36,11 +36,7 @@ class _Worker:
 
     def end(self) -> None:
         """Stop it, whatever it does."""
-        self.process.terminate()
-        self.process.join(SECONDS_TO_END)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
+        end_process(self.process)
         self.connection.close()
 
 
