@@ -50,6 +50,13 @@ def current_exchange() -> Exchange | None:
     return _CURRENT.get()
 
 
+def count_rows(n_rows: int) -> None:
+    """Write down that so many rows of the request under way were predicted."""
+    exchange = current_exchange()
+    if exchange is not None:
+        exchange.rows += n_rows
+
+
 def protocol_of(path: str) -> str:
     """The protocol that a path belongs to."""
     if path == "/v2" or path.startswith("/v2/"):

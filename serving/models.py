@@ -4,9 +4,10 @@ An application looks a model up by name for every request, so a new version take
 requests, by one assignment.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import accumulate, chain, pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 import orjson
@@ -15,7 +16,7 @@ from serving.answering import Answering
 from serving.asked import NOTHING, Asked
 from serving.bundle import BundleError, Contract
 from serving.errors import Detail, InvalidRequestError, ServingError
-from serving.exchange import current_exchange
+from serving.exchange import count_rows, current_exchange
 from serving.media import CSV, JSON
 from serving.media_tables import extra_columns, to_table, write_arrow, write_csv
 from serving.predictor import Predictor, check_golden
@@ -24,7 +25,11 @@ from serving.sample import Sample
 from serving.schemas import Schemas, make_schemas
 from serving.store import Found
 from serving.traces import model_run
-from serving.wording import to_answer
+from serving.wording import around, word_rows
+
+Columns = Mapping[str, np.ndarray]
+Rows = Sequence[Any]
+Splittable = TypeVar("Splittable", np.ndarray, list[dict[str, Any]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,24 +59,55 @@ class Served:
         """What it takes and where it comes from."""
         return self.predictor.contract
 
-    def predict_finite(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Predictions, [N, P], for raw columns, [N] each: the door through which requests are answered.
+    def predict_finite(self, columns: Columns) -> np.ndarray:
+        """Predictions, [N, P], for raw columns, [N] each, of the request under way.
 
-        Small ones go through `together`.
+        Small requests share `predict_parts` or `answer_parts` with others instead.
 
         Raises:
             InvalidRequestError: a prediction is not finite.
         """
-        exchange = current_exchange()
-        n_rows = len(next(iter(columns.values())))
-        with model_run(exchange, n_rows=n_rows):
-            predictions = self.predict_sampled(columns)
-        if exchange is not None:
-            exchange.rows += n_rows
+        n_rows = count_of(columns)
+        with model_run(current_exchange(), n_rows=n_rows):
+            predictions = self._predict_sampled(columns)
+        count_rows(n_rows)
         return predictions
 
-    def predict_sampled(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """As `predict_finite`, for rows of any requests: whoever watches sees them, and they are counted by nobody."""
+    def predict_parts(self, parts: Sequence[Columns]) -> Sequence[np.ndarray]:
+        """Predictions, [N, P] each, for the raw columns, [N] each, of several requests; raises as `predict_finite`."""
+        return _split(self._predict_sampled(_join(parts)), map(count_of, parts))
+
+    def answer_parts(self, parts: Sequence[Rows]) -> Sequence[bytes | None]:
+        """The answers to the rows of several requests, as `answer` gives them in JSON to those who ask for no more.
+
+        Args:
+            parts: as `RequestReader.rows` finds them.
+
+        Returns:
+            None for a part that does not fit the contract; `read` says what is wrong with it.
+
+        Raises:
+            InvalidRequestError: a prediction is not finite.
+        """
+        columns = self.reader.fit_rows(list(chain.from_iterable(parts)))
+        if columns is not None:
+            return self._word_parts(columns, parts)
+        fitted = [self.reader.fit_rows(part) for part in parts]
+        fitting = [place for place, own in enumerate(fitted) if own is not None]
+        answers: list[bytes | None] = [None] * len(parts)
+        if fitting:
+            joined = _join([own for own in fitted if own is not None])
+            for place, answer in zip(fitting, self._word_parts(joined, [parts[own] for own in fitting]), strict=True):
+                answers[place] = answer
+        return answers
+
+    def _word_parts(self, columns: Columns, parts: Sequence[Rows]) -> Sequence[bytes]:
+        answers = self.more.complete(columns, self._predict_sampled(columns), self.more.usual(NOTHING))
+        worded = _split(word_rows(self.contract, answers), map(len, parts))
+        return [orjson.dumps(around(own, answers, name=self.name, version=self.version)) for own in worded]
+
+    def _predict_sampled(self, columns: Columns) -> np.ndarray:
+        """Whoever watches sees these rows; they are counted by nobody."""
         predictions = self.predictor.predict(columns)
         _check_finite(predictions)
         self.sample.add(columns, predictions)
@@ -98,27 +134,29 @@ class Served:
         columns = self.read(body, sent=sent, asked=asked)
         return self.word(columns, self.predict_finite(columns), wanted=wanted, asked=asked)
 
-    def read(self, body: bytes, *, sent: str, asked: Asked) -> Mapping[str, np.ndarray]:
+    def read(self, body: bytes, *, sent: str, asked: Asked) -> Columns:
         """The raw columns of a body, [N] each, of which can be said what is asked; raises as `answer` does."""
         columns = self.reader.read(body, sent)
         if asked is not NOTHING:
-            self.more.check(asked, len(next(iter(columns.values()))))
+            self.more.check(asked, count_of(columns))
         return columns
 
-    def word(self, columns: Mapping[str, np.ndarray], predictions: np.ndarray, *, wanted: str, asked: Asked) -> bytes:
+    def word(self, columns: Columns, predictions: np.ndarray, *, wanted: str, asked: Asked) -> bytes:
         """What is answered of raw columns whose predictions, [N, P], are known; raises as `answer` does."""
         if wanted == JSON:
-            answers = self.more.complete(columns, predictions, self.more.usual(asked))
-            return orjson.dumps(to_answer(self.contract, answers, name=self.name, version=self.version))
+            return orjson.dumps(self._word(columns, predictions, asked))
         table = to_table(self.contract, predictions)
         if asked is not NOTHING:
             table |= extra_columns(self.contract, self.more.complete(columns, predictions, asked))
         return write_csv(table) if wanted == CSV else write_arrow(table, {"model": self.name, "version": self.version})
 
-    def answer_columns(self, columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    def answer_columns(self, columns: Columns) -> dict[str, Any]:
         """The answer to raw columns, [N] each, as JSON has it; nobody asked, so it is counted nowhere."""
-        answers = self.more.complete(columns, self.predictor.predict(columns), self.more.usual(NOTHING))
-        return to_answer(self.contract, answers, name=self.name, version=self.version)
+        return self._word(columns, self.predictor.predict(columns), NOTHING)
+
+    def _word(self, columns: Columns, predictions: np.ndarray, asked: Asked) -> dict[str, Any]:
+        answers = self.more.complete(columns, predictions, self.more.usual(asked))
+        return around(word_rows(self.contract, answers), answers, name=self.name, version=self.version)
 
 
 def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
@@ -135,6 +173,20 @@ def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
     own = Served(found.name, found.version, predictor, schemas, reader, Answering(predictor))
     _warm(own)
     return own
+
+
+def count_of(columns: Columns) -> int:
+    """How many rows there are."""
+    return len(next(iter(columns.values())))
+
+
+def _join(parts: Sequence[Columns]) -> Columns:
+    return parts[0] if len(parts) == 1 else {name: np.concatenate([own[name] for own in parts]) for name in parts[0]}
+
+
+def _split(rows: Splittable, lengths: Iterable[int]) -> list[Splittable]:
+    """What is of each part: so many rows after those of the parts before it."""
+    return [rows[start:stop] for start, stop in pairwise(accumulate(lengths, initial=0))]
 
 
 def _check_finite(predictions: np.ndarray) -> None:

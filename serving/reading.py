@@ -6,7 +6,7 @@ An empty list is 2 bytes of JSON and 100 of memory, so a large body that opens m
 not parsed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LARGE_BODY_BYTES = 2**20  # what a smaller one costs does not matter
 FORMS = ("rows", "columns")
+NO_FORM = ("", None)
 Columns = dict[str, np.ndarray]
 
 
@@ -82,6 +83,18 @@ class RequestReader:
         except orjson.JSONDecodeError:
             return parse(body)
 
+    def rows(self, body: bytes) -> list[Any] | None:
+        """The rows of a body of JSON, as they come: whether they fit is for `fit_rows` to find out.
+
+        None where it has no rows, too many of them, or another form; `read` takes it, or says what is wrong.
+        """
+        form, cells = self._parse_fast(body)
+        return cells if form == "rows" else None
+
+    def fit_rows(self, rows: Sequence[Any]) -> Columns | None:
+        """The raw columns, [N] each, of at least one row; None when something does not fit."""
+        return self._cells.from_rows(rows)
+
     def fit(self, columns: Mapping[str, Any]) -> Columns:
         """The raw columns, [N] each, of cells of JSON: name -> list of cells.
 
@@ -98,7 +111,7 @@ class RequestReader:
 
     def _read_json(self, body: bytes) -> Columns:
         self._check_brackets(body)
-        columns = self._read_fast(body)
+        columns = self._fit_fast(*self._parse_fast(body))
         if columns is not None:
             return columns
         form, cells = self._unwrap(parse(body))
@@ -107,20 +120,24 @@ class RequestReader:
         self.mistakes.check_rows(cells)
         return columns_from_rows(self.contract, cells)
 
-    def _read_fast(self, body: bytes) -> Columns | None:
+    def _parse_fast(self, body: bytes) -> tuple[str, Any]:
+        """The one field of a body and what is in it; "" where that cannot fit."""
         try:
             parsed = orjson.loads(body)
         except orjson.JSONDecodeError:
-            return None
+            return NO_FORM
         if type(parsed) is not dict or len(parsed) != 1:
-            return None
-        ((form, cells),) = parsed.items()
-        if form == "rows" and type(cells) is list and 0 < len(cells) <= self.max_rows:
+            return NO_FORM
+        form, cells = parsed.popitem()
+        if form == "rows":
+            return (form, cells) if type(cells) is list and 0 < len(cells) <= self.max_rows else NO_FORM
+        return (form, cells) if form == "columns" and type(cells) is dict else NO_FORM
+
+    def _fit_fast(self, form: str, cells: Any) -> Columns | None:
+        if form == "rows":
             return self._cells.from_rows(cells)
-        if form == "columns" and type(cells) is dict:
-            columns = self._cells.from_columns(cells)
-            return columns if columns is not None and _n_rows(columns) <= self.max_rows else None
-        return None
+        columns = self._cells.from_columns(cells) if form == "columns" else None
+        return columns if columns is not None and _n_rows(columns) <= self.max_rows else None
 
     def _unwrap(self, parsed: Any) -> tuple[str, Any]:
         if not isinstance(parsed, dict):

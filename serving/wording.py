@@ -3,7 +3,7 @@
 Not here: tables (`media_tables`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -48,17 +48,21 @@ def answer_model(contract: Contract) -> type[BaseModel]:
     return make_model(f"{contract.name} answer", fields)
 
 
-def to_answer(contract: Contract, answers: Answers, *, name: str, version: str) -> dict[str, Any]:
-    """Word answers as `answer_model` says. Float32 goes to JSON without loss."""
+def word_rows(contract: Contract, answers: Answers) -> list[dict[str, Any]]:
+    """Word what is said of each row, as `answer_model` says. Float32 goes to JSON without loss."""
     worded = _word_predictions(contract, answers.predictions)
     for row, used in answers.rules.items():
         worded[row]["rules"] = used
-    if answers.coverage is None and answers.explanation is None:
-        return {"model": name, "version": version, "predictions": worded}
     _add_certainty(contract, answers, worded)
     _add_explanation(answers, worded)
-    coverage = {} if answers.coverage is None else {"coverage": answers.coverage}
-    return {"model": name, "version": version, **coverage, "predictions": worded}
+    return worded
+
+
+def around(worded: Sequence[dict[str, Any]], answers: Answers, *, name: str, version: str) -> dict[str, Any]:
+    """A whole answer in JSON: worded rows, some or all of these, and what is said of all of them."""
+    if answers.coverage is None:
+        return {"model": name, "version": version, "predictions": worded}
+    return {"model": name, "version": version, "coverage": answers.coverage, "predictions": worded}
 
 
 def _word_predictions(contract: Contract, predictions: np.ndarray) -> list[dict[str, Any]]:

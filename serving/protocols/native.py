@@ -6,19 +6,21 @@ Predictions have one route for all models; `/openapi.json` shows one for each, w
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope
 
-from serving.asked import read_asked
+from serving.asked import NOTHING, read_asked
 from serving.bodies import decompress_body, read_body
 from serving.bundle import Contract
 from serving.champions import Champions
 from serving.direct import Answer, Handler
 from serving.errors import ErrorAnswer, NotReadyError, UnknownModelError
-from serving.media import answer_media, body_media
-from serving.models import Served
+from serving.exchange import count_rows
+from serving.media import JSON, answer_media, body_media
+from serving.models import Columns, Served, count_of
 from serving.together import Together
 
 # Such a body, of some 150 rows of 20 columns, is answered in a millisecond or two, and handing it to a thread costs up
@@ -90,8 +92,12 @@ def native_predictions(
         asked = read_asked(scope["query_string"])
         body = await read_body(receive)
         if len(body) <= SMALL_BODY_BYTES and not encoding and not asked.explain:
+            is_plain = sent == wanted == JSON and asked is NOTHING
+            answer = await _answer_rows(own, body, together, scope) if is_plain else None
+            if answer is not None:
+                return answer, wanted
             columns = own.read(body, sent=sent, asked=asked)
-            predictions = await together.predict(own, columns, scope)
+            predictions = await predict_together(own, columns, together, scope)
             return own.word(columns, predictions, wanted=wanted, asked=asked), wanted
 
         def answer_slowly() -> bytes:
@@ -101,6 +107,29 @@ def native_predictions(
         return await run_in_threadpool(answer_slowly), wanted
 
     return {"/predict": predict, "/models/{name}/predict": predict}
+
+
+async def _answer_rows(own: Served, body: bytes, together: Together, scope: Scope) -> bytes | None:
+    """What most requests ask for; None where the body has no rows that fit."""
+    rows = own.reader.rows(body)
+    if rows is None:
+        return None
+    answer = await together.share(own.answer_parts, rows, n_rows=len(rows), scope=scope)
+    if answer is not None:
+        count_rows(len(rows))
+    return answer
+
+
+async def predict_together(own: Served, columns: Columns, together: Together, scope: Scope) -> np.ndarray:
+    """Predictions, [N, P], for the raw columns, [N] each, of a small request.
+
+    Raises:
+        InvalidRequestError: a prediction is not finite.
+    """
+    n_rows = count_of(columns)
+    predictions = await together.share(own.predict_parts, columns, n_rows=n_rows, scope=scope)
+    count_rows(n_rows)
+    return predictions
 
 
 def _add_health(router: APIRouter, models: Mapping[str, Served]) -> None:

@@ -80,6 +80,37 @@ def test_requests_that_are_here_together_share_a_run_and_have_their_own_answers(
     assert predictor.runs == [20]
 
 
+def test_answers_are_the_same_together_and_alone(tmp_path: Path):
+    app, predictor = counting_app(tmp_path)
+    bodies = [
+        rows(1.0, 2.0),
+        {"rows": [{**SALES_ROW, "humidity": None}, SALES_ROW]},  # by a rule of the contract
+        {"rows": [{**SALES_ROW, "humidity": 40}]},
+    ]
+    alone = [ask_all(app, [own])[0].json() for own in bodies]
+    assert alone[1]["predictions"][0]["rules"] == {"humidity": "missing"}
+    predictor.runs.clear()
+    assert [own.json() for own in ask_all(app, bodies)] == alone
+    assert predictor.runs == [5]
+
+
+def test_a_row_that_does_not_fit_fails_alone(tmp_path: Path):
+    app, predictor = counting_app(tmp_path)
+    wrong = {"rows": [SALES_ROW, {**SALES_ROW, "Temperatur in °C": True}]}
+    good, bad, other, worse = ask_all(app, [rows(1.0), wrong, rows(3.0, 4.0), {"rows": [7]}])
+    assert [len(values(good)), len(values(other))] == [1, 2]
+    assert (bad.status_code, worse.status_code) == (422, 422)
+    assert bad.json()["error"]["details"][0]["path"] == ["rows", 1, "Temperatur in °C"]
+    assert predictor.runs == [3]
+
+
+def test_where_no_row_fits_the_model_has_no_run(tmp_path: Path):
+    app, predictor = counting_app(tmp_path)
+    answers = ask_all(app, [{"rows": [{"humidity": 1.0}]}] * 3)
+    assert [own.status_code for own in answers] == [422] * 3
+    assert predictor.runs == []
+
+
 @pytest.mark.parametrize(("n_under_way", "is_answered_at_once"), [(1, True), (2, False), (0, False)])
 def test_only_who_is_alone_waits_for_nobody(tmp_path: Path, *, n_under_way: int, is_answered_at_once: bool):
     app, predictor = counting_app(tmp_path)

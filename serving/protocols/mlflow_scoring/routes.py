@@ -20,7 +20,7 @@ from serving.media import CSV, JSON, MOST_SHOWN
 from serving.media_tables import to_table
 from serving.models import Served
 from serving.protocols.mlflow_scoring.request import read_invocation
-from serving.protocols.native import SMALL_BODY_BYTES, body_headers, only_model
+from serving.protocols.native import SMALL_BODY_BYTES, body_headers, only_model, predict_together
 from serving.together import Together
 
 VERSION = "3.17.2"  # of MLflow, whose answers the tests compare with these
@@ -65,7 +65,8 @@ def mlflow_scoring_predictions(
         media = _body_media(declared)
         body = await read_body(receive)
         if len(body) <= SMALL_BODY_BYTES and not encoding:
-            predictions = await together.predict(own, read_invocation(body, media, own.reader), scope)
+            columns = read_invocation(body, media, own.reader)
+            predictions = await predict_together(own, columns, together, scope)
             return _word(own, predictions), JSON
 
         def answer_slowly() -> bytes:

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from serving.bodies import decompress_body
 from serving.errors import NotReadyError, UnknownModelError, UnknownVersionError, WrongContentTypeError
 from serving.models import Served
-from serving.protocols.native import SMALL_BODY_BYTES
+from serving.protocols.native import SMALL_BODY_BYTES, predict_together
 from serving.protocols.open_inference.answer import describe_outputs, word_answer
 from serving.protocols.open_inference.columns import describe_column
 from serving.protocols.open_inference.request import InferRequest, read_request
@@ -106,7 +106,7 @@ async def _infer(own: Served, request: Request, together: Together, settings: Se
     encoding, header_length = request.headers.get("content-encoding", ""), request.headers.get(HEADER_LENGTH)
     if len(body) <= SMALL_BODY_BYTES and not encoding:
         asked = read_request(body, header_length, own.contract, max_rows=settings.max_rows)
-        return _word(own, asked, await together.predict(own, asked.columns, request.scope))
+        return _word(own, asked, await predict_together(own, asked.columns, together, request.scope))
 
     def answer_slowly() -> Response:
         plain = decompress_body(body, encoding, max_bytes=settings.max_body_bytes)
