@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from pipelines.config.schema import TabularConfig
@@ -37,7 +37,7 @@ class OneHot(nn.Module):
 
     def forward(self, codes: Int[Tensor, "streams rows columns"]) -> Tensor:
         """0/1 as bool, [streams, rows, features]."""
-        return codes.index_select(2, self.slot_column) == self.slot_code
+        return (_whole_columns(codes, self.slot_column) == self.slot_code[:, None]).transpose(1, 2)
 
 
 class CategoryEmbeddings(nn.Module):
@@ -93,8 +93,9 @@ class PiecewiseLinear(nn.Module):
 
     def forward(self, numbers: Float[Tensor, "streams rows numbers"]) -> Float[Tensor, "streams rows features"]:
         """Encode and concatenate."""
-        passed = (numbers.index_select(2, self.slot_number) - self.low) * self.slope
-        return torch.minimum(torch.maximum(passed, self.least), self.most)
+        low, slope, least, most = (getattr(self, name)[:, None] for name in SLOT_VALUES)
+        passed = (_whole_columns(numbers, self.slot_number) - low) * slope
+        return torch.minimum(torch.maximum(passed, least), most).transpose(1, 2)
 
 
 class MemberPiecewiseLinear(StackedLayer):
@@ -134,9 +135,16 @@ class MemberPiecewiseLinear(StackedLayer):
 
     def forward(self, numbers: Float[Tensor, "streams rows numbers"]) -> Float[Tensor, "members rows features"]:
         """Encode and concatenate."""
-        low, slope, least, most = (getattr(self, name)[:, None] for name in SLOT_VALUES)
-        passed = (numbers.index_select(2, self.slot_number[0]) - low) * slope
-        return torch.minimum(torch.maximum(passed, least), most)
+        low, slope, least, most = (getattr(self, name)[:, :, None] for name in SLOT_VALUES)
+        passed = (_whole_columns(numbers, self.slot_number[0]) - low) * slope
+        return torch.minimum(torch.maximum(passed, least), most).transpose(1, 2)
+
+
+def _whole_columns(
+    values: Shaped[Tensor, "streams rows columns"], places: Int[Tensor, " places"]
+) -> Shaped[Tensor, "streams places rows"]:
+    """The columns at these places, as rows: ONNX Runtime copies whole rows tens of times as fast as single values."""
+    return values.transpose(1, 2).index_select(1, places)
 
 
 def _count_slots(edges: np.ndarray | None) -> int:

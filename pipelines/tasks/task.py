@@ -69,8 +69,8 @@ class Task:
         if self.kind == "regression":
             return outputs * self.scale + self.center
         if self.kind == "binary":
-            positive = torch.sigmoid(outputs)
-            return torch.cat([1 - positive, positive], dim=-1)
+            # 1 - sigmoid(x) = sigmoid(-x), which has all its digits where it is small.
+            return torch.sigmoid(torch.cat([-outputs, outputs], dim=-1))
         if self.loss == "one_versus_rest":
             # sigmoid(x) = exp(-softplus(-x)); by its logarithm the quotient survives a row that every class refuses
             return torch.softmax(-functional.softplus(-outputs), dim=-1)
