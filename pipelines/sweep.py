@@ -7,15 +7,18 @@ sweep of one.
 import json
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, NamedTuple
 
-from pipelines.config.schema import MetricName, TrackingConfig, TrialConfig
+from pipelines.config.schema import MetricName, TaskKind, TrackingConfig, TrialConfig
 from pipelines.config.scopes import without
 from pipelines.data.prepare import Part, PreparedTable
 from pipelines.engines import Engine, open_engine
+from pipelines.errors import UserError
 from pipelines.export import Origin, calibrate, publish_bundle, write_bundle
 from pipelines.selection.baselines import BaselineResult, run_baselines
 from pipelines.sweeps.custom_nets import why_trained_alone
@@ -34,7 +37,7 @@ from pipelines.sweeps.prepare import prepare
 from pipelines.sweeps.records import Period, baseline_record, ensemble_record, prefixed, swept_names
 from pipelines.sweeps.run import TrialOutcome, train_trials
 from pipelines.tasks.metrics import HIGHER_IS_BETTER, score
-from pipelines.tasks.task import Task, check_label_smoothing
+from pipelines.tasks.task import Task, ranking_metric
 from pipelines.tracking.code_version import code_version
 from pipelines.tracking.process import RecorderProcess
 from pipelines.tracking.recorder import Recorder, RegisteredVersion
@@ -59,11 +62,12 @@ class SweepResult:
 
 @dataclass
 class _TableSweep:
-    """The part of a sweep that is on one table and task: these trials compete with each other.
+    """The part of a sweep that is on one table: these trials compete with each other.
 
     Attributes:
         prepared: the table, read once.
-        task: what is predicted.
+        task: what is predicted; a trial learns it by its own loss.
+        task_kind: as it was asked for.
         engine: trains the stacks.
         folder: keeps the stacks, of all batches.
         recorder: keeps the runs.
@@ -74,6 +78,7 @@ class _TableSweep:
 
     prepared: PreparedTable
     task: Task
+    task_kind: TaskKind | Literal["auto"]
     engine: Engine
     folder: SweepFolder
     recorder: Recorder
@@ -85,6 +90,22 @@ class _TableSweep:
     def trials(self) -> list[TrialConfig]:
         """Of all batches until now."""
         return [outcome.trial for outcome in self.outcomes]
+
+    def choose(self) -> Finalists:
+        """The best trial and the ensemble, of all batches.
+
+        Raises:
+            NoModelError: every trial failed.
+        """
+        ensemble = self.outcomes[0].trial.ensemble
+        return choose_finalists(self.outcomes, ensemble, prepared=self.prepared, task=self.task)
+
+
+class _Chosen(NamedTuple):
+    """A table, and what is best on it."""
+
+    table: _TableSweep
+    finalists: Finalists
 
 
 @contextmanager
@@ -120,7 +141,7 @@ class Sweep:
         """Train a batch and record each of its trials.
 
         Args:
-            trials: those on one table and task compete with each other and with those of earlier batches.
+            trials: those on one table compete with each other and with those of earlier batches.
 
         Returns:
             Their scores, as in `SweepResult`. A batch may fail whole: another may yet give a model.
@@ -131,8 +152,10 @@ class Sweep:
         scores: list[float | None] = [None] * len(trials)
         groups = _by_table(trials)
         for key, places in groups.items():  # all of them first: a mistake in the last table costs no training
+            own = [trials[place] for place in places]
             if key not in self._tables:
-                self._tables[key] = self._open_table([trials[place] for place in places])
+                self._tables[key] = self._open_table(own)
+            _check_one_ranking(own, self._tables[key])
         for key, places in groups.items():
             table = self._tables[key]
             outcomes = _train_batch(table, [trials[place] for place in places], tell=self._tell)
@@ -145,18 +168,26 @@ class Sweep:
     def finish(self) -> SweepResult:
         """Register the best model of every table, chosen among the trials of all batches.
 
+        Of tables that have one name, as a file divided in two ways, the best of all is registered last: it answers.
+
         Raises:
             UserError: no trial ended with a model, or something else that the user can put right.
             ParityError: the exported model does not answer as the trained one; it is not registered.
         """
-        registered, without_model = [], []
+        chosen: list[_Chosen] = []
+        without_model: list[NoModelError] = []
         for table in self._tables.values():
             try:
-                registered.append(_finish_table(table, tell=self._tell))
+                chosen.append(_Chosen(table, table.choose()))
             except NoModelError as error:
                 without_model.append(error)
-        if without_model and not registered:
+        if without_model and not chosen:
             raise without_model[0]
+        registered = [_finish_table(own.table, own.finalists, tell=self._tell) for own in _best_of_a_name_last(chosen)]
+        for name, count in Counter(version.name for version in registered).items():
+            if count > 1:
+                *_, last = (version.version for version in registered if version.name == name)
+                self._tell(f"{name}: version {last} answers, whose validation score is the best of the {count}")
         for failure in without_model:
             self._tell(f"\n{failure}")
         return SweepResult(self._scores, registered)
@@ -171,7 +202,9 @@ class Sweep:
         recorder = self._leaving.enter_context(
             _recorder(self._recorders, first.tracking, experiment=prepared.table.name)
         )
-        return _TableSweep(prepared, task, self._engine_of(first), folder, recorder, _tags(prepared, folder))
+        return _TableSweep(
+            prepared, task, first.task.kind, self._engine_of(first), folder, recorder, _tags(prepared, folder)
+        )
 
     def _engine_of(self, trial: TrialConfig) -> Engine:
         """One engine for the whole sweep, as its first trial asks for it."""
@@ -184,8 +217,6 @@ def _train_batch(
     table: _TableSweep, trials: Sequence[TrialConfig], *, tell: Callable[[str], None]
 ) -> list[TrialOutcome]:
     """Plan and train trials on one table; they take the numbers after those of earlier batches."""
-    for trial in trials:
-        check_label_smoothing(table.task, trial.task.label_smoothing)
     n_places = table.engine.n_places
     plan = plan_stacks(
         trials,
@@ -213,15 +244,14 @@ def _train_batch(
     return outcomes
 
 
-def _finish_table(table: _TableSweep, *, tell: Callable[[str], None]) -> RegisteredVersion:
-    """What happens once, after the last batch: choose, compare, look at the test part, export and register."""
+def _finish_table(table: _TableSweep, finalists: Finalists, *, tell: Callable[[str], None]) -> RegisteredVersion:
+    """What happens once, after the last batch: compare, look at the test part, export and register."""
     prepared, task, recorder, tags, outcomes = table.prepared, table.task, table.recorder, table.tags, table.outcomes
     trials = table.trials
-    finalists = choose_finalists(outcomes, trials[0].ensemble, prepared=prepared, task=task)
     baselines = _baselines(prepared, task, recorder=recorder, tags=tags)
     champion_run = _record_champion(finalists, outcomes, recorder=recorder, tags=tags)
 
-    members = served_members(finalists.champion, outcomes)
+    members = served_members(finalists.champion, outcomes, task)
     calibration = calibrate(members, prepared=prepared, task=task)
     test, held = score_on_test(members, prepared=prepared, task=task, calibration=calibration)
     chosen = {"validation": finalists.champion.selection.metrics, "test": test}
@@ -252,11 +282,38 @@ def _finish_table(table: _TableSweep, *, tell: Callable[[str], None]) -> Registe
 
 
 def _by_table(trials: Sequence[TrialConfig]) -> dict[str, list[int]]:
-    """Places of the trials on one table and task, by a key of the two, in the order in which tables appear."""
+    """Places of the trials on one table, by a key of it, in the order in which tables appear."""
     groups: dict[str, list[int]] = {}
     for place, trial in enumerate(trials):
-        groups.setdefault(json.dumps([without(trial.data), without(trial.task, "member")]), []).append(place)
+        groups.setdefault(json.dumps(without(trial.data)), []).append(place)
     return groups
+
+
+def _check_one_ranking(trials: Sequence[TrialConfig], table: _TableSweep) -> None:
+    """Raise a UserError where trials on a table cannot be ranked with the others, or ask for what it does not have."""
+    task, name = table.task, table.prepared.table.name
+    for trial in trials:
+        task.learned_by(trial.task)
+        if trial.task.kind != table.task_kind:
+            raise UserError(
+                f"The trials on {name} are of two tasks: task={table.task_kind} and task={trial.task.kind}. Give one: "
+                "trials on a table are ranked together."
+            )
+        metric = ranking_metric(trial.task, task.kind)
+        if metric != task.metric:
+            raise UserError(
+                f"The trials on {name} are ranked by two metrics: {task.metric} and, with task.loss={trial.task.loss} "
+                f"and task.metric={trial.task.metric}, {metric}. Give one task.metric for all of them."
+            )
+
+
+def _best_of_a_name_last(chosen: Sequence[_Chosen]) -> list[_Chosen]:
+    """The version that is registered last is the one that answers under its table's name."""
+    best: dict[str, float] = {}
+    for own in chosen:
+        name, reached = own.table.prepared.table.name, own.finalists.champion.selection.score
+        best[name] = max(best.get(name, reached), reached)
+    return sorted(chosen, key=lambda own: own.finalists.champion.selection.score == best[own.table.prepared.table.name])
 
 
 @contextmanager

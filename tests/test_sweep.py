@@ -1,5 +1,6 @@
 """A sweep whose trials come in several batches: one table of trials, one selection, one leaderboard."""
 
+import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -112,3 +113,68 @@ def test_a_mistake_in_a_later_table_is_told_before_anything_trains(tmp_path, rec
     with open_sweep(recorders, tell=told.append) as sweep, pytest.raises(UserError, match=r"broken\.csv, line 3"):
         sweep.train([right, broken])
     assert not any("Plan" in line for line in told)
+
+
+def with_task(own: TrialConfig, **changes: str) -> TrialConfig:
+    return replace(own, task=replace(own.task, **changes))
+
+
+def test_trials_of_other_losses_and_class_weights_are_ranked_and_served_together(tmp_path, recorders):
+    (plain,) = trials(0.1, data="iris")
+    asked = [
+        with_task(own, loss=loss, class_weights=weights)
+        for own in (plain, replace(plain, seed=1))
+        for loss in ("cross_entropy", "one_versus_rest")
+        for weights in ("none", "balanced")
+    ]
+    asked = [replace(own, ensemble=replace(own.ensemble, kind="mean", max_members=8)) for own in asked]
+    told: list[str] = []
+    result = run_sweep(asked, recorders, tell=told.append)
+
+    text = "\n".join(told)
+    assert text.count("ranked by log_loss") == 1
+    assert "8 trials in 2 stacks" in text, "a stack has one loss, and class weights of each member"
+    assert [(version.name, version.version) for version in result.registered] == [("iris", 1)]
+    assert {"one_versus_rest balanced", "cross_entropy none"} <= {
+        f"{run['loss']} {run['class_weights']}" for run in swept_params(tmp_path)
+    }
+
+
+def swept_params(folder: Path) -> list[dict[str, str]]:
+    client = MlflowClient(f"sqlite:///{folder / 'var' / 'mlflow.db'}")
+    (number,) = [own.experiment_id for own in client.search_experiments() if own.name == "iris"]
+    found = client.search_runs([number], "tags.kind = 'trial'")
+    return [{name.rpartition(".")[2]: value for name, value in own.data.params.items()} for own in found]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([{"metric": "log_loss"}, {"metric": "accuracy"}], "ranked by two metrics: log_loss and, with task.loss=auto"),
+        ([{}, {"loss": "hinge"}], "ranked by two metrics: log_loss and, with task.loss=hinge and task.metric=auto"),
+        ([{}, {"kind": "binary"}], r"two tasks: task=auto and task=binary"),
+        ([{}, {"loss": "mse"}], "task.loss=mse does not belong to a binary task"),
+    ],
+)
+def test_trials_that_cannot_be_ranked_together_are_refused_before_any_is_trained(recorders, changes, said):
+    (plain,) = trials(0.1, data="breast_cancer")
+    told: list[str] = []
+    with open_sweep(recorders, tell=told.append) as sweep, pytest.raises(UserError, match=said):
+        sweep.train([with_task(plain, **own) for own in changes])
+    assert not any("Plan" in line for line in told)
+
+
+@pytest.mark.parametrize("order", [(0.1, 1e-6), (1e-6, 0.1)])
+def test_of_tables_with_one_name_the_best_is_what_answers(tmp_path, recorders, order):
+    asked = [
+        replace(own, data=replace(own.data, split_seed=seed)) for seed, own in enumerate(trials(*order, data="iris"))
+    ]
+    told: list[str] = []
+    result = run_sweep(asked, recorders, tell=told.append)
+
+    assert [version.version for version in result.registered] == [1, 2]
+    assert told[-1] == "iris: version 2 answers, whose validation score is the best of the 2"
+    best = max(result.scores, key=lambda own: own if own is not None else float("-inf"))
+    assert result.scores.index(best) == order.index(0.1)
+    contract = json.loads((tmp_path / "var/bundles/iris/2/contract.json").read_text())
+    assert contract["metrics"]["validation"]["log_loss"] == pytest.approx(-best, rel=1e-4)

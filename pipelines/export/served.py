@@ -4,7 +4,7 @@ Not here: raw columns (`columns`) and the ONNX file (`onnx_graph`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pipelines.axes import PerMember, per_member
-from pipelines.config.schema import ModelConfig
+from pipelines.config.schema import LossName, ModelConfig
 from pipelines.config.scopes import without
 from pipelines.data.encode import Features
 from pipelines.models import InputFacts, StackedNet, build_net
@@ -28,6 +28,7 @@ class ServedMember:
 
     Attributes:
         model: its configuration.
+        loss: by which it learned; says what its outputs mean.
         weights: state_dict name -> tensor without the members axis.
         weight: its part in the average; those of all members sum to 1.
         run_id: of its run.
@@ -36,6 +37,7 @@ class ServedMember:
     """
 
     model: ModelConfig
+    loss: LossName
     weights: Mapping[str, Tensor]
     weight: float
     run_id: str
@@ -111,12 +113,12 @@ class ServedModel(nn.Module):
 def build_served(
     members: Sequence[ServedMember], *, inputs: InputFacts, task: Task, temperature: float = 1.0
 ) -> ServedModel:
-    """Stack the members by architecture.
+    """Stack the members by architecture and loss.
 
     Args:
         members: at least one.
         inputs: of the nets, as in training.
-        task: of all members.
+        task: of all members, save for their losses.
         temperature: of the probabilities (`calibration`); 1 for a regression.
 
     Raises:
@@ -132,7 +134,7 @@ def build_served(
 def _by_architecture(members: Sequence[ServedMember]) -> list[list[ServedMember]]:
     groups: dict[str, list[ServedMember]] = {}
     for member in members:
-        groups.setdefault(repr(without(member.model, "member")), []).append(member)
+        groups.setdefault(repr((without(member.model, "member"), member.loss)), []).append(member)
     return list(groups.values())
 
 
@@ -145,4 +147,5 @@ def _weighted_stack(members: Sequence[ServedMember], *, inputs: InputFacts, task
     names = members[0].weights
     net.load_state_dict({name: torch.stack([member.weights[name] for member in members]) for name in names})
     shares = torch.tensor([member.weight for member in members], dtype=torch.float32)
-    return WeightedStack(net, shares, [member.fold for member in members], task=task)
+    learned = replace(task, loss=members[0].loss)
+    return WeightedStack(net, shares, [member.fold for member in members], task=learned)

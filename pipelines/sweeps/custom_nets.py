@@ -55,7 +55,7 @@ def _check_export(model: CustomConfig, prepared: PreparedTable, task: Task) -> N
     inputs = input_facts(prepared)
     net = build_net([model], inputs=inputs.of_members([0]), n_outputs=task.n_outputs)
     draw_weights_(net, [stream_generator(0, Purpose.WEIGHTS)])
-    member = ServedMember(model, member_weights(net.state_dict(), 0), 1.0, run_id="", name="")
+    member = ServedMember(model, task.loss, member_weights(net.state_dict(), 0), 1.0, run_id="", name="")
     try:
         with _silenced():
             export_model(build_served([member], inputs=inputs, task=task), prepared)

@@ -83,7 +83,7 @@ def choose_finalists(
     return Finalists(best, ensemble, ensemble if wins else best)
 
 
-def served_members(finalist: Finalist, outcomes: Sequence[TrialOutcome]) -> list[ServedMember]:
+def served_members(finalist: Finalist, outcomes: Sequence[TrialOutcome], task: Task) -> list[ServedMember]:
     """The finalist's members as the exporter takes them: of a trial all folds, each with its share of the weight."""
     served = []
     for place, weight in finalist.members.items():
@@ -92,7 +92,8 @@ def served_members(finalist: Finalist, outcomes: Sequence[TrialOutcome]) -> list
         for fold, member in enumerate(members):
             name = f"{outcome.name} fold {fold}" if len(members) > 1 else outcome.name
             share = weight / len(members)
-            served.append(ServedMember(outcome.trial.model, member.weights, share, outcome.run_id, name, fold))
+            loss = task.learned_by(outcome.trial.task).loss
+            served.append(ServedMember(outcome.trial.model, loss, member.weights, share, outcome.run_id, name, fold))
     return served
 
 

@@ -4,7 +4,6 @@ Not here: how members are summed for autograd (`training`), and the metrics that
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
 
 import torch
 from jaxtyping import Float, Num
@@ -25,7 +24,7 @@ def member_loss(
     class_weights: Float[Tensor, "members classes"] | None = None,
     counted: Float[Tensor, "#members batch"] | None = None,
 ) -> PerMember:
-    """Loss of every member, in float32 at least: the mean over its rows, weighted by class where the task says so.
+    """Loss of every member, in float32 at least: the mean over its rows, weighted by class where it is told to.
 
     Args:
         task: says which loss.
@@ -35,7 +34,7 @@ def member_loss(
         smoothing: share of a label that is spread evenly over all classes (Szegedy et al. 2016), one a member;
             of cross entropies alone. With class weights too, a row counts by its own class; torch weighs the part
             that is spread class by class.
-        class_weights: of each member's own, where they are not all the task's.
+        class_weights: what a row of each class weighs in the mean; None when all rows count alike.
         counted: 1 for rows that count, 0 for those that only fill a member's batch up; None when all count.
     """
     if outputs.dtype in (torch.bfloat16, torch.float16):
@@ -43,27 +42,14 @@ def member_loss(
     losses = _ROW_LOSSES[task.kind, task.loss](outputs, target)
     if smoothing is not None:
         losses = _smoothed(task, losses, outputs, smoothing)
-    weights = _row_weights(task, losses, target, class_weights)
+    weights = None
+    if class_weights is not None:
+        weights = class_weights.to(losses.dtype).gather(1, target.expand(len(losses), -1))  # [K, B]
     if counted is not None:
         weights = counted.to(losses.dtype) if weights is None else weights * counted.to(losses.dtype)
     if weights is None:
         return losses.mean(dim=1)
     return (losses * weights).sum(dim=1) / weights.sum(dim=1)
-
-
-def _row_weights(task: Task, losses: Tensor, target: Tensor, class_weights: Tensor | None) -> Tensor | None:
-    """By class, [1 or K, B]; None when all rows count alike."""
-    if task.class_weights is None:
-        return None
-    if class_weights is None:
-        return _class_weights(task.class_weights, losses.dtype, losses.device)[target]
-    return class_weights.to(losses.dtype).gather(1, target.expand(len(losses), -1))
-
-
-@cache
-def _class_weights(weights: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """On the device once: a copy in every step would wait for it."""
-    return torch.tensor(weights, dtype=dtype, device=device)
 
 
 def _smoothed(task: Task, losses: Tensor, outputs: Tensor, smoothing: PerMember) -> Tensor:

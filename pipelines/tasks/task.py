@@ -30,8 +30,9 @@ class Task:
         classes: labels in the order of their codes; empty for regression.
         center: mean of the training target; the net learns `(target - center) / scale`. 0 for classes.
         scale: standard deviation of the training target; 1 for classes.
-        class_weights: of the rows of each class in the loss; None when all count alike.
-        folds: the same task with the scale and the class weights of each fold's training rows; empty without folds.
+        balancing: what the rows of each class would weigh if no class were to count more than another, however rare;
+            None for a regression.
+        folds: the same task with the scale and the balancing of each fold's training rows; empty without folds.
     """
 
     kind: TaskKind
@@ -40,7 +41,7 @@ class Task:
     classes: tuple[str, ...]
     center: float
     scale: float
-    class_weights: tuple[float, ...] | None = None
+    balancing: tuple[float, ...] | None = None
     folds: tuple["Task", ...] = ()
 
     @property
@@ -56,6 +57,22 @@ class Task:
     def standardise(self, target: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
         """Turn a regression target in its own unit into what the net learns; do it in float64, before any cast."""
         return (target - self.center) / self.scale
+
+    def learned_by(self, config: TaskConfig) -> "Task":
+        """The task as a trial learns it: by the loss that its configuration names.
+
+        Raises:
+            UserError: its loss, class weights or label smoothing do not belong to this kind of task.
+        """
+        loss = _loss(config, self.kind)
+        if config.class_weights == "balanced" and self.kind == "regression":
+            raise UserError("task.class_weights=balanced belongs to classes; the target of this task is a number.")
+        if config.label_smoothing and (self.kind == "regression" or loss == "hinge"):
+            raise UserError(
+                f"task.label_smoothing={config.label_smoothing} belongs to cross entropies; "
+                f"this {self.kind} task minimises {loss}."
+            )
+        return replace(self, loss=loss, folds=tuple(replace(own, loss=loss) for own in self.folds))
 
     def of_fold(self, fold: int) -> "Task":
         """The task as a fold's member learns it; without folds there is one for all."""
@@ -107,7 +124,7 @@ def make_task(
     train_target: Num[np.ndarray, " rows"],
     rows_of_folds: Sequence[Int[np.ndarray, " _own"]] = (),
 ) -> Task:
-    """Settle what `auto` means and take the scale of a regression target from the training part.
+    """Settle what `auto` means and take the scale of a regression target, or the balancing, from the training part.
 
     Args:
         config: what the user asked for.
@@ -119,34 +136,38 @@ def make_task(
     Raises:
         UserError: the loss or the metric does not belong to this kind of task.
     """
-    _check_allowed("loss", config.loss, LOSSES_OF[kind], kind=kind, config=config)
-    _check_allowed("metric", config.metric, METRICS_OF[kind], kind=kind, config=config)
-    loss = LOSSES_OF[kind][0] if config.loss == "auto" else config.loss
-    metric = _default_metric(kind, loss) if config.metric == "auto" else config.metric
-    if config.class_weights == "balanced" and kind == "regression":
-        raise UserError("task.class_weights=balanced belongs to classes; the target of this task is a number.")
+    loss, metric = _loss(config, kind), ranking_metric(config, kind)
 
     def learned_from(target: Num[np.ndarray, " own"]) -> Task:
         center, scale = _center_and_scale(target) if kind == "regression" else (0.0, 1.0)
-        weights = _balanced(target, len(classes)) if config.class_weights == "balanced" else None
-        return Task(kind, loss, metric, classes, center, scale, weights)
+        balancing = None if kind == "regression" else _balanced(target, len(classes))
+        return Task(kind, loss, metric, classes, center, scale, balancing)
 
     folds = tuple(learned_from(train_target[rows]) for rows in rows_of_folds)
     return replace(learned_from(train_target), folds=folds)
 
 
-def check_label_smoothing(task: Task, smoothing: float) -> None:
-    """Raise a UserError where labels are to be smoothed that no cross entropy is taken of."""
-    if smoothing and (task.kind == "regression" or task.loss == "hinge"):
-        raise UserError(
-            f"task.label_smoothing={smoothing} belongs to cross entropies; this {task.kind} task minimises {task.loss}."
-        )
+def ranking_metric(config: TaskConfig, kind: TaskKind) -> MetricName:
+    """The metric that a trial of this configuration is ranked by.
+
+    Raises:
+        UserError: the metric or the loss does not belong to this kind of task.
+    """
+    _check_allowed("metric", config.metric, METRICS_OF[kind], kind=kind, config=config)
+    return _default_metric(kind, _loss(config, kind)) if config.metric == "auto" else config.metric
+
+
+def _loss(config: TaskConfig, kind: TaskKind) -> LossName:
+    _check_allowed("loss", config.loss, LOSSES_OF[kind], kind=kind, config=config)
+    return LOSSES_OF[kind][0] if config.loss == "auto" else config.loss
 
 
 def _balanced(codes: Num[np.ndarray, " rows"], n_classes: int) -> tuple[float, ...]:
     """`rows / (classes * rows of the class)`, as scikit-learn's `class_weight="balanced"` (King and Zeng 2001)."""
     counts = np.bincount(codes, minlength=n_classes)
-    return tuple((len(codes) / (n_classes * counts)).tolist())
+    weights = np.zeros(n_classes)  # of a class without a row, which none reads
+    np.divide(len(codes), n_classes * counts, out=weights, where=counts > 0)
+    return tuple(weights.tolist())
 
 
 def _check_allowed(field: str, asked: str, allowed: Sequence[str], *, kind: TaskKind, config: TaskConfig) -> None:

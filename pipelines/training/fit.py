@@ -40,7 +40,7 @@ def fit(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task) -> l
     Args:
         trials: they may differ in what the schema declares per member alone.
         prepared: the table; trained on its training part, stopped and scored on its validation part.
-        task: what is predicted.
+        task: what is predicted; the trials say by which loss.
 
     Returns:
         What every member left: one a trial in the order given, or with folds one a fold of each. A member that
@@ -83,9 +83,10 @@ def train_stack(
     Raises:
         ValueError: there are no trials, they are not of one architecture, the table is of other folds than they, or
             `until_epoch` is past already.
-        UserError: the accelerator is not there.
+        UserError: the accelerator is not there, or the trials' loss does not belong to the task.
     """
     _check_one_architecture(trials)
+    task = task.learned_by(trials[0].task)
     if len(prepared.folds) != trials[0].data.folds:
         raise ValueError(f"Trials of {trials[0].data.folds} folds need a table of as many, got {len(prepared.folds)}.")
     check_accelerator(trials[0].trainer.accelerator)
@@ -125,7 +126,13 @@ def _assemble(
     train = to_device(prepared.train, task=task, dtype=dtype, device=device)
     # With folds the validation part is the training part, row for row.
     validation = train if prepared.folds else to_device(prepared.validation, task=task, dtype=dtype, device=device)
-    folds = MemberFolds([number % n_folds for number in state.members], task=task, dtype=dtype, device=device)
+    folds = MemberFolds(
+        [number % n_folds for number in state.members],
+        [trial.task.class_weights == "balanced" for trial in members],
+        task=task,
+        dtype=dtype,
+        device=device,
+    )
     held_out = hold_out(prepared, validation, folds=folds, task=task, device=device)
     streams = Streams([trial.seed for trial in members], device=device)
     batches = StreamBatches(

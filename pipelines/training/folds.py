@@ -1,7 +1,6 @@
-"""Which fold each member of a stack is of, and what follows from it: the scale and the class weights of its target.
+"""Which fold each member of a stack is of, and what follows from it: the scale of its target, and its class weights.
 
-Without folds all members are of fold 0, and nothing differs. Not here: which rows a fold reads (`batches`,
-`held_out`).
+Without folds all members are of fold 0. Not here: which rows a fold reads (`batches`, `held_out`).
 """
 
 from collections.abc import Sequence
@@ -20,22 +19,35 @@ class MemberFolds:
 
     Args:
         of_member: fold of each member.
+        is_balanced: whether classes count alike in a member's loss, however rare.
         task: what is predicted.
         dtype: of the net.
         device: of the stack.
 
     Attributes:
         places: fold of each member.
+        class_weights: of each member, [K, C]; None where all rows of all members count alike.
     """
 
-    def __init__(self, of_member: Sequence[int], *, task: Task, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self,
+        of_member: Sequence[int],
+        is_balanced: Sequence[bool],
+        *,
+        task: Task,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
         self.places = list(of_member)
         self._task = task
         self._scales = member_scales(task, of_member, dtype=dtype, device=device)
-        self._class_weights: Tensor | None = None
-        if task.folds and task.class_weights is not None:
-            weights = [task.of_fold(fold).class_weights for fold in of_member]
-            self._class_weights = torch.tensor(weights, dtype=dtype, device=device)
+        self.class_weights: Float[Tensor, "members classes"] | None = None
+        if any(is_balanced):
+            alike = (1.0,) * len(task.classes)
+            weights = [
+                task.of_fold(fold).balancing if own else alike for fold, own in zip(of_member, is_balanced, strict=True)
+            ]
+            self.class_weights = torch.tensor(weights, dtype=dtype, device=device)
 
     def link(self, outputs: Float[Tensor, "members rows outputs"]) -> Float[Tensor, "members rows predictions"]:
         """Outputs to predictions, each member's in the scale that it learned."""
@@ -51,11 +63,11 @@ class MemberFolds:
     ) -> PerMember:
         """As `member_loss`, with each member's class weights."""
         return member_loss(
-            self._task, outputs, target, smoothing=smoothing, class_weights=self._class_weights, counted=counted
+            self._task, outputs, target, smoothing=smoothing, class_weights=self.class_weights, counted=counted
         )
 
     def take_(self, members: Int[Tensor, " kept"]) -> None:
         """Keep these members, in this order."""
         self.places = [self.places[member] for member in members.tolist()]
         self._scales = take_members(self._scales, members)
-        self._class_weights = take_members(self._class_weights, members)
+        self.class_weights = take_members(self.class_weights, members)

@@ -43,11 +43,18 @@ class HeldOut:
     def losses(self, outputs: Float[Tensor, "members rows outputs"]) -> PerMember:
         """Of every member in the stack, over its own rows."""
         values = outputs.new_empty(len(outputs))
+        weights = self.folds.class_weights
         for fold, members in self._by_fold(self.folds.places):
             own = outputs if len(members) == len(outputs) else outputs[members]
             n_rows = len(self.raw_targets[fold])
             target = self.rows.target[fold, None, :n_rows]
-            values[members] = member_loss(self.task.of_fold(fold), own[:, :n_rows], target).to(values.dtype)
+            losses = member_loss(
+                self.task.of_fold(fold),
+                own[:, :n_rows],
+                target,
+                class_weights=None if weights is None else weights[members],
+            )
+            values[members] = losses.to(values.dtype)
         return values
 
     def metrics(

@@ -104,10 +104,12 @@ def test_class_weights_are_those_of_the_folds_own_rows() -> None:
     for code, fold in [(0, 1), (1, 0)]:  # three rows of each class change places, and with them the classes' shares
         rows = np.flatnonzero((table.target_values[:48] == code) & (np.arange(48) % 3 == fold))
         fold_of_row[rows[:3]] = 1 - fold
-    prepared, task = in_folds(table, class_weights="balanced", fold_of_row=fold_of_row)
-    assert len({own.class_weights for own in task.folds}) > 1
-    trials = [folded_trial(task=replace(folded_trial().task, class_weights="balanced"))]
-    assert_folds_equal_themselves_alone(trials, prepared, task, class_weights="balanced")
+    prepared, task = in_folds(table, fold_of_row=fold_of_row)
+    assert len({own.balancing for own in task.folds}) > 1
+    plain = folded_trial()
+    trials = [folded_trial(task=replace(plain.task, class_weights="balanced")), plain]
+    for of_trial in (0, 1):
+        assert_folds_equal_themselves_alone(trials, prepared, task, of_trial=of_trial)
 
 
 member_trials = st.builds(

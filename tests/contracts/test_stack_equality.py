@@ -131,13 +131,13 @@ def test_members_that_stop_at_different_epochs_leave_the_others_as_they_were() -
 REGULARISED = optimizers(l1=1e-2, l2=1e-2, weight_decay=0.1, clip_norm=0.2)
 
 
-def smoothing(share: float) -> TaskConfig:
-    return TaskConfig(kind="auto", loss="auto", metric="auto", class_weights="none", label_smoothing=share)
-
-
-def test_label_smoothing_alone_equals_itself_in_a_stack_of_other_shares() -> None:
-    trials = [trial(task=smoothing(share), stopping=early(2), max_epochs=8) for share in (0.0, 0.1, 0.3)]
-    assert_alone_equals_stacked(trials, "multiclass")
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+def test_smoothing_and_class_weights_alone_equal_themselves_in_a_stack_of_others(kind: Any) -> None:
+    tasks = [
+        TaskConfig(kind="auto", loss="auto", metric="auto", class_weights=weights, label_smoothing=share)
+        for share, weights in [(0.0, "none"), (0.1, "none"), (0.3, "balanced"), (0.0, "balanced")]
+    ]
+    assert_alone_equals_stacked([trial(task=own, stopping=early(2), max_epochs=8) for own in tasks], kind)
 
 
 member_trials = st.builds(

@@ -78,15 +78,15 @@ def task_of(table: PreparedTable) -> Task:
 def drawn_members(table: PreparedTable, models: Sequence[ModelConfig]) -> list[ServedMember]:
     """One member a configuration, with weights drawn apart; member k weighs k + 1."""
     generator = torch.Generator().manual_seed(0)
-    n_outputs = task_of(table).n_outputs
+    task = task_of(table)
     total = sum(range(1, len(models) + 1))
     members = []
     for place, model in enumerate(models):
-        net = build_net([model], inputs=input_facts(table), n_outputs=n_outputs)
+        net = build_net([model], inputs=input_facts(table), n_outputs=task.n_outputs)
         weights = {
             name: torch.randn(value.shape[1:], generator=generator) * 0.3 for name, value in net.state_dict().items()
         }
-        members.append(ServedMember(model, weights, (place + 1) / total, f"run-{place}", f"trial {place}"))
+        members.append(ServedMember(model, task.loss, weights, (place + 1) / total, f"run-{place}", f"trial {place}"))
     return members
 
 

@@ -41,7 +41,7 @@ def trained(model: ModelConfig) -> list[ServedMember]:
     prepared, task = small_table("multiclass")
     results = [fit([trial(model=model, seed=seed, max_epochs=2)], prepared, task)[0] for seed in (0, 1)]
     return [
-        ServedMember(model, result.weights, share, f"run-{share}", f"trial {share}")
+        ServedMember(model, task.loss, result.weights, share, f"run-{share}", f"trial {share}")
         for result, share in zip(results, (0.25, 0.75), strict=True)
     ]
 

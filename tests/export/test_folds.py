@@ -62,7 +62,7 @@ def drawn_members(prepared: PreparedTable, task: Task, models: list[ModelConfig]
                 for name, value in net.state_dict().items()
             }
             share = 1 / (len(models) * len(prepared.folds))
-            members.append(ServedMember(model, weights, share, "run-0", f"trial fold {fold}", fold))
+            members.append(ServedMember(model, task.loss, weights, share, "run-0", f"trial fold {fold}", fold))
     return members
 
 
@@ -92,7 +92,7 @@ def test_what_is_served_is_the_mean_of_what_each_fold_would_answer_alone(kind: T
     prepared, task = in_folds(table)
     own = folded_trial(model=mlp(), precision="32-true")
     members = [
-        ServedMember(own.model, result.weights, 1 / 3, "run", "trial", fold)
+        ServedMember(own.model, task.loss, result.weights, 1 / 3, "run", "trial", fold)
         for fold, result in enumerate(fit([own], prepared, task))
     ]
     served = build_served(members, inputs=input_facts(prepared), task=task).predict(prepared.test.features)
@@ -100,7 +100,7 @@ def test_what_is_served_is_the_mean_of_what_each_fold_would_answer_alone(kind: T
     for fold in range(3):
         alone, alone_task = fold_alone(prepared, fold)
         (result,) = fit([with_n_folds(own, 0)], alone, alone_task)
-        member = ServedMember(own.model, result.weights, 1.0, "run", "trial")
+        member = ServedMember(own.model, task.loss, result.weights, 1.0, "run", "trial")
         answers.append(build_served([member], inputs=input_facts(alone), task=alone_task).predict(alone.test.features))
     np.testing.assert_allclose(served, np.mean(answers, axis=0), rtol=1e-4, atol=1e-4)
 
@@ -110,7 +110,7 @@ def test_a_users_own_net_on_folds_is_trained_and_served(tmp_path: Path) -> None:
     own = folded_trial(model=custom("Perceptron", width=4), precision="32-true")
     assert why_trained_alone(own, prepared, task) is None
     members = [
-        ServedMember(own.model, result.weights, 1 / 3, "run", f"trial fold {fold}", fold)
+        ServedMember(own.model, task.loss, result.weights, 1 / 3, "run", f"trial fold {fold}", fold)
         for fold, result in enumerate(fit([own], prepared, task))
     ]
     write_bundle(tmp_path / "bundle", prepared=prepared, task=task, members=members, metrics=METRICS, origin=ORIGIN)

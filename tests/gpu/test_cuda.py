@@ -120,7 +120,7 @@ def test_the_order_of_an_epoch_is_that_of_the_cpu():
         batches = StreamBatches(
             rows,
             fold_places(prepared, device=where),
-            folds=MemberFolds([0, 0], task=task, dtype=torch.float64, device=where),
+            folds=MemberFolds([0, 0], [False, False], task=task, dtype=torch.float64, device=where),
             streams=Streams([3, 5], device=where),
             batch_size=8,
         )

@@ -32,5 +32,6 @@ class TaskConfig(Group):
     kind: TaskKind | Literal["auto"]
     loss: LossName | Literal["auto"]
     metric: MetricName | Literal["auto"]
-    class_weights: Literal["none", "balanced"]  # balanced: a class counts as much as any other, however rare
+    # balanced: a class counts as much as any other, however rare
+    class_weights: Literal["none", "balanced"] = per_member()
     label_smoothing: Rate = per_member()  # share of a label that is spread over all classes
