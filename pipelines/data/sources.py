@@ -95,7 +95,7 @@ def _read_binary(path: Path, source: Path | bytes, *, extension: str) -> pl.Data
 
 
 def _read_separated(path: Path, source: Path | bytes, *, separator: str) -> pl.DataFrame:
-    _check_header(path, source, separator=separator)
+    names = _check_header(path, source, separator=separator)
     try:
         frame = _scan_separated(source, separator=separator)
     except pl.exceptions.PolarsError as error:
@@ -105,6 +105,8 @@ def _read_separated(path: Path, source: Path | bytes, *, separator: str) -> pl.D
             f"{path} cannot be read: {_first_line(error)}. "
             "A double quote inside a value must be doubled, and the value be in double quotes."
         ) from error
+    if frame.width == len(names):  # else a quote in the header is not closed
+        frame.columns = names  # polars leaves doubled quotes in names doubled
     # A row that is too short reads as one whose last values are missing.
     has_gaps = frame.get_column(frame.columns[-1]).null_count() > 0
     # The header has as many separators as a row.
@@ -154,7 +156,8 @@ def _rows(path: Path, source: Path | bytes, *, separator: str) -> Iterator[tuple
             raise UserError(f"{path}, line {reader.line_num}: {error}. Mend the quotes of this line.") from error
 
 
-def _check_header(path: Path, source: Path | bytes, *, separator: str) -> None:
+def _check_header(path: Path, source: Path | bytes, *, separator: str) -> list[str]:
+    """The names of the columns."""
     names = next((fields for _, fields in _rows(path, source, separator=separator)), [])
     if not names:
         raise _empty(path)
@@ -164,6 +167,7 @@ def _check_header(path: Path, source: Path | bytes, *, separator: str) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"{path}, line 1: more than one column is called {', '.join(map(repr, twice))}. Rename them.")
+    return names
 
 
 def _find_broken_row(path: Path, source: Path | bytes, *, separator: str) -> None:

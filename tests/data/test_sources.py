@@ -94,6 +94,21 @@ def test_a_whole_table_with_gaps_in_its_last_column_is_not_called_broken(tmp_pat
     assert read_file(written(tmp_path, text)).height >= 1
 
 
+@pytest.mark.parametrize("separator", [",", "\t"])
+@pytest.mark.parametrize("start", ["", "\ufeff", "\n"])
+def test_doubled_quotes_in_the_name_of_a_column_are_one(tmp_path, start, separator):
+    names = ['a.b["c"]', 'q"', 'two\n"lines"', "plain", 'c""d']
+    cells = ['"a.b[""c""]"', '"q"""', '"two\n""lines"""', "plain", 'c""d']
+    text = start + separator.join(cells) + "\n" + separator.join("12345") + "\n"
+    frame = read_file(written(tmp_path, text, "t.csv" if separator == "," else "t.tsv"))
+    assert frame.columns == names
+    assert frame.row(0) == (1, 2, 3, 4, 5)
+
+
+def test_an_open_quote_in_the_header_ends_in_a_message(tmp_path):
+    assert message(written(tmp_path, 'a "b,c\n1,2\n')).startswith("FILE")
+
+
 def test_quotes_and_separators_are_told_apart_across_portions_of_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr("pipelines.data.sources.PORTION_BYTES", 3)
     whole = 'a,b,c\n"1,""5",x,\n2,"y,y",z\n'
