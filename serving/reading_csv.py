@@ -1,4 +1,4 @@
-"""CSV to cells: a header with the columns' names, commas, UTF-8; an empty cell is a missing value.
+"""CSV to cells: a header with the columns' names, commas, UTF-8; words for a missing value are those of training.
 
 Text becomes what JSON would have: a number, a truth, or text. What cannot be turned stays text, so it is refused in the
 words that text in JSON is refused in. Not here: whether a cell fits its column (`reading_cells`, `reading_mistakes`).
@@ -7,10 +7,12 @@ words that text in JSON is refused in. Not here: whether a cell fits its column 
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 
-from serving.bundle import Contract, Json
+from serving.bundle import CategoricalColumn, Column, Contract, Json
 from serving.errors import Detail, InvalidRequestError
+from serving.missing_words import missing_words
 from serving.reading_mistakes import Mistakes, check_n_rows, refuse
 
 TRUTHS: Mapping[str, Json] = {"true": True, "false": False}
@@ -25,13 +27,25 @@ def read_csv(body: bytes, contract: Contract, mistakes: Mistakes, *, max_rows: i
     """
     header, lines = csv_lines(body, most=max_rows + 1)
     refuse(mistakes.in_names(header))
-    return csv_cells(header, lines, contract, max_rows=max_rows)
+    return csv_cells(header, lines, contract, max_rows=max_rows, reread=as_training_reads)
 
 
 def csv_cells(
-    header: Sequence[str], lines: Sequence[Sequence[str]], contract: Contract, *, max_rows: int
+    header: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    contract: Contract,
+    *,
+    max_rows: int,
+    reread: Callable[[Column, Sequence[str]], Sequence[str]],
 ) -> dict[str, list[Json]]:
     """The cells of every column that the model has.
+
+    Args:
+        header: names of all columns.
+        lines: after it.
+        contract: names the model's columns.
+        max_rows: of one request.
+        reread: texts of a column to what they stand for; "" is missing.
 
     Raises:
         InvalidRequestError: there is no line, or one of another length than the header.
@@ -41,9 +55,43 @@ def csv_cells(
     if not lines:
         raise _no_csv("There is no line after the header")
     refuse(_ragged(lines, width=len(header)))
-    readers = {column.name: READERS[column.kind] for column in contract.columns}
+    known = {column.name: column for column in contract.columns}
     columns = zip(header, zip(*lines, strict=True), strict=True)
-    return {name: list(map(readers[name], cells)) for name, cells in columns if name in readers}
+    return {
+        name: list(map(READERS[known[name].kind], reread(known[name], texts)))
+        for name, texts in columns
+        if name in known
+    }
+
+
+def as_training_reads(column: Column, texts: Sequence[str]) -> Sequence[str]:
+    """Texts of a column to what they stand for: "" for the words of a missing value, and labels as training has them.
+
+    A column of whole numbers, say, is read as such before its labels are made: there "01" is the label "1".
+    """
+    categories = column.categories if isinstance(column, CategoricalColumn) else ()
+    words = missing_words(categories)
+    if not words.isdisjoint(texts):
+        texts = ["" if text in words else text for text in texts]
+    others = set(texts).difference(categories, {""}) if categories else set()
+    known = dict(_as_known(others, frozenset(categories) - {""}))
+    return [known.get(text, text) for text in texts] if known else texts
+
+
+def _as_known(texts: Iterable[str], categories: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Each that is another way to write a category, with it, where the categories are all numbers or all truths."""
+    if categories and categories <= TRUTHS.keys():
+        yield from ((text, text.lower()) for text in texts if text.lower() in categories)
+    elif all(map(_is_number, categories)):
+        for text in filter(_is_number, texts):
+            number = float(text)
+            label = next((own for own in (str(number), f"{number:.0f}") if own in categories), None)
+            if label is not None and Decimal(label) == Decimal(text):  # float64 takes long numbers for each other
+                yield text, label
+
+
+def _is_number(text: str) -> bool:
+    return not isinstance(_number(text), str)
 
 
 def csv_lines(body: bytes, *, most: int) -> tuple[list[str], list[list[str]]]:

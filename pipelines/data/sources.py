@@ -15,8 +15,8 @@ import polars as pl
 import pyarrow as pa
 
 from pipelines.errors import UserError
+from serving.missing_words import MISSING_WORDS
 
-MISSING_WORDS = ("", "NA", "NaN", "nan", "N/A", "null", "NULL", "None", "?")
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")

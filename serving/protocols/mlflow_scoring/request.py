@@ -46,9 +46,12 @@ def read_invocation(body: bytes, media: str, reader: RequestReader) -> Columns:
 
 def _read_csv(body: bytes, reader: RequestReader) -> Table:
     header, lines = csv_lines(body, most=reader.max_rows + 1)
-    lines = [["" if cell in MISSING else cell for cell in line] for line in lines]
-    cells = csv_cells(header, lines, reader.contract, max_rows=reader.max_rows)
+    cells = csv_cells(header, lines, reader.contract, max_rows=reader.max_rows, reread=_as_pandas_reads)
     return _completed(cells, header, reader)
+
+
+def _as_pandas_reads(_: Column, texts: Sequence[str]) -> Sequence[str]:
+    return ["" if text in MISSING else text for text in texts]
 
 
 def _read_json(parsed: Any, reader: RequestReader) -> Table:
