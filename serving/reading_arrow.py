@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from serving.batch.columns import WrongCellError, read_column, text_lengths
+from serving.batch.columns import WrongCellError, read_column, read_dates, text_lengths
 from serving.bundle import CategoricalColumn, Column, Contract, DateColumn, NumericColumn
 from serving.errors import Detail, InvalidRequestError
-from serving.predictor import days_since_1970
 from serving.reading_mistakes import Mistakes, check_n_rows, refuse
 
 MOST_BYTES = 2**27  # that one body may become; 10,000 rows of a hundred float64 columns are 8 MB
@@ -203,24 +202,11 @@ def _wrong_cells(contract: Contract, values: dict[str, pa.Array], read: dict[str
         if column.name in read:
             continue
         given = values[column.name]
-        convert = _read_dates if isinstance(column, DateColumn) and _is_text(given.type) else read_column
+        convert = read_dates if isinstance(column, DateColumn) and _is_text(given.type) else read_column
         try:
             read[column.name] = convert(column, given)
         except WrongCellError as error:
             yield Detail(path=["columns", column.name, error.row], message=f"The value {error.what}")
-
-
-def _read_dates(column: Column, values: pa.Array) -> np.ndarray:
-    """Dates that are written as text, [N] days."""
-    days = np.full(len(values), np.nan)
-    for row, text in enumerate(values.to_pylist()):
-        if text is None and not column.nullable:
-            raise WrongCellError(column.name, row, "is missing, and the column had no missing values in training")
-        try:
-            days[row] = np.nan if text is None else days_since_1970(text)
-        except ValueError:
-            raise WrongCellError(column.name, row, "is no ISO 8601 date or date-time, such as 2024-05-31") from None
-    return days
 
 
 def _check_size(body: bytes) -> None:

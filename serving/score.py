@@ -8,7 +8,6 @@ server, under the names of MLflow's scoring: `prediction`, and `probability_<cla
 import argparse
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -35,8 +34,10 @@ try:
     import pyarrow as pa
     import pyarrow.parquet
 
-    from serving.batch.columns import ScoringError, check_names, read_columns
-    from serving.batch.files import check_suffix, column_names, count_rows, open_writer, read_portions
+    from serving.batch.columns import ScoringError, check_names, check_once, read_columns
+    from serving.batch.files import check_suffix, column_names, count_rows, is_csv, open_writer, read_portions
+    from serving.batch.parts import PORTIONS, open_parts
+    from serving.batch.texts import kept_texts, read_texts
 except ModuleNotFoundError as error:
     if error.name != "pyarrow":
         raise
@@ -65,9 +66,18 @@ class Job:
     asked: Asked = NOTHING
 
     @property
-    def parts(self) -> Path:
-        """Where finished portions wait."""
-        return self.output.with_name(f".{self.output.name}.parts")
+    def columns(self) -> tuple[str, ...]:
+        """Of the source, that are read."""
+        return tuple(dict.fromkeys([*self.keep, *(column.name for column in self.bundle.contract.columns)]))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Columns that stay text in CSV. A number that goes along is written as the number it was."""
+        return tuple(
+            column.name
+            for column in self.bundle.contract.columns
+            if column.kind == "categorical" or column.name not in self.keep
+        )
 
     @property
     def identity(self) -> str:
@@ -108,30 +118,31 @@ def score(job: Job) -> int:
     check_names(contract, names, place=str(job.source))
     if unknown := [name for name in job.keep if name not in names]:
         raise ScoringError(f"--keep names no column of {job.source}: {', '.join(unknown)}.")
+    check_once(job.columns, names, place=str(job.source))
     predictor = Predictor(job.bundle, threads=job.threads)
     more = Answering(predictor)
     more.check(job.asked, n_rows=0)
-    _begin_or_go_on(job)
-    columns = list(dict.fromkeys([*job.keep, *(column.name for column in contract.columns)]))
-    bar = _Bar(count_rows(job.source))
-    for place, portion in enumerate(read_portions(job.source, columns=columns, n_rows=PORTION_ROWS)):
-        path = job.parts / f"{place:06}.parquet"
-        if not path.exists():
-            answers = _answers(predictor, more, portion, first_row=place * PORTION_ROWS, job=job)
-            pyarrow.parquet.write_table(answers, path.with_suffix(".unfinished"))
-            path.with_suffix(".unfinished").replace(path)
-        bar.advance(len(portion))
-    bar.close()
-    n_rows = _put_together(job)
-    shutil.rmtree(job.parts)
-    return n_rows
+    with open_parts(job.output, identity=job.identity) as parts:
+        bar = _Bar(count_rows(job.source))
+        portions = read_portions(job.source, columns=job.columns, texts=job.texts, n_rows=PORTION_ROWS)
+        for place, portion in enumerate(portions):
+            path = parts / f"{place:06}.parquet"
+            if not path.exists():
+                answers = _answers(predictor, more, portion, first_row=place * PORTION_ROWS, job=job)
+                pyarrow.parquet.write_table(answers, path.with_suffix(".unfinished"))
+                path.with_suffix(".unfinished").replace(path)
+            bar.advance(len(portion))
+        bar.close()
+        return _put_together(parts, job)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m serving.score", description="Predict every row of a file.")
     parser.add_argument("--model", required=True, type=Path, help="a bundle, or a folder of versions with a champion")
     parser.add_argument("--input", required=True, type=Path, help="rows: Parquet or CSV")
-    parser.add_argument("--output", required=True, type=Path, help="predictions: Parquet or CSV")
+    parser.add_argument(
+        "--output", required=True, type=Path, help="predictions: Parquet or CSV; replaces one of this name"
+    )
     parser.add_argument("--keep", default="", help="columns of the input to write too, e.g. id,day")
     parser.add_argument("--coverage", help="of intervals or sets of labels to write too, e.g. 0.9")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of one prediction (default: all)")
@@ -143,13 +154,23 @@ def _job(given: argparse.Namespace) -> Job:
     check_suffix(given.output, "--output")
     if not given.input.is_file():
         raise ScoringError(f"--input {given.input} is no file.")
-    if not given.output.parent.is_dir():
-        raise ScoringError(f"--output {given.output}: there is no folder {given.output.parent}.")
+    _check_output(given.output, source=given.input)
+    if given.threads < 1:
+        raise ScoringError(f"--threads {given.threads}: must be a whole number of at least 1.")
     keep = tuple(name.strip() for name in given.keep.split(",") if name.strip())
     coverage = read_share(given.coverage) if given.coverage is not None else None
     if given.coverage is not None and coverage is None:
         raise ScoringError(f"--coverage {given.coverage}: must be a number above 0 and below 1, such as 0.9.")
-    return Job(_open(given.model), given.input, given.output, keep, max(1, given.threads), Asked(coverage))
+    return Job(_open(given.model), given.input, given.output, keep, given.threads, Asked(coverage))
+
+
+def _check_output(output: Path, *, source: Path) -> None:
+    if not output.parent.is_dir():
+        raise ScoringError(f"--output {output}: there is no folder {output.parent}.")
+    if output.is_dir():
+        raise ScoringError(f"--output {output} is a folder. Give the name of a file.")
+    if output.exists() and output.samefile(source):
+        raise ScoringError(f"--output {output} is the file of --input. Give another name.")
 
 
 def _open(folder: Path) -> Bundle:
@@ -158,21 +179,12 @@ def _open(folder: Path) -> Bundle:
     return open_champion(FolderStore(folder.parent), folder.name).bundle
 
 
-def _begin_or_go_on(job: Job) -> None:
-    note = job.parts / "job.json"
-    if note.exists() and note.read_text(encoding="utf-8") == job.identity:
-        return
-    if job.parts.exists():
-        shutil.rmtree(job.parts)
-    job.parts.mkdir()
-    note.write_text(job.identity, encoding="utf-8")
-
-
 def _answers(
     predictor: Predictor, more: Answering, portion: "pa.RecordBatch", *, first_row: int, job: Job
 ) -> "pa.Table":
     contract = job.bundle.contract
-    columns = read_columns(contract, portion, first_row=first_row)
+    read = read_texts if is_csv(job.source) else read_columns
+    columns = read(contract, portion, first_row=first_row)
     parts = [
         predictor.predict({name: values[start : start + ROWS_AT_ONCE] for name, values in columns.items()})
         for start in range(0, len(portion), ROWS_AT_ONCE)
@@ -182,6 +194,8 @@ def _answers(
     if not finite.all():
         raise ScoringError(f"Row {first_row + int(finite.argmin()) + 1}: a number is too large to compute with.")
     kept = {name: portion.column(name) for name in job.keep}
+    if is_csv(job.source):
+        kept = {name: kept_texts(name, values, first_row=first_row) for name, values in kept.items()}
     is_plain = job.asked == NOTHING
     extra = {} if is_plain else extra_columns(contract, more.complete(columns, predictions, job.asked))
     answers = {**_name(contract, predictions), **extra}
@@ -199,13 +213,13 @@ def _name(contract: Contract, predictions: np.ndarray) -> dict[str, Any]:
     return {OUTPUT: labels, **{f"probability_{label}": predictions[:, place] for place, label in enumerate(classes)}}
 
 
-def _put_together(job: Job) -> int:
+def _put_together(parts: Path, job: Job) -> int:
     """One file of all portions, whole or not at all."""
-    unfinished = job.output.with_name(f".{job.output.stem}.unfinished{job.output.suffix}")
-    paths = sorted(job.parts.glob("*.parquet"))
+    paths = sorted(parts.glob(PORTIONS))
     if not paths:
         raise ScoringError(f"{job.source} has no rows.")
     n_rows = 0
+    unfinished = parts / f"whole{job.output.suffix}"
     writer = open_writer(unfinished, pyarrow.parquet.read_schema(paths[0]))
     try:
         for table in _tables(paths):

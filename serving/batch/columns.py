@@ -4,6 +4,7 @@ The rules are those of a request: a column that had no missing values in trainin
 training did not see counts as unseen.
 """
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 import numpy as np
@@ -11,12 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn
+from serving.predictor import days_since_1970
 
 MICROSECONDS_A_DAY = 86_400_000_000
+SAVE_AS_UTF8 = "Save the file as UTF-8, e.g. iconv -f latin1 -t utf-8."
 
 
 class ScoringError(Exception):
     """Something about a file that its owner can put right; the text is all that is shown."""
+
+
+class FileAwayError(ScoringError):
+    """A file that could not be read or written this time, such as on a full disk: what was finished stays good."""
 
 
 class WrongCellError(ScoringError):
@@ -27,8 +34,8 @@ class WrongCellError(ScoringError):
         what: is wrong, after "the value".
     """
 
-    def __init__(self, column: str, row: int, what: str) -> None:
-        super().__init__(f"Column {column!r}, row {row + 1}: the value {what}. Mend it or leave the row out.")
+    def __init__(self, column: str, row: int, what: str, *, advice: str = "Mend it or leave the row out.") -> None:
+        super().__init__(f"Column {column!r}, row {row + 1}: the value {what}. {advice}")
         self.row = row
         self.what = what
 
@@ -43,6 +50,15 @@ def check_names(contract: Contract, names: list[str], *, place: str) -> None:
         near = get_close_matches(name, names, n=1)
         hints.append(f"{name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
     raise ScoringError(f"{place} lacks {len(missing)} columns that the model takes: {', '.join(hints)}.")
+
+
+def check_once(used: Iterable[str], names: list[str], *, place: str) -> None:
+    """Raise a ScoringError that lists every column of these that the file has more than once."""
+    twice = [repr(name) for name in used if names.count(name) > 1]
+    if twice:
+        raise ScoringError(
+            f"{place}: there is more than one column of the name {', '.join(twice)}. Rename all but one."
+        )
 
 
 def read_columns(contract: Contract, batch: pa.RecordBatch, *, first_row: int) -> dict[str, np.ndarray]:
@@ -98,6 +114,22 @@ def text_lengths(texts: pa.Array) -> np.ndarray:
     ends: np.ndarray = np.frombuffer(texts.buffers()[1], dtype=width, count=stop + 1)[texts.offset :]
     lengths: np.ndarray = np.subtract(ends[1:], ends[:-1])
     return lengths
+
+
+def read_dates(column: Column, values: pa.Array, *, first_row: int = 0) -> np.ndarray:
+    """As `read_column`, for dates that are written as text in any form of ISO 8601; a value at a time.
+
+    Raises:
+        WrongCellError: a value does not fit.
+    """
+    days = np.full(len(values), np.nan)
+    for row, text in enumerate(values.to_pylist()):
+        try:
+            days[row] = np.nan if text is None else days_since_1970(text)
+        except (ValueError, OverflowError):
+            raise _wrong(column, row + first_row, "is no ISO 8601 date or date-time, such as 2024-05-31") from None
+    _refuse_missing(column, np.isnan(days), first_row=first_row)
+    return days
 
 
 def _numbers(column: Column, values: pa.Array, *, first_row: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Rows in and out of files, a portion at a time: Parquet and CSV."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -8,9 +8,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from serving.batch.columns import ScoringError
+from serving.batch.columns import SAVE_AS_UTF8, FileAwayError, ScoringError
+from serving.missing_words import MISSING_WORDS
 
 SUFFIXES = (".parquet", ".csv")
+PARSING = pyarrow.csv.ParseOptions(newlines_in_values=True)
 
 
 class Writer(Protocol):
@@ -40,9 +42,14 @@ def column_names(path: Path) -> list[str]:
     try:
         if path.suffix.lower() == ".parquet":
             return list(pyarrow.parquet.read_schema(path).names)
-        with pyarrow.csv.open_csv(path) as reader:
+        with pyarrow.csv.open_csv(path, parse_options=PARSING) as reader:
             return list(reader.schema.names)
+    except UnicodeDecodeError:
+        _find_wrong_encoding(path)
+        raise
     except (OSError, pa.ArrowInvalid) as error:
+        if is_csv(path):
+            _find_wrong_encoding(path)
         raise ScoringError(f"{path} cannot be read: {_first_line(error)}") from error
 
 
@@ -51,21 +58,35 @@ def count_rows(path: Path) -> int | None:
     return int(pyarrow.parquet.read_metadata(path).num_rows) if path.suffix.lower() == ".parquet" else None
 
 
-def read_portions(path: Path, *, columns: list[str], n_rows: int) -> Iterator[pa.RecordBatch]:
+def is_csv(path: Path) -> bool:
+    """Whether it is text, of which nobody knows the types."""
+    return path.suffix.lower() == ".csv"
+
+
+def read_portions(path: Path, *, columns: Sequence[str], texts: Sequence[str], n_rows: int) -> Iterator[pa.RecordBatch]:
     """The rows in order, exactly `n_rows` at a time save for the last portion.
+
+    Args:
+        path: of the file.
+        columns: that are read.
+        texts: those of them that stay text in CSV, where the others get the type that the first rows have. Text is
+            not checked to be UTF-8.
+        n_rows: of a portion.
 
     Raises:
         ScoringError: the file is broken.
     """
     waiting: list[pa.RecordBatch] = []
     try:
-        for batch in _batches(path, columns, n_rows):
+        for batch in _batches(path, columns, texts, n_rows):
             waiting.append(batch)
             while sum(map(len, waiting)) >= n_rows:
                 whole = pa.Table.from_batches(waiting).combine_chunks().to_batches()[0]
                 yield whole.slice(0, n_rows)
                 waiting = [whole.slice(n_rows)]
-    except (OSError, pa.ArrowInvalid) as error:
+    except OSError as error:
+        raise FileAwayError(f"{path} cannot be read: {_first_line(error)}") from error
+    except pa.ArrowInvalid as error:
         raise ScoringError(f"{path} cannot be read: {_first_line(error)}") from error
     if sum(map(len, waiting)):
         yield pa.Table.from_batches(waiting).combine_chunks().to_batches()[0]
@@ -78,14 +99,29 @@ def open_writer(path: Path, schema: pa.Schema) -> Writer:
     return writer
 
 
-def _batches(path: Path, columns: list[str], n_rows: int) -> Iterator[pa.RecordBatch]:
-    if path.suffix.lower() == ".parquet":
+def _batches(path: Path, columns: Sequence[str], texts: Sequence[str], n_rows: int) -> Iterator[pa.RecordBatch]:
+    if not is_csv(path):
         with pyarrow.parquet.ParquetFile(path) as file:
-            yield from file.iter_batches(batch_size=n_rows, columns=columns)
+            yield from file.iter_batches(batch_size=n_rows, columns=list(columns))
         return
-    convert = pyarrow.csv.ConvertOptions(include_columns=columns, strings_can_be_null=True)
-    with pyarrow.csv.open_csv(path, convert_options=convert) as reader:
+    convert = pyarrow.csv.ConvertOptions(
+        include_columns=list(columns),
+        column_types=dict.fromkeys(texts, pa.string()),
+        null_values=list(MISSING_WORDS),
+        check_utf8=False,
+    )
+    with pyarrow.csv.open_csv(path, parse_options=PARSING, convert_options=convert) as reader:
         yield from reader
+
+
+def _find_wrong_encoding(path: Path) -> None:
+    with path.open("rb") as stream:
+        for line, content in enumerate(stream, start=1):
+            try:
+                content.decode("utf-8")
+            except UnicodeDecodeError as error:
+                place = f"{path}, line {line}, byte {error.start + 1}"
+                raise ScoringError(f"{place}: not UTF-8 (0x{content[error.start]:02x}). {SAVE_AS_UTF8}") from None
 
 
 def _first_line(error: Exception) -> str:

@@ -1,11 +1,17 @@
 """`python -m serving.score`: the answers of the server, for whole files."""
 
 import json
+import signal
+import subprocess
+import sys
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 
 from serving import score
@@ -13,6 +19,7 @@ from serving.bundle import Calibration, Conformal
 from serving.conformal import label_sets
 from tests.serving.bundles import PATIENT_COLUMNS, publish_patients, publish_sales, run_directly
 
+ROOT = Path(__file__).parents[2]
 N_ROWS = 300
 NOON = datetime(2021, 5, 6, 12)  # noqa: DTZ001  a table's own times have no zone
 
@@ -183,13 +190,15 @@ def test_mistakes_in_the_command_are_told_in_a_line(tmp_path, capsys) -> None:
     taken = written(patients(3).with_columns(prediction=pl.lit(1.0)), tmp_path / "taken.parquet")
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(b"PAR1 no")
-    out = tmp_path / "out.parquet"
+    out, a_folder = tmp_path / "out.parquet", tmp_path / "folder.csv"
+    a_folder.mkdir()
     for arguments, said in [
         ((folder, tmp_path / "none.parquet", out), "is no file"),
         ((folder, lacking, out), "lacks 1 columns that the model takes: 'age' (did you mean 'Age'?)"),
         ((folder, broken, out), "cannot be read"),
         ((folder, rows, tmp_path / "out.xlsx"), "the name must end in .parquet or .csv"),
         ((folder, rows, tmp_path / "no" / "out.csv"), "there is no folder"),
+        ((folder, rows, a_folder), "is a folder. Give the name of a file."),
         ((folder, rows, out, "--keep", "name"), "--keep names no column"),
         ((folder, taken, out, "--keep", "id,prediction"), "--keep prediction: the answers have columns of these names"),
         ((tmp_path / "bundles" / "nobody", rows, out), "cannot be read"),
@@ -200,3 +209,182 @@ def test_mistakes_in_the_command_are_told_in_a_line(tmp_path, capsys) -> None:
         message = capsys.readouterr().err
         assert said in message
         assert message.count("\n") == 1
+
+
+def hidden(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("way", ["path", "symbolic link", "hard link"])
+def test_the_rows_are_never_replaced_by_their_predictions(tmp_path, capsys, way) -> None:
+    folder = publish_patients(tmp_path / "bundles")
+    source = written(patients(), tmp_path / "rows.csv")
+    before, output = source.read_bytes(), tmp_path / "out.csv"
+    if way == "path":
+        output = tmp_path / "bundles" / ".." / "rows.csv"
+    elif way == "hard link":
+        output.hardlink_to(source)
+    else:
+        output.symlink_to(source)
+    assert run(folder, source, output) == 2
+    assert capsys.readouterr().err == f"--output {output} is the file of --input. Give another name.\n"
+    assert source.read_bytes() == before
+    assert hidden(tmp_path) == []
+
+
+def test_another_file_of_that_name_is_replaced_and_help_says_so(tmp_path, capsys) -> None:
+    folder = publish_patients(tmp_path / "bundles")
+    (tmp_path / "out.csv").write_text("of yesterday")
+    assert run(folder, written(patients(3), tmp_path / "rows.csv"), tmp_path / "out.csv") == 0
+    assert len(read(tmp_path / "out.csv")) == 3
+    with pytest.raises(SystemExit):
+        score.main(["--help"])
+    assert "replaces one of this name" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_column_twice_is_refused_where_it_is_used(tmp_path, capsys, suffix) -> None:
+    folder, out = publish_patients(tmp_path / "bundles"), tmp_path / "out.csv"
+    frame = patients(3).with_columns(note=pl.lit("a"))
+    once, source = frame.to_arrow(), tmp_path / f"rows.{suffix}"
+    for name, keep, code in [("age", "id", 2), ("note", "note", 2), ("note", "id", 0)]:
+        twice = once.append_column(name, once[name])
+        pa.csv.write_csv(twice, source) if suffix == "csv" else pa.parquet.write_table(twice, source)
+        assert run(folder, source, out, "--keep", keep) == code
+        said = f"{source}: there is more than one column of the name '{name}'. Rename all but one.\n"
+        assert capsys.readouterr().err == (said if code else "")
+
+
+def test_two_runs_on_one_output_are_one_and_a_refusal(tmp_path, capsys, monkeypatch) -> None:
+    folder = publish_patients(tmp_path / "bundles")
+    source, out = written(patients(), tmp_path / "rows.parquet"), tmp_path / "out.parquet"
+    answer, codes = score._answers, []
+
+    def meanwhile(*arguments, **more):
+        if not codes:
+            codes.append(2)
+            codes[0] = run(folder, source, out)
+        return answer(*arguments, **more)
+
+    monkeypatch.setattr(score, "_answers", meanwhile)
+    assert run(folder, source, out) == 0
+    assert codes == [2]
+    assert f"--output {out}: another run is writing it" in capsys.readouterr().err
+    assert len(read(out)) == N_ROWS
+    assert hidden(tmp_path) == []
+
+
+def test_a_killed_run_locks_nobody_out(tmp_path) -> None:
+    folder = publish_patients(tmp_path / "bundles")
+    source, out = written(patients(), tmp_path / "rows.parquet"), tmp_path / "out.parquet"
+    dies = (
+        "import os, signal, sys\nfrom serving import score\nscore.PORTION_ROWS = 64\nanswer = score._answers\n"
+        "def dying(*a, **k):\n    k['first_row'] and os.kill(os.getpid(), signal.SIGKILL)\n    return answer(*a, **k)\n"
+        "score._answers = dying\nscore.main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", dies, "--model", folder, "--input", source, "--output", out]
+    killed = subprocess.run(list(map(str, command)), cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert sorted(path.name for path in (tmp_path / ".out.parquet.parts").iterdir()) == [
+        "000000.parquet",
+        "job.json",
+        "lock",
+    ]
+    assert run(folder, source, out) == 0
+    assert len(read(out)) == N_ROWS
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("threads", ["0", "-3"])
+def test_no_threads_are_refused(tmp_path, capsys, threads) -> None:
+    source = written(patients(3), tmp_path / "rows.csv")
+    assert run(publish_patients(tmp_path / "bundles"), source, tmp_path / "o.csv", "--threads", threads) == 2
+    assert capsys.readouterr().err == f"--threads {threads}: must be a whole number of at least 1.\n"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "row"), [("age", None, 0), ("age", "old", 0), ("ward", "", 299), ("age", "old", 299)]
+)
+@pytest.mark.usefixtures("small_portions")
+def test_a_refused_run_leaves_nothing_behind(tmp_path, column, value, row) -> None:
+    folder, frame = publish_patients(tmp_path / "bundles"), patients().cast({"age": pl.String})
+    frame[row, column] = value
+    assert run(folder, written(frame, tmp_path / "rows.csv"), tmp_path / "out.csv") == 2
+    assert run(folder, written(frame.head(0), tmp_path / "rows.csv"), tmp_path / "out.csv") == 2
+    assert run(folder, tmp_path / "rows.csv", tmp_path / "out.csv", "--keep", "age") == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundles", "rows.csv"]
+
+
+@pytest.mark.usefixtures("small_portions")
+def test_what_a_full_disk_interrupts_goes_on(tmp_path, monkeypatch, capsys) -> None:
+    folder = publish_patients(tmp_path / "bundles")
+    source, out, write = written(patients(), tmp_path / "rows.csv"), tmp_path / "out.csv", pa.parquet.write_table
+
+    def full(table, path):
+        if path.stem == "000002":
+            raise OSError(28, "No space left on device")
+        write(table, path)
+
+    monkeypatch.setattr(pa.parquet, "write_table", full)
+    assert run(folder, source, out) == 2
+    assert f"{out} cannot be written: [Errno 28] No space left on device" in capsys.readouterr().err
+    assert len(list((tmp_path / ".out.csv.parts").glob("*.parquet"))) == 2
+    monkeypatch.undo()
+    assert run(folder, source, out) == 0
+
+
+@pytest.mark.parametrize(("column", "keep"), [("city", ""), ("age", ""), ("city", "city"), ("id", "id")])
+def test_text_that_is_not_utf8_is_called_so_with_its_place(tmp_path, capsys, column, keep) -> None:
+    frame = patients(5).cast({"id": pl.String, "age": pl.String}).with_columns(city=pl.lit("Bern"))
+    frame[2, column] = "Zürich"
+    source = tmp_path / "rows.csv"
+    source.write_bytes(frame.write_csv().encode("latin-1"))
+    assert run(publish_patients(tmp_path / "bundles"), source, tmp_path / "out.csv", "--keep", keep) == 2
+    said = f"Column '{column}', row 3: the value is not UTF-8 (0xfc). Save the file as UTF-8, e.g. iconv"
+    assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "place"), [("latin-1", "byte 2: not UTF-8 (0xfc)"), ("utf-16", "byte 1: not UTF-8 (0xff)")]
+)
+def test_a_header_that_is_not_utf8_is_called_so(tmp_path, capsys, encoding, place) -> None:
+    folder, source = publish_patients(tmp_path / "bundles"), tmp_path / "rows.csv"
+    source.write_bytes(patients(3).rename({"id": "Fürth"}).write_csv().encode(encoding))
+    assert run(folder, source, tmp_path / "out.csv") == 2
+    assert capsys.readouterr().err.startswith(f"{source}, line 1, {place}. Save the file as UTF-8, e.g. iconv")
+
+
+@pytest.mark.parametrize("written_first", ["", "1", "word"])
+def test_what_a_cell_of_csv_is_does_not_depend_on_the_rows_before_it(tmp_path, written_first) -> None:
+    """A megabyte of one sort of cells, and then another sort."""
+    column, last = {"": ("blood pressure", 80.5), "1": ("age", 1.5), "word": ("city", "7")}[written_first]
+    frame = pl.concat([patients(5)] * 12_000).with_columns(
+        pl.lit(written_first or None, pl.String).alias(column), id=pl.lit("two\nlines")
+    )
+    frame[-1, column] = str(last)
+    folder, out = publish_patients(tmp_path / "bundles"), tmp_path / "out.csv"
+    assert run(folder, written(frame, tmp_path / "rows.csv"), out) == 0
+    assert len(read(out)) == len(frame)
+    truth = expected(patients(5).tail(1).with_columns(pl.lit(last).alias(column)), folder)
+    np.testing.assert_allclose(read(out)[-1, 1:].to_numpy(), truth, atol=1e-6)
+
+
+def test_dates_of_csv_may_have_offsets_or_not_and_numbers_blanks_around_them(tmp_path) -> None:
+    folder, frame = publish_patients(tmp_path / "bundles"), patients(6)
+    texts = frame.with_columns(
+        joined=pl.Series([f"{day}{' 00:00:00Z' * (place % 2)}" for place, day in enumerate(frame["joined"])]),
+        left=frame["left"].dt.strftime("%Y-%m-%dT%H:%M:%S+00:00"),
+        age=pl.format(" {} ", "age"),
+    )
+    assert run(folder, written(texts, tmp_path / "rows.csv"), tmp_path / "out.parquet") == 0
+    found = read(tmp_path / "out.parquet").select(pl.selectors.starts_with("probability")).to_numpy()
+    np.testing.assert_allclose(found, expected(frame, folder), atol=1e-6)
+
+
+def test_columns_of_csv_that_go_along_keep_their_text_and_their_numbers(tmp_path) -> None:
+    folder = publish_patients(tmp_path / "bundles")
+    frame = patients(4).with_columns(id=pl.Series(["NA", "?", None, "a,b"]))
+    source = written(frame, tmp_path / "rows.csv")
+    assert run(folder, source, tmp_path / "out.parquet", "--keep", "id,age,blood pressure,joined,city") == 0
+    found = read(tmp_path / "out.parquet").select("id", "age", "blood pressure", "joined", "city")
+    assert found.rows() == frame.select(found.columns).rows()
