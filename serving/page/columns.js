@@ -1,10 +1,13 @@
 /** A field of the form for each column of the contract: its real range or categories in, a JSON value out.
  *  Whether a value fits is the server's to say: what cannot be read as a number is sent as it was typed. */
 
-import { element, shown } from "./elements.js";
+import { breakable, element, shown, whole } from "./elements.js";
 
 const DAY_MS = 86_400_000;
 const MIDNIGHT = /[T ]00:00(:00(\.0*)?)?(Z|\+00:00)?$/;
+// As the server reads a number of a CSV file; Number() alone takes 0x10 and Infinity besides.
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const BOUND_DIGITS = 6; // of the bounds of a range: more of them only where they differ in no fewer
 const SLIDER_DIGITS = 500; // a slider gives numbers no finer than a part of the range in so many
 
 /** A field: `element`, `read()`, `write(value)`, `blame(message)`, and `track`, what a slider needs, or null. */
@@ -44,7 +47,8 @@ export function trackOf(column) {
     const decimals = column.integer ? 0 : decimalsOf(column.maximum - column.minimum);
     const rounded = (number) => Math.min(Math.max(Number(number.toFixed(decimals)), column.minimum), column.maximum);
     return { low: column.minimum, high: column.maximum, step: column.integer ? 1 : "any", toValue: rounded,
-             toNumber: (value) => (typeof value === "number" ? value : null), worded: shown };
+             toNumber: (value) => (typeof value === "number" ? value : null),
+             worded: column.integer ? whole : (number) => shown(number, { digits: boundDigits(column) }) };
   }
   if (column.kind === "date" && moment(column.maximum) > moment(column.minimum)) {
     const toValue = (days) => new Date(days * DAY_MS).toISOString().slice(0, hasTime(column) ? 19 : 10);
@@ -62,11 +66,23 @@ function numeric(column, id) {
   const read = () => {
     const text = input.value.trim();
     if (text === "") return null;
-    const number = Number(text);
+    const number = DECIMAL.test(text) ? Number(text) : NaN;
     return Number.isFinite(number) ? number : text;
   };
-  const range = `${shown(column.minimum)} to ${shown(column.maximum)}`;
-  return withSlider(column, input, { read, worded: String, hint: column.integer ? `${range}, whole numbers` : range });
+  return withSlider(column, input, { read, worded: String, hint: range(column) });
+}
+
+/** The range in words, never wider than it is: what a hint calls inside must not be called outside when it is typed. */
+function range(column) {
+  if (column.integer) return `${whole(column.minimum)} to ${whole(column.maximum)}, whole numbers`;
+  const digits = boundDigits(column);
+  return `${shown(column.minimum, { digits, roundingMode: "ceil" })} to ${shown(column.maximum, { digits, roundingMode: "floor" })}`;
+}
+
+/** How many digits of the bounds matter: bounds of a narrow range have many in common. */
+function boundDigits({ minimum, maximum }) {
+  const common = Math.log10(Math.max(Math.abs(minimum), Math.abs(maximum)) / (maximum - minimum));
+  return Number.isFinite(common) ? Math.min(BOUND_DIGITS + Math.max(Math.ceil(common), 0), 21) : 21;
 }
 
 function date(column, id) {
@@ -136,10 +152,10 @@ function framed(column, id, control, hint, error) {
   const described = `${id}-hint ${id}-error`;
   control.parts[0].setAttribute("aria-describedby", described);
   if (control.isGroup) {
-    const legend = element("legend", {}, column.name, " ", note);
+    const legend = element("legend", {}, ...breakable(column.name), " ", note);
     return element("fieldset", { class: "field", "aria-describedby": described }, legend, ...control.parts, hint, error);
   }
-  const label = element("label", { for: id }, column.name, " ", note);
+  const label = element("label", { for: id }, ...breakable(column.name), " ", note);
   return element("div", { class: "field" }, label, ...control.parts, hint, error);
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serving.bundle import CategoricalColumn
+from serving.bundle import BooleanColumn, CategoricalColumn, Column, DateColumn, NumericColumn, Rules
 from serving.keys import add_key
 from tests.serving.browser import Page, browsing, needs_chromium
 from tests.serving.bundles import publish, publish_patients, publish_sales
@@ -21,7 +21,67 @@ from tests.serving.test_answering import calibration, rows_of
 pytestmark = needs_chromium
 READY = "document.querySelector('#page')?.hidden === false && document.querySelector('#headline').textContent !== ''"
 PHONE, DESK = (375, 800), (1200, 900)
+# Of the texts on the curve: those that the picture's edge cuts off, and how many pairs cover each other.
+BEYOND_THE_PICTURE = """(() => {
+  const box = document.querySelector("#curve svg").getBoundingClientRect();
+  return [...document.querySelectorAll("#curve text")].filter((own) => {
+    const its = own.getBoundingClientRect();
+    return its.left < box.left - 0.5 || its.right > box.right + 0.5;
+  }).map((own) => own.textContent);
+})()"""
+OVER_ONE_ANOTHER = """(() => {
+  const boxes = [...document.querySelectorAll("#curve text")].map((own) => own.getBoundingClientRect());
+  return boxes.flatMap((one, place) => boxes.slice(place + 1).filter((other) => one.left < other.right - 1
+    && other.left < one.right - 1 && one.top < other.bottom - 3 && other.top < one.bottom - 3)).length;
+})()"""
+# In px, from the middle of the slider's thumb, which is 16 wide, to the line that marks the present value.
+FROM_THUMB_TO_MARK = """(() => {
+  const slide = document.querySelector("#slide"), its = slide.getBoundingClientRect();
+  const mark = document.querySelector("#curve .here")?.getBoundingClientRect() ?? { left: NaN, right: NaN };
+  const share = (slide.value - slide.min) / (slide.max - slide.min);
+  return Math.abs(its.left + 8 + share * (its.width - 16) - (mark.left + mark.right) / 2);
+})()"""
 MARKUP = "<img src=x onerror=\"document.title='broken'\">"
+
+
+SIZED: tuple[Column, ...] = (
+    NumericColumn(name="tiny", nullable=False, minimum=1.2e-7, maximum=9.5e-6, integer=False, example=1e-6),
+    NumericColumn(name="large", nullable=False, minimum=-3e9, maximum=7e9, integer=True, example=0),
+    NumericColumn(name="rooms", nullable=False, minimum=-12345, maximum=25957, integer=True, example=0),
+    NumericColumn(name="fare", nullable=False, minimum=-124.356789, maximum=512.329256, integer=False, example=0),
+    CategoricalColumn(name="place", nullable=False, categories=("NEAR THE OCEAN", "INLAND"), example="INLAND"),
+)
+SIZED_ROW = {"tiny": 1e-6, "large": 10_000_000, "rooms": 77, "fare": 8.5, "place": "INLAND"}
+FILLED = Rules(missing="filled", fill=30.2008, flagged=True)
+RULED: tuple[Column, ...] = (
+    NumericColumn(name="age", nullable=True, minimum=0, maximum=90, integer=False, example=None, rules=FILLED),
+    NumericColumn(
+        name="height", nullable=True, minimum=0, maximum=9, integer=False, example=None, rules=Rules(missing="filled")
+    ),
+    BooleanColumn(name="smoker", nullable=True, example=None, rules=Rules(missing="filled", fill=0.5)),
+    DateColumn(
+        name="joined",
+        nullable=True,
+        minimum="1999-01-01",
+        maximum="2024-12-31",
+        example=None,
+        rules=Rules(missing="filled", fill="2016-12-26T04:34:17.142+00:00"),
+    ),
+    CategoricalColumn(
+        name="city",
+        nullable=True,
+        categories=("Bern",),
+        example=None,
+        rules=Rules(missing="category", unseen="unknown"),
+    ),
+    NumericColumn(name="older", nullable=True, minimum=0, maximum=90, integer=False, example=None),
+)
+WIDE: tuple[Column, ...] = tuple(
+    NumericColumn(name=f"column {place}", nullable=False, minimum=0, maximum=1000, integer=True, example=1)
+    for place in range(30)
+)
+WIDE_ROW = {own.name: 1 for own in WIDE}
+LONG_CLASSES = ("Definitely and to all of my friends", "Perhaps, level I", "Perhaps, level II")
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +93,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     publish_sales(bundles, name="plain")
     hostile = CategoricalColumn(name=f"b{MARKUP}", nullable=True, categories=(MARKUP, "plain"), example=MARKUP)
     publish(bundles, name="hostile", version=1, columns=[hostile], rows=[{hostile.name: MARKUP}], classes=(MARKUP, "n"))
+    publish(bundles, name="sized", version=1, columns=SIZED, rows=[SIZED_ROW])
+    publish(bundles, name="small", version=1, columns=SIZED[:1], rows=[{"tiny": 1e-6}])
+    publish(bundles, name="ruled", version=1, columns=RULED, rows=[dict.fromkeys(own.name for own in RULED)])
+    publish(
+        bundles,
+        name="wide",
+        version=1,
+        columns=WIDE,
+        rows=[WIDE_ROW],
+        classes=LONG_CLASSES,
+        background=(WIDE_ROW, WIDE_ROW | {"column 1": 900}),
+    )
+    nine = dict(list(WIDE_ROW.items())[:9])
+    publish(bundles, name="nine", version=1, columns=WIDE[:9], rows=[nine], background=(nine,))
     with running(folder, SERVING_BUNDLES="bundles") as own:
         yield own
 
@@ -67,6 +141,33 @@ def predict(server: Running, model: str, row: dict[str, Any]) -> dict[str, Any]:
     url = f"{server.address}/models/{model}/predict?coverage=0.9&explain=true"
     (prediction,) = httpx.post(url, json={"rows": [row]}).json()["predictions"]
     return dict(prediction)
+
+
+def fill_in(page: Page, place: int, value: str) -> None:
+    """Type into the field of a column, or empty it."""
+    page.run(
+        f"(() => {{ const own = document.querySelector('#column-{place}'); own.focus();"
+        f" own.value = {json.dumps(value)};"
+        " own.dispatchEvent(new Event('input', { bubbles: true })); })()"
+    )
+
+
+def choose_moved(page: Page, place: int) -> None:
+    page.run(
+        f"(() => {{ const own = document.querySelector('#moved'); own.value = {place};"
+        " own.dispatchEvent(new Event('change', { bubbles: true })); })()"
+    )
+
+
+def answer_stands(page: Page) -> None:
+    page.wait(
+        "document.querySelector('#answer:not(.stale, [aria-busy])') !== null"
+        " && document.querySelector('#curve svg')?.checkVisibility({ visibilityProperty: true }) === true"
+    )
+
+
+def texts_of_curve(page: Page) -> list[str]:
+    return list(page.run("[...document.querySelectorAll('#curve text')].map((own) => own.textContent)"))
 
 
 def numbers(said: str) -> list[float]:
@@ -154,7 +255,39 @@ def test_a_mistake_is_said_beside_its_column(server: Running, page: Page):
     page.troubles.clear()  # the browser itself writes the refused request to its console
 
 
-@pytest.mark.parametrize("model", ["ice cream", "patients", "hostile"])
+def test_a_range_is_never_said_wider_than_it_is(server: Running, page: Page):
+    visit(page, server, "sized")
+    hints = page.run("[...document.querySelectorAll('#fields .hint')].map((own) => own.innerText)")
+    assert hints[:4] == [
+        "1.2E-7 to 9.5E-6",
+        "-3,000,000,000 to 7,000,000,000, whole numbers",
+        "-12,345 to 25,957, whole numbers",
+        "-124.356 to 512.329",
+    ]
+    choose_moved(page, 2)
+    answer_stands(page)
+    assert {"-12,345", "25,957"} <= set(texts_of_curve(page))
+
+
+def test_what_is_no_decimal_number_is_refused(server: Running, page: Page):
+    visit(page, server, "ice cream")
+    for typed in ("0x10", "0b11", "0o7", "Infinity", "1,000"):
+        fill_in(page, 0, typed)
+        assert asked_row(page)["Temperatur in °C"] == typed
+        page.wait("document.querySelector('#fields .error').innerText !== ''")
+        fill_in(page, 0, "1")
+        page.wait("document.querySelector('#fields .error').innerText === ''")
+    page.troubles.clear()  # the browser itself writes the refused request to its console
+
+
+def test_numbers_are_read_as_a_hand_writes_them(server: Running, page: Page):
+    visit(page, server, "ice cream")
+    for typed, number in (("-2", -2), ("2.", 2), (".5", 0.5), ("1e1", 10), ("+3", 3)):
+        fill_in(page, 0, typed)
+        assert asked_row(page)["Temperatur in °C"] == number
+
+
+@pytest.mark.parametrize("model", ["ice cream", "patients", "hostile", "sized", "wide"])
 def test_a_phone_is_wide_enough(server: Running, page: Page, model: str):
     page.resize(*PHONE)
     visit(page, server, model)
