@@ -6,12 +6,17 @@ import { drawn, percent, shown } from "./elements.js";
 
 const POINTS = 41; // of a line: one request of so many rows
 const MOST_LABELS = 40; // of a column with more, the first
+const MOST_PARTS = 4; // of an axis, between its marks
 const NAMED_LINES = 5; // more class names beside their lines cannot be told apart
-const MARGIN = { top: 12, bottom: 26, left: 44, right: 16 };
+// A picture is drawn for letters of 12 units, and grows with the reader's own size of letters.
+const MARGIN = { top: 12, bottom: 26, right: 16 };
 const HEIGHT = 210;
-const THUMB = 16; // px, in style.css
+const NARROWEST = 240; // a picture of less room is drawn so wide, and made smaller
+const NOISE = 1e-6; // of a value: as much as predictions, float32, differ by where nothing changes
+const LETTERS = 12; // in style.css
 const LINE_HEIGHT = 15;
-const LETTER = 6.6; // px, about
+const ROOT = 16; // px, of letters, where the reader has chosen nothing
+const THUMB = 16; // px, in style.css
 
 /** The values that a column is moved to: [{ at, value, text }]; `at` is a number on its track, null without one. */
 export function stops(column) {
@@ -40,12 +45,15 @@ const numbers = (target, prediction) =>
 
 /** Draw into `place`: predictions at the stops, and the present one, `now` = { value, prediction }. */
 export function drawCurve(place, { column, target, points, predictions, now }) {
-  const width = Math.max(place.clientWidth, 240);
+  const style = getComputedStyle(place);
+  const zoom = parseFloat(style.fontSize) / ROOT;
+  const width = Math.max(place.clientWidth / zoom, NARROWEST);
   const curves = numbers(target, predictions[0]).map((_, series) => predictions.map((own) => numbers(target, own)[series]));
   const here = now.prediction === null ? null : numbers(target, now.prediction);
   const hasTrack = trackOf(column) !== null;
   const draw = hasTrack ? lines : dots;
-  const svg = draw({ column, target, points, curves, here, now, width });
+  const svg = draw({ column, target, points, curves, here, now, width, measure: ruler(style.fontFamily) });
+  svg.setAttribute("width", zoom * width);
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", summary(column, target, points, curves));
   place.replaceChildren(svg);
@@ -54,8 +62,8 @@ export function drawCurve(place, { column, target, points, predictions, now }) {
 /** Lay a slider along the axis of a picture of lines: the middle of its thumb stands where the present value stands. */
 export function alignSlider(slider, picture) {
   const { left, right } = picture.querySelector("svg").dataset;
-  slider.style.marginLeft = `${left - THUMB / 2}px`;
-  slider.style.width = `calc(100% - ${Number(left) + Number(right) - THUMB}px)`;
+  slider.style.marginLeft = `calc(${100 * left}% - ${THUMB / 2}px)`;
+  slider.style.width = `calc(${100 * (1 - left - right)}% + ${THUMB}px)`;
 }
 
 /** In words what the picture shows. */
@@ -75,23 +83,30 @@ function extent(target, curves, here) {
   if (target.classes.length > 0) return [0, 1];
   const all = [...curves.flat(), ...(here ?? [])];
   const [low, high] = [Math.min(...all), Math.max(...all)];
-  const room = (high - low) * 0.08 || Math.abs(high) * 0.05 || 1;
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  if (high - low < NOISE * size) return [low - 0.05 * size, high + 0.05 * size];
+  const room = (high - low) * 0.08 || 1;
   return [low - room, high + room];
 }
 
-function lines({ target, points, curves, here, now, width }) {
+function lines({ target, points, curves, here, now, width, measure }) {
   const named = target.classes.length === 0 ? [] : nameable(curves);
-  const right = named.length === 0 ? MARGIN.right : Math.min(longest(named.map((series) => target.classes[series])) + 14, 110);
+  const names = named.map((series) => target.classes[series]);
+  const right = named.length === 0 ? MARGIN.right : Math.min(widest(names, measure) + 14, width / 3);
   const [low, high] = extent(target, curves, here);
-  const x = scale(points[0].at, points.at(-1).at, MARGIN.left, width - right);
+  const marks = marked(target, low, high, MOST_PARTS);
+  const left = widest(marks.map((own) => own.text), measure) + 8;
+  const x = scale(points[0].at, points.at(-1).at, left, width - right);
   const y = scale(low, high, HEIGHT - MARGIN.bottom, MARGIN.top);
   const svg = canvas(width, HEIGHT);
-  Object.assign(svg.dataset, { left: MARGIN.left, right });
-  for (const tick of ticks(low, high)) {
-    svg.append(drawn("line", { class: "grid", x1: MARGIN.left, x2: width - right, y1: y(tick), y2: y(tick) }));
-    svg.append(text(MARGIN.left - 6, y(tick) + 4, target.classes.length === 0 ? shown(tick) : `${Math.round(100 * tick)} %`, "end"));
+  Object.assign(svg.dataset, { left: left / width, right: right / width });
+  for (const { at, text: said } of marks) {
+    svg.append(drawn("line", { class: "grid", x1: left, x2: width - right, y1: y(at), y2: y(at) }));
+    svg.append(text(left - 6, y(at) + 4, said, "end"));
   }
-  svg.append(text(MARGIN.left, HEIGHT - 8, points[0].text, "start"), text(width - right, HEIGHT - 8, points.at(-1).text, "end"));
+  for (const end of [points[0], points.at(-1)]) {
+    svg.append(text(within(x(end.at), measure(end.text), width), HEIGHT - 8, end.text, "middle"));
+  }
   const at = trackAt(now, points);
   if (at !== null) svg.append(drawn("line", { class: "here", x1: x(at), x2: x(at), y1: MARGIN.top, y2: HEIGHT - MARGIN.bottom }));
   curves.forEach((values, series) => {
@@ -101,39 +116,53 @@ function lines({ target, points, curves, here, now, width }) {
   });
   const places = apart(named.map((series) => y(curves[series].at(-1)) + 4), MARGIN.top + 4, HEIGHT - MARGIN.bottom);
   named.forEach((series, place) => {
-    svg.append(text(width - right + 8, places[place], cut(target.classes[series], right - 14), "start", colour(series)));
+    svg.append(text(width - right + 8, places[place], cut(names[place], right - 14, measure), "start", colour(series)));
   });
   return svg;
 }
 
-function dots({ target, points, curves, here, now, width }) {
-  const left = Math.min(longest(points.map((own) => own.text)) + 12, width * 0.4);
+function dots({ target, points, curves, here, now, width, measure }) {
+  const left = Math.min(widest(points.map((own) => own.text), measure) + 12, width * 0.4);
   const height = MARGIN.top + points.length * 24 + MARGIN.bottom;
   const [low, high] = extent(target, curves, here);
   const x = scale(low, high, left, width - MARGIN.right - 8);
   const svg = canvas(width, height);
-  for (const tick of ticks(low, high)) {
-    svg.append(drawn("line", { class: "grid", x1: x(tick), x2: x(tick), y1: MARGIN.top, y2: height - MARGIN.bottom }));
-    svg.append(text(x(tick), height - 8, target.classes.length === 0 ? shown(tick) : `${Math.round(100 * tick)} %`, "middle"));
+  for (const { at, text: said } of spaced(target, low, high, x, measure)) {
+    svg.append(drawn("line", { class: "grid", x1: x(at), x2: x(at), y1: MARGIN.top, y2: height - MARGIN.bottom }));
+    svg.append(text(within(x(at), measure(said), width), height - 8, said, "middle"));
   }
   points.forEach((own, place) => {
     const middle = MARGIN.top + place * 24 + 12;
     const isHere = String(own.value) === String(now.value);
-    svg.append(text(left - 10, middle + 4, cut(own.text, left - 12), "end", isHere ? "present" : ""));
+    svg.append(text(left - 10, middle + 4, cut(own.text, left - 12, measure), "end", isHere ? "present" : ""));
     svg.append(drawn("line", { class: isHere ? "here" : "grid", x1: left, x2: width - MARGIN.right - 8, y1: middle, y2: middle }));
     curves.forEach((values, series) => svg.append(drawn("circle", { class: `dot ${colour(series)}`, cx: x(values[place]), cy: middle, r: isHere ? 6 : 4 })));
   });
   return svg;
 }
 
-const canvas = (width, height) => drawn("svg", { viewBox: `0 0 ${width} ${height}`, width, height });
+const canvas = (width, height) => drawn("svg", { viewBox: `0 0 ${width} ${height}` });
 const text = (x, y, said, anchor, look = "") => drawn("text", { x, y, "text-anchor": anchor, class: look || null }, said);
 const scale = (low, high, from, to) => (value) => from + ((value - low) / (high - low || 1)) * (to - from);
-const longest = (texts) => Math.max(...texts.map((own) => own.length)) * LETTER;
+const widest = (texts, measure) => Math.max(...texts.map(measure));
+/** The middle of a text, moved as far as it must for the whole of it to stand in the picture. */
+const within = (middle, room, width) => Math.max(Math.min(middle, width - room / 2), room / 2);
 
-function cut(said, room) {
-  const letters = Math.floor(room / LETTER);
-  return said.length > letters + 1 ? `${said.slice(0, Math.max(letters - 1, 1))}…` : said;
+/** Measures texts in the picture's units, as if all were of its boldest letters. */
+function ruler(family) {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = `600 ${LETTERS}px ${family}`;
+  return (said) => pen.measureText(said).width;
+}
+
+/** As much of a text as there is room for: its beginning and its end, for many names differ only there. */
+function cut(said, room, measure) {
+  if (measure(said) <= room) return said;
+  const letters = [...said];
+  const shortened = (kept) => `${letters.slice(0, Math.ceil(kept / 2)).join("")}…${letters.slice(letters.length - Math.floor(kept / 2)).join("")}`;
+  let kept = Math.min(letters.length - 1, Math.floor(room / 2)); // no letter is narrower than 2 units
+  while (kept > 2 && measure(shortened(kept)) > room) kept -= 1;
+  return shortened(kept);
 }
 
 /** Where the column stands now, null when it is missing or beyond the range. */
@@ -158,9 +187,29 @@ function apart(heights, top, bottom) {
   return moved;
 }
 
-/** Three to six round numbers within a range. */
-function ticks(low, high) {
-  const rough = (high - low) / 4;
+/** As many marks along a line as there is room for side by side. */
+function spaced(target, low, high, x, measure) {
+  for (let parts = MOST_PARTS; parts > 1; parts -= 1) {
+    const marks = marked(target, low, high, parts);
+    const room = marks.length > 1 ? x(marks[1].at) - x(marks[0].at) : Infinity;
+    if (widest(marks.map((own) => own.text), measure) + 8 <= room) return marks;
+  }
+  return marked(target, low, high, 2).slice(0, 1);
+}
+
+/** Round numbers within a range, in as many digits as tell them apart: [{ at, text }]. */
+function marked(target, low, high, parts) {
+  const places = ticks(low, high, parts);
+  if (target.classes.length > 0) return places.map((at) => ({ at, text: `${Math.round(100 * at)} %` }));
+  const apart = places.length > 1 ? places[1] - places[0] : places[0];
+  const common = Math.log10(Math.max(...places.map(Math.abs)) / Math.abs(apart || 1));
+  const digits = Math.min(Math.max(Math.ceil(common) + 3, 4), 15);
+  return places.map((at) => ({ at, text: shown(at, { digits }) }));
+}
+
+/** Round numbers within a range, that part it into about so many. */
+function ticks(low, high, parts) {
+  const rough = (high - low) / parts;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((own) => own * power).find((own) => own >= rough) ?? 10 * power;
   const first = Math.ceil(low / step - 1e-9);

@@ -255,6 +255,43 @@ def test_a_mistake_is_said_beside_its_column(server: Running, page: Page):
     page.troubles.clear()  # the browser itself writes the refused request to its console
 
 
+@pytest.mark.parametrize(
+    ("model", "moved"), [("sized", 1), ("sized", 4), ("small", 0), ("patients", 5), ("wide", 0), ("hostile", 0)]
+)
+def test_no_number_or_name_on_the_curve_is_cut_off(server: Running, page: Page, model: str, moved: int):
+    visit(page, server, model)
+    choose_moved(page, moved)
+    answer_stands(page)
+    for screen in (PHONE, DESK):
+        page.resize(*screen)
+        page.wait("document.querySelector('#curve svg').clientWidth === document.querySelector('#curve').clientWidth")
+        assert len(texts_of_curve(page)) >= 3
+        assert page.run(BEYOND_THE_PICTURE) == []
+        assert page.run(OVER_ONE_ANOTHER) == 0
+
+
+@pytest.mark.parametrize("screen", [PHONE, DESK], ids=["phone", "desk"])
+def test_the_slider_stands_below_the_mark_on_the_curve(server: Running, page: Page, screen: tuple[int, int]):
+    page.resize(*screen)
+    visit(page, server, "sized")
+    for letters in ("16px", "32px"):
+        page.run(f"document.documentElement.style.fontSize = {json.dumps(letters)}")
+        for place, value in ((1, -3_000_000_000), (1, 7_000_000_000), (1, 2_000_000_000), (2, -12345)):
+            fill_in(page, place, str(value))
+            page.wait(f"document.querySelector('#slide').value === '{value}'")
+            page.wait(f"{FROM_THUMB_TO_MARK} < 1.5")
+
+
+def test_marks_on_an_axis_tell_each_other_apart(server: Running, page: Page):
+    visit(page, server, "sized")
+    for place in range(4):
+        choose_moved(page, place)
+        answer_stands(page)
+        marks = page.run("[...document.querySelectorAll('#curve text[text-anchor=end]')].map((own) => own.textContent)")
+        assert len(marks) >= 2
+        assert len(set(marks)) == len(marks)
+
+
 def test_a_range_is_never_said_wider_than_it_is(server: Running, page: Page):
     visit(page, server, "sized")
     hints = page.run("[...document.querySelectorAll('#fields .hint')].map((own) => own.innerText)")
