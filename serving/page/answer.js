@@ -1,11 +1,10 @@
 /** Shows a prediction: probabilities as bars, a value with its interval, and what each column added to it. */
 
-import { element, percent, shown } from "./elements.js";
+import { breakable, element, percent, shown } from "./elements.js";
 
 const COLOURS = 8; // of style.css; a ninth class begins again
 const COVERAGE = 0.9; // of intervals and sets of labels
 const SHOWN_CONTRIBUTIONS = 8; // the largest; the others are shown as one
-const REASONS = { missing: "was missing", unseen: "was not seen in training" };
 
 /** The class name that gives a class its colour, in bars and lines alike. */
 export const colour = (place) => `class-${place % COLOURS}`;
@@ -26,12 +25,12 @@ export function query(contract) {
 }
 
 /** Fill the place of the answer. */
-export function showAnswer(place, target, prediction) {
+export function showAnswer(place, { columns, target }, prediction) {
   const parts = [
     target.classes.length > 0 && bars(target, prediction),
     certainty(prediction),
-    rules(prediction.rules ?? {}),
-    prediction.explanation && contributions(prediction.explanation, target.classes.length > 0),
+    rules(prediction.rules ?? {}, columns),
+    prediction.explanation && contributions(target, prediction),
   ];
   place.replaceChildren(...parts.filter(Boolean));
 }
@@ -43,31 +42,53 @@ function certainty({ interval, label_set: labels }) {
   return null;
 }
 
-/** Where a rule of the contract took the place of a value. */
-function rules(used) {
-  const lines = Object.entries(used).map(([column, why]) => element("li", {}, `${column} ${REASONS[why] ?? why}: a rule of the contract filled it in`));
+/** What the contract's rules made of values that are missing and of labels that training did not see. */
+function rules(used, columns) {
+  const lines = Object.entries(used).map(([name, why]) =>
+    element("li", {}, `${name} ${ruled(columns.find((column) => column.name === name), why)}`));
   return lines.length > 0 && element("ul", { class: "rules" }, ...lines);
 }
 
+function ruled({ kind, rules: own }, why) {
+  if (why === "unseen") return `was not seen in training${own?.unseen === "unknown" ? ": it counts as unknown, as every new label does" : ""}`;
+  if (own?.missing === "category") return "was missing: that counts as a label of its own";
+  if (own?.missing !== "filled") return "was missing";
+  return `was missing: ${filling(kind, own.fill)} instead${own.flagged ? ", and the model is told" : ""}`;
+}
+
+function filling(kind, fill) {
+  if (fill === null) return "each trial takes a value of its own";
+  if (kind === "boolean") return `${{ 0: "no", 1: "yes" }[Number(fill)] ?? "midway between yes and no"} is taken`;
+  return `${typeof fill === "number" ? shown(fill) : fill.slice(0, 10)} is taken`;
+}
+
 /** Bars to the right of the middle for what raised the answer, to the left for what lowered it. */
-function contributions({ base, contributions: added }, isShare) {
-  const worded = (value) => (isShare ? `${shown(100 * value)} %` : shown(value));
-  const signed = (value) => `${value > 0 ? "+" : ""}${worded(value)}`;
+function contributions({ classes }, { label, explanation: { base, contributions: added } }) {
+  const isShare = classes.length > 0;
+  const signed = isShare ? points : (value) => `${value > 0 ? "+" : ""}${shown(value)}`;
+  const average = isShare ? `${label} has ${percent(base)}` : shown(base);
+  const raises = `raises ${colour(isShare ? classes.indexOf(label) : 0)}`;
   const sorted = Object.entries(added).sort(([, one], [, other]) => Math.abs(other) - Math.abs(one));
-  const [largest, rest] = [sorted.slice(0, SHOWN_CONTRIBUTIONS), sorted.slice(SHOWN_CONTRIBUTIONS)];
+  const count = sorted.length === SHOWN_CONTRIBUTIONS + 1 ? sorted.length : SHOWN_CONTRIBUTIONS; // "1 other" is as long as its name
+  const [largest, rest] = [sorted.slice(0, count), sorted.slice(count)];
   if (rest.length > 0) largest.push([`${rest.length} others`, rest.reduce((sum, [, value]) => sum + value, 0)]);
   const most = Math.max(...largest.map(([, value]) => Math.abs(value))) || 1;
   const lines = largest.map(([column, value]) => {
-    const bar = element("span", { class: value < 0 ? "lowers" : "raises" });
+    const bar = element("span", { class: value < 0 ? "lowers" : raises });
     bar.style.width = `${(50 * Math.abs(value)) / most}%`;
     return element("li", {},
-      element("span", { class: "label" }, column),
+      element("span", { class: "label" }, ...breakable(column)),
       element("span", { class: "track", "aria-hidden": "true" }, bar),
       element("span", { class: "share" }, signed(value)));
   });
   return element("section", { class: "because" },
-    element("h3", {}, `Because: ${worded(base)} on average, and of this row`),
+    element("h3", {}, `Because: ${average} on average, moved by this row's columns`),
     element("ul", { class: "bars" }, ...lines));
+}
+
+/** Hundredths that were added to a probability. */
+function points(added) {
+  return `${(100 * added).toLocaleString("en", { maximumFractionDigits: 1, signDisplay: "exceptZero" })}\u00a0%`;
 }
 
 function bars(target, prediction) {
@@ -76,7 +97,7 @@ function bars(target, prediction) {
     const bar = element("span", { class: `bar ${colour(place)}` });
     bar.style.width = `${100 * share}%`;
     return element("li", { class: label === prediction.label ? "likeliest" : null },
-      element("span", { class: "label" }, label),
+      element("span", { class: "label" }, ...breakable(label)),
       element("span", { class: "track", "aria-hidden": "true" }, bar),
       element("span", { class: "share" }, percent(share)));
   });

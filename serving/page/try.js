@@ -179,7 +179,7 @@ function blame(details, message) {
 function showPrediction() {
   const { target } = state.card.contract;
   byId("headline").textContent = byId("glance").textContent = headline(target, state.prediction);
-  showAnswer(byId("details"), target, state.prediction);
+  showAnswer(byId("details"), state.card.contract, state.prediction);
 }
 
 function redraw() {

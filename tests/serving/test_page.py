@@ -292,6 +292,24 @@ def test_marks_on_an_axis_tell_each_other_apart(server: Running, page: Page):
         assert len(set(marks)) == len(marks)
 
 
+def test_each_rule_is_said_as_it_is(server: Running, page: Page):
+    visit(page, server, "ruled")
+    assert text(page, ".rules").splitlines() == [
+        "age was missing: 30.2 is taken instead, and the model is told",
+        "height was missing: each trial takes a value of its own instead",
+        "smoker was missing: midway between yes and no is taken instead",
+        "joined was missing: 2016-12-26 is taken instead",
+        "older was missing",
+        "city was missing: that counts as a label of its own",
+    ]
+    page.run(
+        "(() => { const own = document.querySelector('#column-4'); own.selectedIndex = 1;"
+        " own.dispatchEvent(new Event('input', { bubbles: true })); })()"
+    )
+    page.wait("document.querySelector('.rules').innerText.includes('not seen')")
+    assert "city was not seen in training: it counts as unknown, as every new label does" in text(page, ".rules")
+
+
 def test_a_range_is_never_said_wider_than_it_is(server: Running, page: Page):
     visit(page, server, "sized")
     hints = page.run("[...document.querySelectorAll('#fields .hint')].map((own) => own.innerText)")
@@ -324,11 +342,32 @@ def test_numbers_are_read_as_a_hand_writes_them(server: Running, page: Page):
         assert asked_row(page)["Temperatur in °C"] == number
 
 
+def test_the_ninth_column_of_nine_is_named_and_more_are_counted(server: Running, page: Page):
+    last = "[...document.querySelectorAll('.because .label')].at(-1).innerText"
+    visit(page, server, "wide")
+    assert page.run(last) == "22 others"
+    visit(page, server, "nine")
+    page.wait("document.querySelector('h1').innerText === 'nine'")
+    answer_stands(page)
+    assert page.run("document.querySelectorAll('.because .label').length") == 9
+    assert page.run(last).startswith("column ")
+
+
 @pytest.mark.parametrize("model", ["ice cream", "patients", "hostile", "sized", "wide"])
 def test_a_phone_is_wide_enough(server: Running, page: Page, model: str):
     page.resize(*PHONE)
     visit(page, server, model)
     page.wait("document.querySelector('#curve svg') !== null")
+    assert page.run("document.documentElement.scrollWidth") <= PHONE[0]
+
+
+def test_large_letters_leave_room_for_the_bars(server: Running, page: Page):
+    page.resize(*PHONE)
+    visit(page, server, "wide")
+    page.run("document.documentElement.style.fontSize = '32px'")
+    widths = page.run("[...document.querySelectorAll('#details .track')].map((own) => own.clientWidth)")
+    assert len(widths) == 12
+    assert min(widths) > 150
     assert page.run("document.documentElement.scrollWidth") <= PHONE[0]
 
 
