@@ -30,7 +30,8 @@ function start() {
     const names = models.map((own) => own.name);
     byId("model").replaceChildren(...names.map((name) => element("option", { value: name }, name)));
     byId("chooser").hidden = names.length === 1;
-    await open(names.includes(chosen()) ? chosen() : names[0]);
+    const name = names.includes(chosen()) ? chosen() : names[0];
+    await open(name, name === state.card?.name ? state.row : {}); // what was filled in outlives a key that no longer does
   });
 }
 
@@ -81,6 +82,8 @@ function listen() {
     soon(PAUSE_MS);
   });
   byId("find").addEventListener("input", (event) => find(event.target.value));
+  // The address keeps the name of the model: a link to a place within the page would take it away.
+  for (const link of document.querySelectorAll("a[href='#answer']")) link.addEventListener("click", goToAnswer);
   for (const button of document.querySelectorAll("[data-copies]")) button.addEventListener("click", () => copy(button));
   new ResizeObserver(redraw).observe(byId("curve"));
 }
@@ -166,13 +169,14 @@ function blame(details, message) {
   for (const field of state.fields) {
     field.blame(details.find((own) => own.path[2] === field.column.name)?.message ?? "");
   }
+  find(byId("find").value);
   const others = details.filter((own) => !state.fields.some((field) => field.column.name === own.path[2]));
   const said = [message, ...others.map((own) => own.message)].filter((own) => own !== "").join(" ");
   const isOpen = state.card !== null;
   byId("said").textContent = said;
   byId("trouble").textContent = said;
   byId("trouble").hidden = isOpen || said === "" || !byId("key-card").hidden;
-  byId("answer").classList.toggle("stale", said !== "");
+  for (const id of ["answer", "curve"]) byId(id).classList.toggle("stale", said !== "");
   if (said !== "") byId("glance").textContent = said;
 }
 
@@ -187,12 +191,15 @@ function redraw() {
   const { column, track } = state.moved;
   const value = state.row[column.name];
   const now = { value, at: track?.toNumber(value) ?? null, prediction: state.prediction };
+  byId("curve").classList.remove("awaited");
   drawCurve(byId("curve"), { column, target: state.card.contract.target, now, ...state.curve });
   if (track !== null) alignSlider(byId("slide"), byId("curve"));
 }
 
-/** Let the curve be about another field. */
+/** Let the curve be about another field. Until its own is there none is shown, neither this one nor one still under way. */
 function move(field) {
+  state.asked?.abort();
+  byId("curve").classList.add("awaited");
   state.moved = field;
   state.curve = null;
   byId("moved").value = state.fields.indexOf(field);
@@ -226,9 +233,18 @@ function example() {
   return golden[state.example]?.row ?? Object.fromEntries(columns.map((column) => [column.name, column.example]));
 }
 
+/** Show the columns of such names, and those whose mistakes must be seen. */
 function find(text) {
   const wanted = text.trim().toLowerCase();
-  for (const field of state.fields) field.element.hidden = !field.column.name.toLowerCase().includes(wanted);
+  for (const { column, element: shownAs } of state.fields) {
+    shownAs.hidden = !column.name.toLowerCase().includes(wanted) && !shownAs.classList.contains("wrong");
+  }
+}
+
+function goToAnswer(event) {
+  event.preventDefault();
+  byId("answer").scrollIntoView();
+  byId("answer").focus({ preventScroll: true });
 }
 
 async function copy(button) {

@@ -292,6 +292,55 @@ def test_marks_on_an_axis_tell_each_other_apart(server: Running, page: Page):
         assert len(set(marks)) == len(marks)
 
 
+def test_while_a_value_is_wrong_no_curve_stands_under_the_name_of_another_column(server: Running, page: Page):
+    visit(page, server, "patients")
+    fill_in(page, 1, "120.5")
+    answer_stands(page)
+    fill_in(page, 0, "")
+    page.wait("document.querySelector('#answer.stale') !== null")
+    assert page.run("document.querySelector('#moved').selectedOptions[0].text") == "age"
+    assert not page.run("document.querySelector('#curve svg').checkVisibility({ visibilityProperty: true })")
+    fill_in(page, 0, "50")
+    answer_stands(page)
+    assert "Over age from 1 to 90" in page.run("document.querySelector('#curve svg').getAttribute('aria-label')")
+    page.troubles.clear()  # the browser itself writes the refused request to its console
+
+
+def test_a_curve_that_comes_late_is_not_shown_for_another_column(server: Running, page: Page):
+    visit(page, server, "ice cream")
+    answer_stands(page)
+    page.run(
+        "(() => { const real = window.fetch; window.late = 0; window.drawn = [];"
+        " window.fetch = async (path, options) => { const answer = await real(path, options);"
+        "   if (options.body?.includes('columns')) { window.late += 1;"
+        "     await new Promise((done) => setTimeout(done, 100)); } return answer; };"
+        " new MutationObserver(() => { const svg = document.querySelector('#curve svg');"
+        "   const name = document.querySelector('#moved').selectedOptions[0].text;"
+        "   window.drawn.push([name, svg.getAttribute('aria-label')]);"
+        " }).observe(document.querySelector('#curve'), { childList: true }); })()"
+    )
+    choose_moved(page, 1)
+    page.wait("window.late === 1")
+    fill_in(page, 0, "12.5")  # asked for after a pause, in which the first curve arrives
+    page.wait("window.drawn.some(([name]) => name !== 'humidity')")
+    ranges = {"Temperatur in °C": "-5 to 38", "humidity": "0 to 100"}
+    wrong = [own for own in page.run("window.drawn") if not own[1].startswith(f"Over {own[0]} from {ranges[own[0]]}:")]
+    assert wrong == []
+
+
+def test_the_curve_is_dimmed_with_the_answer(server: Running, page: Page):
+    visit(page, server, "ice cream")
+    fill_in(page, 0, "12.5")
+    answer_stands(page)
+    fill_in(page, 0, "warm")
+    page.wait("document.querySelector('#answer.stale') !== null")
+    assert page.run("Number(getComputedStyle(document.querySelector('#curve')).opacity)") < 1
+    fill_in(page, 0, "13.5")
+    answer_stands(page)
+    assert page.run("Number(getComputedStyle(document.querySelector('#curve')).opacity)") == 1
+    page.troubles.clear()  # the browser itself writes the refused request to its console
+
+
 def test_each_rule_is_said_as_it_is(server: Running, page: Page):
     visit(page, server, "ruled")
     assert text(page, ".rules").splitlines() == [
@@ -353,6 +402,27 @@ def test_the_ninth_column_of_nine_is_named_and_more_are_counted(server: Running,
     assert page.run(last).startswith("column ")
 
 
+def test_going_to_the_answer_keeps_the_model_in_the_address(server: Running, page: Page):
+    page.resize(*PHONE)
+    visit(page, server, "sized")
+    page.run("document.querySelector('#glance').click()")
+    assert page.run("document.activeElement.id") == "answer"
+    assert page.run("location.hash") == "#sized"
+
+
+def test_a_mistake_is_seen_though_its_column_was_not_looked_for(server: Running, page: Page):
+    visit(page, server, "wide")
+    fill_in(page, 1, "much")
+    page.wait("document.querySelectorAll('#fields .wrong').length === 1")
+    page.run(
+        "(() => { const own = document.querySelector('#find'); own.value = 'column 29';"
+        " own.dispatchEvent(new Event('input', { bubbles: true })); })()"
+    )
+    seen = "[...document.querySelectorAll('#fields > :not([hidden]) label')].map((own) => own.innerText.trim())"
+    assert page.run(seen) == ["column 1", "column 29"]
+    page.troubles.clear()  # the browser itself writes the refused request to its console
+
+
 @pytest.mark.parametrize("model", ["ice cream", "patients", "hostile", "sized", "wide"])
 def test_a_phone_is_wide_enough(server: Running, page: Page, model: str):
     page.resize(*PHONE)
@@ -402,6 +472,13 @@ def test_a_server_with_keys_is_asked_with_the_visitors(tmp_path: Path, page: Pag
         page.wait("document.querySelector('#headline').textContent !== ''")
         assert not any(key in address for address in page.asked)
         assert key not in text(page, "#curl")
+        page.run("sessionStorage.setItem('sweepstack.key', 'swk_no-longer-valid')")
+        fill_in(page, 0, "12.5")
+        page.wait("document.querySelector('#key-said').innerText === 'The server does not take this key.'")
+        page.type(key)
+        page.press("Enter")
+        answer_stands(page)
+        assert asked_row(page)["Temperatur in °C"] == 12.5
     page.troubles.clear()  # the browser itself writes the first refusal, 401, to its console
 
 
