@@ -8,6 +8,7 @@ Not here: what is counted (`observing`, `drift`) and how it is shown (`expositio
 
 import json
 import os
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,7 @@ def _add(total: Counts, more: Counts) -> None:
 def _write(path: Path, file: _File) -> None:
     """Whole: a reader sees the old file or the new one."""
     rows = [[name, labels, count] for (name, labels), count in list(file.counts.items())]
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f".{path.name}.{threading.get_native_id()}")
     unfinished.write_text(json.dumps({"running": file.n_running, "buried": file.buried, "counts": rows}))
     unfinished.replace(path)
 
