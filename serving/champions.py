@@ -13,14 +13,13 @@ from typing import Literal
 
 from serving.bundle import BundleError
 from serving.models import Served, load_model
-from serving.observing import ANSWERS
+from serving.observing import ANSWERS, FAILURES
 from serving.store import CHAMPION, AwayError, Found, Store
-from serving.tally import Tally
+from serving.tally import Counts, Tally
 
 SWAPS = "swaps"  # labels: model, outcome
 LEAST_ANSWERS = 20  # before a version's share of errors says something
 PROBATION_SECONDS = 600.0  # in which a version may still be put back
-FAILED = ("422", "500", "504")  # a version with other columns than its callers send is refused by all of them, by 422
 Outcome = Literal["swapped", "refused", "put_back", "unreachable"]
 Load = Callable[[Found], Served]
 
@@ -38,6 +37,19 @@ class Swap:
 
     previous: Served
     when: float
+
+
+@dataclass(frozen=True)
+class Answered:
+    """How often a version has answered, in all processes since the server's start.
+
+    Attributes:
+        n_answers: of any kind.
+        n_failed: those that the version may be to blame for.
+    """
+
+    n_answers: float = 0.0
+    n_failed: float = 0.0
 
 
 class Champions(Mapping[str, Served]):
@@ -70,6 +82,7 @@ class Champions(Mapping[str, Served]):
         self._max_error_share = max_error_share
         self._models: dict[str, Served] = {}
         self._swaps: dict[str, Swap] = {}
+        self._before: dict[tuple[str, str], Answered] = {}
         self._refused: dict[str, dict[str, str]] = {}
         self._complaints: dict[str, str] = {}
         self._changing = threading.Lock()
@@ -176,9 +189,12 @@ class Champions(Mapping[str, Served]):
 
     def put_back_failing(self) -> None:
         """Put the version before back where a new one fails too often; forget it where the new one has not."""
+        if not self._swaps:
+            return
+        counts, _ = self._tally.of_all_processes()
         for name, swap in list(self._swaps.items()):
             own = self._models[name]
-            share = self._error_share(own) - self._error_share(swap.previous)
+            share = self._error_share(own, counts) - self._error_share(swap.previous, counts)
             if share > self._max_error_share:
                 with self._changing:
                     reason = f"{share:.0%} more of its answers were errors than of version {swap.previous.version}'s."
@@ -190,17 +206,17 @@ class Champions(Mapping[str, Served]):
             elif time.monotonic() - swap.when > PROBATION_SECONDS:
                 del self._swaps[name]
 
-    def _error_share(self, own: Served) -> float:
-        """Of the version's answers in this process; 0 as long as there are few."""
-        n_answers = n_failed = 0.0
-        for (name, labels), (count, *_) in list(self._tally.own.items()):
-            if name == ANSWERS and labels[:2] == (own.name, own.version):
-                n_answers += count
-                n_failed += count if labels[2] in FAILED else 0.0
-        return n_failed / n_answers if n_answers >= LEAST_ANSWERS else 0.0
+    def _error_share(self, own: Served, counts: Counts) -> float:
+        """Of the version's answers since it was put in its place; 0 as long as there are few."""
+        now, before = _answered(own, counts), self._before.get((own.name, own.version), Answered())
+        n_answers = now.n_answers - before.n_answers
+        return (now.n_failed - before.n_failed) / n_answers if n_answers >= LEAST_ANSWERS else 0.0
 
     def _put(self, loaded: Served) -> None:
         previous = self._models.get(loaded.name)
+        if previous is not None:  # what it answered when it had its place before is forgiven
+            counts, _ = self._tally.of_all_processes()
+            self._before[loaded.name, loaded.version] = _answered(loaded, counts)
         self._models[loaded.name] = loaded
         if previous is not None:
             self._swaps[loaded.name] = Swap(previous, time.monotonic())
@@ -220,6 +236,12 @@ class Champions(Mapping[str, Served]):
         if self._complaints.get(name) != str(error):
             self._complaints[name] = str(error)
             logger.error(message, extra={"fields": {"model": name, "reason": str(error)}})
+
+
+def _answered(own: Served, counts: Counts) -> Answered:
+    labels = (own.name, own.version)
+    of_version = [count[0] for (name, has), count in counts.items() if name == ANSWERS and has[:2] == labels]
+    return Answered(sum(of_version), counts.get((FAILURES, labels), [0.0])[0])
 
 
 def loader(*, threads: int, max_rows: int) -> Load:

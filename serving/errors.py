@@ -258,7 +258,9 @@ HANDLERS: Handlers = dict.fromkeys(REFUSALS, _handle)
 
 def _answer(status: int, problem: Problem) -> Response:
     exchange = current_exchange()
-    protocol = exchange.protocol if exchange is not None else NATIVE
+    protocol = NATIVE
+    if exchange is not None:
+        protocol, exchange.error = exchange.protocol, status
     if protocol == OPEN_INFERENCE:
         return JSONResponse({"error": _in_one_text(problem)}, status_code=status)
     if protocol == MLFLOW:

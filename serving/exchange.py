@@ -26,6 +26,7 @@ class Exchange:
         model: that was asked; "" when it was none.
         version: of the model that answers.
         rows: that were predicted.
+        error: status of the error that is answered, which a protocol may word by another one; 0: there is none.
     """
 
     request_id: str
@@ -35,6 +36,7 @@ class Exchange:
     model: str = ""
     version: str = ""
     rows: int = 0
+    error: int = 0
 
 
 _CURRENT: ContextVar[Exchange | None] = ContextVar("exchange", default=None)

@@ -19,6 +19,10 @@ from serving.tally import Tally
 REQUESTS = "requests"  # labels: model, protocol, status; one number a bucket, then the sum of seconds
 ROWS = "rows"  # labels: model, version
 ANSWERS = "answers"  # labels: model, version, status
+FAILURES = "failures"  # labels: model, version
+# What a version may be to blame for, in the words of `errors`: one with other columns than its callers send refuses
+# all of them, by 422.
+BLAMED = frozenset({422, 500, 504})
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
 HUNG_UP = 499  # the caller did, before there was an answer
 
@@ -77,6 +81,8 @@ class Observing:
         count[-1] += seconds
         if exchange.version:
             self._tally.add(ANSWERS, (exchange.model, exchange.version, str(status)))
+            if exchange.error in BLAMED:
+                self._tally.add(FAILURES, (exchange.model, exchange.version))
         if exchange.rows:
             self._tally.add(ROWS, (exchange.model, exchange.version), (exchange.rows,))
         if logger.isEnabledFor(logging.INFO):

@@ -1,16 +1,17 @@
 """Versions come and go while requests are answered: only what is proven answers, and what fails goes back."""
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from starlette.types import ASGIApp, Message
 
 from serving.app import create_app
-from serving.bundle import BundleError
+from serving.bundle import BundleError, NumericColumn
 from serving.champions import Champions, loader
 from serving.keeper import Keeper
 from serving.keys import add_key, read_keys
@@ -19,12 +20,47 @@ from serving.settings import Settings
 from serving.store import AwayError, FolderStore, Found
 from serving.tally import Tally
 from serving.watch import Watch
-from tests.serving.asking import ask
+from tests.serving.asking import JSON, ask
 from tests.serving.broken import BROKEN
-from tests.serving.bundles import PATIENT_COLUMNS, PATIENT_ROW, SALES_ROW, publish, publish_patients, publish_sales
+from tests.serving.bundles import (
+    PATIENT_ROW,
+    SALES_COLUMNS,
+    SALES_ROW,
+    publish,
+    publish_patients,
+    publish_sales,
+)
 
 NAME = "ice cream"
 BODY = {"rows": [SALES_ROW]}
+WIND = NumericColumn(name="wind", nullable=False, minimum=0, maximum=90, integer=False, example=3.5)
+MORE_COLUMNS = (SALES_COLUMNS[0], WIND)
+
+
+def tensors(row: Mapping[str, Any]) -> dict[str, Any]:
+    inputs = [{"name": name, "shape": [1], "datatype": "FP64", "data": [value]} for name, value in row.items()]
+    return {"inputs": inputs}
+
+
+# Path, the body of a row, and how a row that does not fit is answered.
+PROTOCOLS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Any], int]] = {
+    "native": (f"/models/{NAME}/predict", lambda row: {"rows": [row]}, 422),
+    "MLflow's": ("/invocations", lambda row: {"dataframe_records": [row]}, 400),
+    "Open Inference": (f"/v2/models/{NAME}/infer", tensors, 422),
+}
+
+
+def hang_up(app: ASGIApp, path: str) -> None:
+    """Ask, and be gone before the body is whole."""
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(_: Message) -> None: ...
+
+    asyncio.run(app(scope, receive, send))
 
 
 class Store(FolderStore):
@@ -57,7 +93,7 @@ class Server:
         self.keeper = Keeper(self.champions, self.watch, self.tally, poll_seconds=60)
         self.champions.refresh()
         self.watch.refresh()
-        self.app: FastAPI = create_app(self.champions, Settings(), keeper=self.keeper)
+        self.app = create_app(self.champions, Settings(), keeper=self.keeper)
 
     def version(self) -> str:
         answer = ask(self.app, "POST", f"/models/{NAME}/predict", json=BODY)
@@ -166,26 +202,31 @@ def test_a_version_that_fails_its_callers_is_put_back(tmp_path: Path):
     assert server.metric('serving_versions_total{model="ice cream",outcome="put_back"}') == 1
 
 
-def test_a_version_whose_columns_nobody_sends_is_put_back(tmp_path: Path):
-    publish_patients(tmp_path, name=NAME, version=1)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_version_whose_columns_nobody_sends_is_put_back(tmp_path: Path, protocol: str):
+    path, body_of, refused = PROTOCOLS[protocol]
+    row = {"Temperatur in °C": 30.0}
+    publish(tmp_path, name=NAME, version=1, columns=SALES_COLUMNS[:1], rows=[row])
     server = Server(tmp_path)
-    rows = {"rows": [PATIENT_ROW]}
-    others = {name: value for name, value in PATIENT_ROW.items() if name != "age"}
-    publish(tmp_path, name=NAME, version=2, columns=PATIENT_COLUMNS[1:], rows=[others], classes=("a", "b", "c"))
+    publish(tmp_path, name=NAME, version=2, columns=MORE_COLUMNS, rows=[{**row, "wind": 3.0}])
     server.champions.refresh()
     for _ in range(20):
-        assert ask(server.app, "POST", f"/models/{NAME}/predict", json=rows).status_code == 422
+        assert ask(server.app, "POST", path, json=body_of(row)).status_code == refused
         server.champions.put_back_failing()
-    assert ask(server.app, "POST", f"/models/{NAME}/predict", json=rows).status_code == 200
+    assert ask(server.app, "POST", path, json=body_of(row)).status_code == 200
+    assert server.refused().keys() == {"2"}
 
 
-def test_callers_who_were_wrong_before_put_no_version_back(tmp_path: Path):
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_callers_who_were_wrong_before_put_no_version_back(tmp_path: Path, protocol: str):
+    path, body_of, refused = PROTOCOLS[protocol]
     publish_sales(tmp_path, version=1)
     server = Server(tmp_path)
 
     def ask_wrongly_twice() -> None:
-        for body in (BODY, {}, {}):
-            ask(server.app, "POST", f"/models/{NAME}/predict", json=body)
+        assert ask(server.app, "POST", path, json=body_of({**SALES_ROW, "humidity": 40.0})).status_code == 200
+        for broken in (b"{", b"[]"):
+            assert ask(server.app, "POST", path, content=broken, headers=JSON).status_code == refused
 
     for _ in range(10):
         ask_wrongly_twice()
@@ -195,6 +236,45 @@ def test_callers_who_were_wrong_before_put_no_version_back(tmp_path: Path):
         ask_wrongly_twice()
         server.champions.put_back_failing()
     assert server.version() == "2"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_callers_who_hang_up_put_no_version_back(tmp_path: Path, protocol: str):
+    path, _, __ = PROTOCOLS[protocol]
+    publish_sales(tmp_path, version=1)
+    server = Server(tmp_path)
+    publish_sales(tmp_path, version=2)
+    server.champions.refresh()
+    for _ in range(25):
+        hang_up(server.app, path)
+        server.champions.put_back_failing()
+    assert server.version() == "2"
+
+
+def test_a_version_that_was_put_back_is_judged_anew_once_it_is_asked_for_again(tmp_path: Path):
+    path, body_of, _ = PROTOCOLS["native"]
+    publish_sales(tmp_path, version=1)
+    server = Server(tmp_path)
+    publish(tmp_path, name=NAME, version=2, columns=[*SALES_COLUMNS, WIND], rows=[{**SALES_ROW, "wind": 3.0}])
+    server.champions.refresh()
+
+    def answered(row: Mapping[str, Any]) -> list[int]:
+        statuses = []
+        for _ in range(20):
+            statuses.append(ask(server.app, "POST", path, json=body_of(row)).status_code)
+            server.champions.put_back_failing()
+        return statuses
+
+    for _ in range(2):
+        assert answered(SALES_ROW) == [422] * 20
+        assert server.refused().keys() == {"2"}
+        assert ask(server.app, "POST", f"/models/{NAME}/reload").json()["version"] == "2"
+        assert answered({**SALES_ROW, "wind": 3.0}) == [200] * 20
+        assert (ask(server.app, "GET", "/ready").json()["models"], server.refused()) == ({NAME: "2"}, {})
+        (tmp_path / NAME / "champion").write_text("1\n")
+        server.champions.refresh()
+        (tmp_path / NAME / "champion").write_text("2\n")
+        server.champions.refresh()
 
 
 def test_reloading_gives_a_version_a_new_chance(tmp_path: Path):

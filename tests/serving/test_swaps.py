@@ -6,9 +6,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.serving.bundles import SALES_ROW, choose, publish_sales
+from serving.champions import LEAST_ANSWERS
+from tests.serving.bundles import SALES_ROW, choose, publish_patients, publish_sales
 from tests.serving.load import Load, check, eventually
 from tests.serving.processes import running
+from tests.serving.test_workers import children
 
 NAME = "ice cream"
 BODY = {"rows": [SALES_ROW]}
@@ -68,6 +70,28 @@ def test_a_reload_reaches_every_worker(tmp_path: Path):
         publish_sales(tmp_path, version=2)
         assert httpx.post(f"{server.address}/models/{NAME}/reload", timeout=60).json()["version"] == "2"
         eventually(lambda: asked(server.address) == {"2"})
+
+
+def answering(address: str) -> set[str]:
+    """Versions that would answer, of any worker, without asking for a prediction."""
+    return {httpx.get(f"{address}/ready", timeout=60).json()["models"][NAME] for _ in range(20)}
+
+
+def test_workers_judge_a_version_by_what_all_of_them_answered(tmp_path: Path):
+    publish_sales(tmp_path, version=1)
+    settings = {"SERVING_POLL_SECONDS": "600", "SERVING_WORKERS": "2"}
+    with running(tmp_path, "--bundles", str(tmp_path), **settings) as server:
+        eventually(lambda: len(children(server.process.pid)) == 2)
+        time.sleep(2)  # both have looked once by then
+        publish_patients(tmp_path, name=NAME, version=2)
+        for _ in range(2):
+            assert httpx.post(f"{server.address}/models/{NAME}/reload", timeout=60).json()["version"] == "2"
+            eventually(lambda: answering(server.address) == {"2"})
+            time.sleep(3)
+            assert answering(server.address) == {"2"}, "what it was put back for counts no more"
+            for _ in range(LEAST_ANSWERS):
+                assert httpx.post(f"{server.address}/predict", json=BODY, timeout=60).status_code == 422
+            eventually(lambda: answering(server.address) == {"1"})
 
 
 def test_a_broken_version_is_told_in_the_log_and_in_the_models_card(tmp_path: Path):
