@@ -14,7 +14,7 @@ from typing import Literal
 from serving.bundle import BundleError
 from serving.models import Served, load_model
 from serving.observing import ANSWERS, FAILURES
-from serving.store import CHAMPION, AwayError, Found, Store
+from serving.store import CHAMPION, AwayError, Found, MissingError, Store
 from serving.tally import Counts, Tally
 
 SWAPS = "swaps"  # labels: model, outcome
@@ -114,8 +114,7 @@ class Champions(Mapping[str, Served]):
             for name in self.names():
                 self._try(name)
         except AwayError as error:
-            self._count("", "unreachable")
-            self._complain("", "The store of models does not answer", error)
+            self._note_away(error)
             return
         except BundleError as error:
             self._complain("", "The store of models cannot be read", error)
@@ -129,7 +128,7 @@ class Champions(Mapping[str, Served]):
         except AwayError:
             raise
         except BundleError as error:
-            self._complain(name, "A version is not served", error)
+            self._complain_of_version(name, error)
 
     def refresh_one(self, name: str, *, is_asked_for: bool = False) -> None:
         """Look an alias up, and swap in the version that it names, unless that was refused before.
@@ -140,14 +139,16 @@ class Champions(Mapping[str, Served]):
 
         Raises:
             AwayError: the store does not answer.
-            BundleError: there is no such alias, or the version must not be served.
+            BundleError: there is no champion, or the version must not be served.
         """
         with self._changing:
             if is_asked_for:  # under the lock: or else whoever looks meanwhile refuses it again, and nobody says so
                 self._refused.pop(name, None)
             version = self._find_version(name)
             own = self._models.get(name)
-            if (own is not None and own.version == version) or version in self._refused.get(name, {}):
+            if version is None or version in self._refused.get(name, {}):
+                return
+            if own is not None and own.version == version:
                 return
             try:
                 self._put(self._load(self._store.open_version(name, version)))
@@ -166,8 +167,11 @@ class Champions(Mapping[str, Served]):
         """
         try:
             self.refresh_one(name, is_asked_for=True)
+        except AwayError as error:
+            self._note_away(error)
+            raise
         except BundleError as error:
-            self._complain(name, "A version is not served", error)
+            self._complain_of_version(name, error)
             raise
 
     def reload_all(self) -> None:
@@ -175,17 +179,16 @@ class Champions(Mapping[str, Served]):
         self._refused.clear()
         self.refresh()
 
-    def _find_version(self, name: str) -> str:
+    def _find_version(self, name: str) -> str | None:
+        """None where there is no shadow, which may be taken away; a champion goes on until there is another."""
         try:
             return self._store.find_version(name, self._alias)
-        except AwayError:
-            raise
-        except BundleError:
-            if (
-                self._alias != CHAMPION
-            ):  # a shadow may be taken away; a champion is answered with until there is another
-                self._models.pop(name, None)
-            raise
+        except MissingError as error:
+            if self._alias == CHAMPION:
+                raise
+            self._models.pop(name, None)
+            self._complain(name, "A model has no shadow", error, level=logging.INFO)
+            return None
 
     def put_back_failing(self) -> None:
         """Put the version before back where a new one fails too often; forget it where the new one has not."""
@@ -231,11 +234,22 @@ class Champions(Mapping[str, Served]):
         if self._alias == CHAMPION:
             self._tally.add(SWAPS, (name, outcome))
 
-    def _complain(self, name: str, message: str, error: BundleError) -> None:
+    def _note_away(self, error: AwayError) -> None:
+        self._count("", "unreachable")
+        self._complain("", "The store of models does not answer", error)
+
+    def _complain_of_version(self, name: str, error: BundleError) -> None:
+        if self._alias == CHAMPION:
+            self._complain(name, "A version is not served", error)
+        else:  # the model is served
+            self._complain(name, "A version is no shadow", error, level=logging.WARNING)
+
+    def _complain(self, name: str, message: str, error: BundleError, *, level: int = logging.ERROR) -> None:
         """Said once: a store may be away for hours, and is asked every few seconds."""
         if self._complaints.get(name) != str(error):
             self._complaints[name] = str(error)
-            logger.error(message, extra={"fields": {"model": name, "reason": str(error)}})
+            fields = {"model": name, "alias": self._alias, "reason": str(error)}
+            logger.log(level, message, extra={"fields": fields})
 
 
 def _answered(own: Served, counts: Counts) -> Answered:

@@ -16,11 +16,12 @@ from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 from serving.bundle import CONTRACT_FILE, MODEL_FILE, Bundle, BundleError, open_bundle
-from serving.store import CHAMPION, VERSION, AwayError, Found, check_name
+from serving.store import CHAMPION, VERSION, AwayError, Found, MissingError, check_name
 
 BUNDLE_PATH = "artifacts/bundle"  # where training logs the two files below a model's location
 PAGE = 1000  # models a question, the most that MLflow allows
 SERVER_FAILED, TOO_MANY = 500, 429  # HTTP statuses that say nothing about what was asked
+MISSING = (400, 404)  # of an alias, and of a model, that is not there
 TIMEOUT_SECONDS = 10.0  # without a byte: a server that is silent so long is away
 
 
@@ -130,11 +131,16 @@ class RegistryStore:
                 content: bytes = answer.read()
         except HTTPError as error:
             with error:
-                kind = AwayError if error.code >= SERVER_FAILED or error.code == TOO_MANY else BundleError
-                raise kind(f"{url}: {error.code} {error.reason}{_mlflow_message(error)}") from error
+                raise _kind(error.code)(f"{url}: {error.code} {error.reason}{_mlflow_message(error)}") from error
         except (OSError, HTTPException) as error:  # URLError is an OSError
             raise AwayError(f"{url}: {getattr(error, 'reason', error)}") from error
         return content
+
+
+def _kind(status: int) -> type[BundleError]:
+    if status >= SERVER_FAILED or status == TOO_MANY:
+        return AwayError
+    return MissingError if status in MISSING else BundleError
 
 
 def _mlflow_message(error: HTTPError) -> str:

@@ -26,6 +26,10 @@ class AwayError(BundleError):
     """The store does not answer, which says nothing about a bundle: it may be asked again."""
 
 
+class MissingError(BundleError):
+    """The store has none of that name."""
+
+
 class Store(Protocol):
     """Holds bundles, and names one version of each model with an alias."""
 
@@ -42,7 +46,8 @@ class Store(Protocol):
 
         Raises:
             AwayError: the store does not answer.
-            BundleError: there is none.
+            MissingError: there is none.
+            BundleError: what has the alias is no version.
         """
         ...
 
@@ -77,7 +82,8 @@ class FolderStore:
         try:
             version = path.read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise BundleError(f"{path}: cannot be read: {error.strerror}.") from error
+            kind = MissingError if isinstance(error, FileNotFoundError) else BundleError
+            raise kind(f"{path}: cannot be read: {error.strerror}.") from error
         except UnicodeDecodeError as error:
             raise BundleError(f"{path}: is no text.") from error
         if not VERSION.fullmatch(version):

@@ -1,6 +1,7 @@
 """Versions come and go while requests are answered: only what is proven answers, and what fails goes back."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -168,6 +169,20 @@ def test_a_store_that_is_away_changes_nothing(tmp_path: Path, caplog: pytest.Log
     server.store.is_away = False
     server.champions.refresh()
     assert server.version() == "2"
+
+
+def test_a_reload_while_the_store_is_away_says_that_it_is_away(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    publish_sales(tmp_path, version=1)
+    server = Server(tmp_path)
+    server.store.is_away = True
+    assert ask(server.app, "POST", f"/models/{NAME}/reload").status_code == 502
+    server.champions.refresh()
+    server.store.is_away = False
+    server.champions.refresh()
+    assert [own.message for own in caplog.records] == [
+        "The store of models does not answer",
+        "The store of models answers again",
+    ]
 
 
 class Failing:
@@ -353,6 +368,28 @@ def test_a_shadow_answers_the_same_unseen_and_is_compared(tmp_path: Path):
     server.version()
     server.watch.look()
     assert server.metric(f'serving_shadow_difference_bucket{{le="+Inf",{labels}}}') == 7
+
+
+def test_a_model_may_have_no_shadow(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO, logger="serving.champions")
+    publish_sales(tmp_path)
+    server = Server(tmp_path, shadow="challenger")
+    server.watch.refresh()
+    (said,) = caplog.records
+    assert (said.levelname, said.message) == ("INFO", "A model has no shadow")
+    assert said.__dict__["fields"].items() >= {"model": NAME, "alias": "challenger"}.items()
+
+
+def test_a_shadow_that_cannot_be_proven_is_called_a_shadow(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    publish_sales(tmp_path, version=1)
+    BROKEN["another hash"][0](publish_sales(tmp_path, version=2))
+    (tmp_path / NAME / "champion").write_text("1\n")
+    (tmp_path / NAME / "challenger").write_text("2\n")
+    server = Server(tmp_path, shadow="challenger")
+    server.watch.refresh()
+    (said,) = caplog.records
+    assert (said.levelname, said.message) == ("WARNING", "A version is no shadow")
+    assert "its sha256 is not the one in contract.json" in said.__dict__["fields"]["reason"]
 
 
 def test_a_shadow_that_takes_other_columns_is_not_asked(tmp_path: Path):
