@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.errors import REFUSALS, answer_to
 from serving.traces import name_request
 
-Answer = tuple[bytes, str]  # the body and its media type
+Answer = tuple[bytes, str]  # the body and its `Content-Type`
 Handler = Callable[[Scope, Receive], Awaitable[Answer]]
 PARAMETER = re.compile(r"\\{(\w+)\\}")  # as `re.escape` leaves it
 

@@ -64,6 +64,12 @@ def answer_media(accepted: str, *, sent: str) -> str:
     return best
 
 
+def content_type(media: str) -> str:
+    """The `Content-Type` of an answer."""
+    # JSON and Arrow are UTF-8 by their own rules; text that says nothing is Latin 1 to many a client.
+    return f"{media}; charset=utf-8" if media == CSV else media
+
+
 def _media_range(text: str) -> tuple[str, float] | None:
     """A range such as `text/*;q=0.5` and its weight; None when it is none."""
     name, *parameters = (part.strip().lower() for part in text.split(";"))

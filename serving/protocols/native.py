@@ -19,7 +19,7 @@ from serving.champions import Champions
 from serving.direct import Answer, Handler
 from serving.errors import ErrorAnswer, NotReadyError, UnknownModelError
 from serving.exchange import count_rows
-from serving.media import JSON, answer_media, body_media
+from serving.media import JSON, answer_media, body_media, content_type
 from serving.models import Columns, Served, count_of
 from serving.together import Together
 
@@ -98,13 +98,13 @@ def native_predictions(
                 return answer, wanted
             columns = own.read(body, sent=sent, asked=asked)
             predictions = await predict_together(own, columns, together, scope)
-            return own.word(columns, predictions, wanted=wanted, asked=asked), wanted
+            return own.word(columns, predictions, wanted=wanted, asked=asked), content_type(wanted)
 
         def answer_slowly() -> bytes:
             plain = decompress_body(body, encoding, max_bytes=max_body_bytes)
             return own.answer(plain, sent=sent, wanted=wanted, asked=asked)
 
-        return await run_in_threadpool(answer_slowly), wanted
+        return await run_in_threadpool(answer_slowly), content_type(wanted)
 
     return {"/predict": predict, "/models/{name}/predict": predict}
 

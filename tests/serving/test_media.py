@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from fastapi import FastAPI
 from serving import media
 from serving.media import ARROW, CSV, JSON
 from tests.serving.asking import app_of, ask
-from tests.serving.bundles import PATIENT_ROW, SALES_ROW, publish_patients, publish_sales
+from tests.serving.bundles import PATIENT_ROW, SALES_COLUMNS, SALES_ROW, publish, publish_patients, publish_sales
 
 PATIENTS = "/models/patients/predict"
 SALES = "/models/ice cream/predict"
@@ -76,7 +77,7 @@ def test_columns_of_json_are_answered_as_rows(app: FastAPI):
 def test_a_pandas_client(app: FastAPI):
     table = pd.DataFrame(ROWS).assign(ward=lambda own: own["ward"].astype("category"))
     by_csv = post(app, table.to_csv(index=False).encode(), CSV)
-    assert by_csv.headers["Content-Type"] == "text/csv"
+    assert by_csv.headers["Content-Type"] == "text/csv; charset=utf-8"
     by_arrow = post(app, as_stream(pa.Table.from_pandas(table, preserve_index=False)), ARROW)
     for answered in (
         pd.read_csv(io.BytesIO(by_csv.content)),
@@ -146,6 +147,16 @@ def test_a_regression_is_answered_with_a_column_of_values(app: FastAPI):
     answer = post(app, as_csv([SALES_ROW]), CSV, path=SALES)
     assert answer.text == f"prediction\n{value}\n"
     assert answer.headers["X-Model-Version"] == "1"
+
+
+@pytest.mark.parametrize("accepted", ["text/csv", "text/csv;charset=utf-8", "text/*"])
+def test_labels_in_csv_are_declared_as_utf_8(tmp_path: Path, accepted: str):
+    """What is text and says nothing is Latin 1 to many a client."""
+    columns, row = SALES_COLUMNS[:1], {SALES_COLUMNS[0].name: 30.0}
+    publish(tmp_path, name="sales", version=1, columns=columns, rows=[row], classes=("schön", "wüst"))
+    answer = ask(app_of(tmp_path), "POST", "/predict", json={"rows": [row]}, headers={"Accept": accepted})
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer.text.startswith("prediction,probability_schön,probability_wüst\n")
 
 
 def test_a_spreadsheets_csv_is_read(app: FastAPI):
