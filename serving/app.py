@@ -15,6 +15,7 @@ from serving.auth import Authentication
 from serving.description import describe
 from serving.direct import DirectRoutes
 from serving.errors import HANDLERS
+from serving.head_as_get import HeadAsGet
 from serving.headers import defaults
 from serving.keeper import Keeper
 from serving.keys import Key
@@ -70,7 +71,11 @@ def create_app(
         **native_predictions(models, together, max_body_bytes=settings.max_body_bytes),
         **mlflow_scoring_predictions(models, together, max_body_bytes=settings.max_body_bytes),
     }
-    layers = [Middleware(DirectRoutes, routes=predictions, traced=traced), *_layers(settings, keys=keys, tally=tally)]
+    layers = [
+        Middleware(HeadAsGet),
+        Middleware(DirectRoutes, routes=predictions, traced=traced),
+        *_layers(settings, keys=keys, tally=tally),
+    ]
     if not traced:
         return _surround(app, layers)
     for own in layers:  # FastAPI must be around them, so that its spans are
@@ -88,9 +93,9 @@ def _layers(settings: Settings, *, keys: Sequence[Key], tally: Tally) -> Iterato
         yield Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-Request-ID", HEADER_LENGTH],
-            expose_headers=["X-Model-Version", "X-Request-ID", HEADER_LENGTH],
+            expose_headers=["Retry-After", "X-Model-Version", "X-Request-ID", HEADER_LENGTH],
         )
     yield Middleware(Observing, tally=tally, headers=defaults(is_shared=bool(settings.cors_origins)))
 

@@ -247,6 +247,8 @@ def _http_answer(error: HTTPException) -> Response:
     problem = Problem(code=phrase.lower().replace(" ", "_"), message=f"{phrase}. See /docs for what there is.")
     answer = _answer(error.status_code, problem)
     answer.headers.update(error.headers or {})
+    if answer.headers.get("Allow") == "GET":
+        answer.headers["Allow"] = "GET, HEAD"  # which the route does not know of (`head_as_get`)
     return answer
 
 
@@ -280,7 +282,8 @@ def _in_one_text(problem: Problem) -> str:
     shown = [f"{_path_text(own.path)}{own.message}" for own in problem.details[:MOST_IN_ONE_TEXT]]
     n_more = len(problem.details) - len(shown)
     details = "; ".join([*shown, *([f"and {n_more} more"] if n_more else [])])
-    return f"{problem.message} {details}." if details else problem.message
+    end = "" if details.endswith("?") else "."
+    return f"{problem.message} {details}{end}" if details else problem.message
 
 
 def _path_text(path: Sequence[str | int]) -> str:

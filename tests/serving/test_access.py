@@ -106,6 +106,8 @@ def test_no_other_origin_may_read_answers_unless_it_is_named(tmp_path: Path):
     assert ask(opened, "OPTIONS", "/predict", headers=asked).headers["Access-Control-Allow-Origin"] == asked["Origin"]
     answer = ask(opened, "POST", "/predict", json={"rows": [SALES_ROW]}, headers={"Origin": "https://one.example"})
     assert answer.headers["Access-Control-Allow-Origin"] == "https://one.example"
+    exposed = set(answer.headers["Access-Control-Expose-Headers"].split(", "))
+    assert exposed >= {"Retry-After", "X-Model-Version", "X-Request-ID"}
     assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
     other = ask(opened, "POST", "/predict", json={"rows": [SALES_ROW]}, headers={"Origin": "https://two.example"})
     assert "Access-Control-Allow-Origin" not in other.headers

@@ -94,7 +94,8 @@ def test_the_length_of_the_json_must_be_right(app: FastAPI, length: str):
 def test_bytes_without_the_length_of_the_json_are_refused(app: FastAPI):
     header, data = binary()
     assert "Invalid JSON" in said(post(app, "patients", header + data, {}), 422)
-    assert "Is Inference-Header-Content-Length the length of the JSON?" in said(post(app, "patients", header, {}), 422)
+    answer = said(post(app, "patients", header, {}), 422)
+    assert answer.endswith("Is Inference-Header-Content-Length the length of the JSON?")
 
 
 def lengths(*texts: bytes) -> bytes:
