@@ -4,6 +4,7 @@ Not here: the bound of what comes (`limits`), and what a body says.
 """
 
 import zlib
+from collections.abc import Iterator
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
@@ -13,6 +14,9 @@ from serving.errors import BodyTooLargeError, Detail, InvalidRequestError, Wrong
 # What zlib calls them. "deflate" is zlib's own format: RFC 9110, 8.4.1.2.
 WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 PLAIN = frozenset({"", "identity"})
+MEMBER = b"\x1f\x8b"  # begins each of a gzip body, which may have several: RFC 1952, 2.2
+# Bytes that are decompressed at once. What follows a member in them is copied, and a member may have 20 bytes.
+PIECE_BYTES = 2**12
 
 
 async def read_body(receive: Receive) -> bytes:
@@ -53,18 +57,36 @@ def decompress_body(body: bytes, encoding: str, *, max_bytes: int) -> bytes:
         error = WrongContentTypeError(f"Content-Encoding may be gzip or deflate; it is {encoding[:100]!r}.")
         error.headers["Accept-Encoding"] = "gzip, deflate"  # RFC 9110, 15.5.16
         raise error
-    stream = zlib.decompressobj(WINDOWS[encoding])
-    try:
-        plain = stream.decompress(body, max_bytes + 1)
-    except zlib.error:
-        raise _broken(f"It is no {encoding} stream") from None
-    if len(plain) > max_bytes:
-        raise BodyTooLargeError(f"The body is larger than {max_bytes:,} bytes when decompressed. Send fewer rows.")
+    parts = []
+    n_left = max_bytes
+    for part in _decompressed(body, encoding, most=max_bytes + 1):
+        parts.append(part)
+        n_left -= len(part)
+        if n_left < 0:
+            raise BodyTooLargeError(f"The body is larger than {max_bytes:,} bytes when decompressed. Send fewer rows.")
+    return b"".join(parts)
+
+
+def _decompressed(body: bytes, encoding: str, *, most: int) -> Iterator[bytes]:
+    """What a body becomes, part by part, each of so many bytes at most; whoever has enough asks for no more.
+
+    Raises:
+        InvalidRequestError: as `decompress_body`.
+    """
+    stream, start = zlib.decompressobj(WINDOWS[encoding]), 0
+    while start < len(body):
+        piece = body[start : start + PIECE_BYTES]
+        try:
+            yield stream.decompress(piece, most)
+        except zlib.error:
+            raise _broken(f"It is no {encoding} stream") from None
+        start += len(piece) - len(stream.unused_data)
+        if stream.eof and start < len(body):
+            if encoding == "deflate" or not body.startswith(MEMBER, start):
+                raise _broken("Something follows the compressed stream")
+            stream = zlib.decompressobj(WINDOWS[encoding])
     if not stream.eof:
         raise _broken("It is cut off")
-    if stream.unused_data:
-        raise _broken("Something follows the compressed stream")
-    return plain
 
 
 def _broken(said: str) -> InvalidRequestError:
