@@ -62,6 +62,10 @@ ANSWERED: dict[str, dict[str, Any]] = {
     "a truth for a label": {"dataframe_records": changed(city=True)},
     "an unseen label": {"dataframe_records": changed(city="Atlantis")},
     "dates of several forms": {"dataframe_records": changed(joined="2020-02-29", left="2021-01-01 12:00:00")},
+    "words for a missing date": {
+        "dataframe_records": [{**ROW, "left": word} for word in ("", "NaN", "nan", "NaT", "nat")]
+    },
+    "an empty date in a column": {"inputs": columns([{**ROW, "left": ""}, OTHER])},
     "an unknown field": {"dataframe_records": [ROW], "rows": 1},
     "a field of TensorFlow's": {"instances": [ROW], "signature_name": "x"},
     "params, which are ignored": {"dataframe_records": [ROW], "params": {"coverage": 0.9}},
@@ -75,6 +79,7 @@ REFUSED: dict[str, Any] = {
     "text for a truth": {"dataframe_records": changed(smoker="true")},
     "null for a label": {"dataframe_records": changed(ward=None)},
     "a number for a date": {"dataframe_records": changed(joined=18_000)},
+    "another word for a missing date": {"dataframe_records": changed(left="None")},
     "no date": {"dataframe_records": changed(joined="soon")},
     "no records": {"dataframe_records": []},
     "records that are one": {"dataframe_records": ROW},
@@ -210,6 +215,13 @@ def test_a_mistake_is_named_with_its_path_and_without_the_data(ours: TestClient)
     assert answer.json()["message"] == (
         "1 value does not fit the model's columns. columns['age'][1]: Input should be a valid number."
     )
+
+
+@pytest.mark.parametrize("word", ["", "NaN", "NaT"])
+def test_a_date_that_training_never_missed_may_not_be_missing(ours: TestClient, word: str):
+    answer = post(ours, json.dumps({"dataframe_records": changed(joined=word)}))
+    assert answer.status_code == 400
+    assert "columns['joined'][0]: null is not accepted" in answer.json()["message"]
 
 
 def test_an_only_column_may_come_as_a_list(tmp_path: Path):

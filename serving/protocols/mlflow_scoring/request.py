@@ -1,7 +1,8 @@
 """Bodies of MLflow's scoring protocol to raw columns.
 
 MLflow's server makes a DataFrame of them and the model that training logs there takes much: further columns are passed
-over, those that had missing values in training may be left out, numbers may be text, truths 0 and 1. So it is here.
+over, those that had missing values in training may be left out, numbers may be text, truths 0 and 1, a missing date "" or
+"NaT". So it is here.
 Not taken are a missing value in a column that had none in training, and whatever has no finite prediction.
 """
 
@@ -21,6 +22,8 @@ SPLIT_FIELDS = frozenset({"columns", "data", "index"})
 # What pandas takes for a missing value in CSV.
 NOT_A_NUMBER = ("-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "NaN", "nan")
 MISSING = frozenset((*NOT_A_NUMBER, "#N/A", "#N/A N/A", "#NA", "<NA>", "N/A", "NA", "NULL", "None", "n/a", "null"))
+# What pandas takes for a missing date, in JSON, too.
+NO_DATE = frozenset({"", "NaT", "nat", "NAT", "NaN", "nan", "NAN"})
 Table = dict[str, list[Any]]
 
 
@@ -153,7 +156,7 @@ def _label(cell: Any) -> Any:
 
 
 def _date(cell: Any) -> Any:
-    return cell
+    return None if isinstance(cell, str) and cell in NO_DATE else cell
 
 
 LOOSE: Mapping[str, Callable[[Any], Json]] = {
