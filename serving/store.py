@@ -91,7 +91,13 @@ class FolderStore:
         return version
 
     def open_version(self, name: str, version: str) -> Found:
-        return Found(name, version, open_bundle(self._root / name / version))
+        """As every store's; its models are registered under the names in their contracts."""
+        folder = self._root / name / version
+        bundle = open_bundle(folder)
+        if bundle.contract.name != name:
+            said = f"is a version of {bundle.contract.name!r}, not of {name!r}."
+            raise BundleError(f"{folder}: {said} Keep it in a folder of its model's name.", reason=f"It {said}")
+        return Found(name, version, bundle)
 
 
 def open_champion(store: Store, name: str) -> Found:

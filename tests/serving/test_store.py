@@ -61,3 +61,13 @@ def test_a_model_without_champion_or_without_its_version_is_named(tmp_path: Path
     (tmp_path / "patients" / "champion").write_text("7")
     with pytest.raises(BundleError, match=r"patients/7/contract\.json: cannot be read: No such file"):
         open_champion(store, "patients")
+
+
+def test_a_bundle_of_another_model_is_refused(tmp_path: Path):
+    publish_sales(tmp_path)
+    publish_patients(tmp_path / "elsewhere").rename(tmp_path / "ice cream" / "2")
+    store = FolderStore(tmp_path)
+    assert open_champion(store, "ice cream").version == "1"
+    with pytest.raises(BundleError, match=r"ice cream/2: is a version of 'patients', not of 'ice cream'") as refused:
+        store.open_version("ice cream", "2")
+    assert refused.value.reason == "It is a version of 'patients', not of 'ice cream'."

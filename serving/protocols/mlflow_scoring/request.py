@@ -1,9 +1,9 @@
 """Bodies of MLflow's scoring protocol to raw columns.
 
 MLflow's server makes a DataFrame of them and the model that training logs there takes much: further columns are passed
-over, those that had missing values in training may be left out, numbers may be text, truths 0 and 1, a missing date "" or
-"NaT". So it is here.
-Not taken are a missing value in a column that had none in training, and whatever has no finite prediction.
+over, those that had missing values in training may be left out, numbers may be text, truths 0 and 1, a missing date ""
+or "NaT". So it is here. Not taken are a missing value in a column that had none in training, and whatever has no finite
+prediction.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
