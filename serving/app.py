@@ -74,7 +74,7 @@ def create_app(
     layers = [
         Middleware(HeadAsGet),
         Middleware(DirectRoutes, routes=predictions, traced=traced),
-        *_layers(settings, keys=keys, tally=tally),
+        *_layers(settings, keys=keys, tally=tally, traced=traced),
     ]
     if not traced:
         return _surround(app, layers)
@@ -83,7 +83,7 @@ def create_app(
     return app
 
 
-def _layers(settings: Settings, *, keys: Sequence[Key], tally: Tally) -> Iterator[Middleware]:
+def _layers(settings: Settings, *, keys: Sequence[Key], tally: Tally, traced: bool) -> Iterator[Middleware]:
     """From the innermost to the outermost."""
     yield Middleware(RequestLimits, max_body_bytes=settings.max_body_bytes, seconds=settings.request_seconds)
     yield Middleware(ConcurrencyLimit, at_once=settings.max_concurrent, at_once_per_key=settings.max_concurrent_per_key)
@@ -97,7 +97,8 @@ def _layers(settings: Settings, *, keys: Sequence[Key], tally: Tally) -> Iterato
             allow_headers=["Authorization", "Content-Type", "X-Request-ID", HEADER_LENGTH],
             expose_headers=["Retry-After", "X-Model-Version", "X-Request-ID", HEADER_LENGTH],
         )
-    yield Middleware(Observing, tally=tally, headers=defaults(is_shared=bool(settings.cors_origins)))
+    headers = defaults(is_shared=bool(settings.cors_origins))
+    yield Middleware(Observing, tally=tally, headers=headers, traced=traced)
 
 
 def _surround(app: ASGIApp, layers: Iterable[Middleware]) -> ASGIApp:

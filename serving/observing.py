@@ -15,6 +15,7 @@ from serving.errors import defect_answer
 from serving.exchange import CHOSEN_ID, Exchange, open_exchange, protocol_of
 from serving.headers import Headers, missing
 from serving.tally import Tally
+from serving.traces import identify_request
 
 REQUESTS = "requests"  # labels: model, protocol, status; one number a bucket, then the sum of seconds
 ROWS = "rows"  # labels: model, version
@@ -36,12 +37,14 @@ class Observing:
         app: behind it.
         tally: gets the counts.
         headers: of every answer that does not have them itself.
+        traced: each request has a span, which gets the request's id.
     """
 
-    def __init__(self, app: ASGIApp, *, tally: Tally, headers: Headers) -> None:
+    def __init__(self, app: ASGIApp, *, tally: Tally, headers: Headers, traced: bool) -> None:
         self._app = app
         self._tally = tally
         self._headers = headers
+        self._traced = traced
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,6 +52,8 @@ class Observing:
             return
         exchange = Exchange(_request_id(scope), protocol_of(scope["path"]), time.perf_counter())
         open_exchange(exchange)
+        if self._traced:
+            identify_request(exchange.request_id)
         status = 0
 
         async def answered(message: Message) -> None:

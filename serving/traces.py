@@ -19,6 +19,8 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 # What is not sent yet is sent at the end, and container engines kill after 10 s: its own 10 s would be too long.
 PATIENCE = ("OTEL_EXPORTER_OTLP_TIMEOUT", "2")  # seconds
+SERVICE = ("OTEL_SERVICE_NAME", "sweepstack")
+REQUEST_ID = "request.id"
 NO_SPAN: AbstractContextManager[object] = nullcontext()
 
 logger = logging.getLogger("serving.traces")
@@ -45,6 +47,8 @@ def telemetry(*, traced: bool) -> TelemetryConfig:
     """
     if traced:
         os.environ.setdefault(*PATIENCE)
+        if not _has_service_name(os.environ):
+            os.environ.update([SERVICE])
     return {
         "tracing": traced,
         "auto_configure": traced,
@@ -62,9 +66,14 @@ def model_run(exchange: Exchange | None, *, n_rows: int) -> AbstractContextManag
         "model.name": exchange.model,
         "model.version": exchange.version,
         "model.rows": n_rows,
-        "request.id": exchange.request_id,
+        REQUEST_ID: exchange.request_id,
     }
     return _tracer.start_as_current_span("model run", attributes=attributes)
+
+
+def identify_request(request_id: str) -> None:
+    """Give the span of a request its id, by which its answer and the log know it."""
+    trace.get_current_span().set_attribute(REQUEST_ID, request_id)
 
 
 def name_request(method: str, route: str) -> None:
@@ -72,3 +81,9 @@ def name_request(method: str, route: str) -> None:
     span = trace.get_current_span()
     span.update_name(f"{method} {route}")
     span.set_attribute("http.route", route)
+
+
+def _has_service_name(environment: Mapping[str, str]) -> bool:
+    attributes = environment.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",")
+    named = any(own.partition("=")[0].strip() == "service.name" for own in attributes)
+    return named or bool(environment.get("OTEL_SERVICE_NAME"))

@@ -21,6 +21,7 @@ class Span:
     parent: str
     attributes: dict[str, Any]
     nanoseconds: tuple[int, int]
+    service: str
 
 
 @contextmanager
@@ -54,6 +55,7 @@ def collector() -> Iterator[tuple[str, list[Span]]]:
 
 def _decoded(body: bytes) -> Iterator[Span]:
     for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+        (service,) = (own.value.string_value for own in resource.resource.attributes if own.key == "service.name")
         for scope in resource.scope_spans:
             for span in scope.spans:
                 yield Span(
@@ -63,4 +65,5 @@ def _decoded(body: bytes) -> Iterator[Span]:
                     span.parent_span_id.hex(),
                     {own.key: getattr(own.value, own.value.WhichOneof("value")) for own in span.attributes},
                     (span.start_time_unix_nano, span.end_time_unix_nano),
+                    service,
                 )

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from serving.exchange import Exchange
+from serving.keys import add_key
 from serving.protocols.native import SMALL_BODY_BYTES
 from serving.traces import EXPORTER, NO_SPAN, is_traced, model_run
 from tests.serving.bundles import SALES_ROW, publish_sales
@@ -57,16 +58,62 @@ def check(spans: list[Span]) -> None:
     assert (len(requests), len(runs)) == (4, 3), "a refused request runs no model"
     ours = [own for own in requests if own.trace == TRACE]
     assert {own.parent for own in ours} == {CALLER}
+    assert {own.attributes["request.id"] for own in ours} == {"mine"}, "the refused one's, too"
     assert sorted(own.attributes["http.response.status_code"] for own in ours) == [200, 200, 422]
     (other,) = [own for own in requests if own.trace != TRACE]
     assert other.parent == ""
     by_id = {own.id: own for own in requests}
+    assert {own.service for own in spans} == {"sales"}
     for run in runs:
         request = by_id[run.parent]
+        assert run.attributes["request.id"] == request.attributes["request.id"]
         assert run.trace == request.trace
         assert request.nanoseconds[0] <= run.nanoseconds[0] <= run.nanoseconds[1] <= request.nanoseconds[1]
         assert run.attributes.pop("request.id") == "mine" or request is other
         assert run.attributes == {"model.name": "ice cream", "model.version": "1", "model.rows": 2}
+
+
+REFUSALS = [("/predict", 401), ("/nothing", 404), ("/models", 200), ("/ping", 200)]
+
+
+def test_every_span_of_a_request_has_the_id_of_its_answer(tmp_path: Path):
+    pytest.importorskip(EXPORTER, reason="the exporter of the extra `traces` is not installed")
+    publish_sales(tmp_path)
+    key = add_key(tmp_path / "keys.json", name="one", role="reader")
+    header = {"Authorization": f"Bearer {key}"}
+    with collector() as (address, spans):
+        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "SERVING_KEYS_FILE": str(tmp_path / "keys.json")}
+        with running(tmp_path, "--bundles", str(tmp_path), **settings) as server:
+            answers = [
+                httpx.get(f"{server.address}{path}", headers={} if status == 401 else header)
+                for path, status in REFUSALS
+            ]
+            assert server.stop() == 0
+    assert [answer.status_code for answer in answers] == [status for _, status in REFUSALS]
+    seen = {own.attributes["request.id"]: own for own in spans}
+    for (path, status), answer in zip(REFUSALS, answers, strict=True):
+        found = seen[answer.headers["X-Request-ID"]].attributes
+        assert (found["url.path"], found["http.response.status_code"]) == (path, status)
+
+
+@pytest.mark.parametrize(
+    ("named", "service"),
+    [
+        ({}, "sweepstack"),
+        ({"OTEL_SERVICE_NAME": ""}, "sweepstack"),
+        ({"OTEL_SERVICE_NAME": "sales"}, "sales"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "team=a,service.name=shop"}, "shop"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "team=a"}, "sweepstack"),
+    ],
+)
+def test_spans_are_of_a_service_with_a_name(tmp_path: Path, named: dict[str, str], service: str):
+    pytest.importorskip(EXPORTER, reason="the exporter of the extra `traces` is not installed")
+    publish_sales(tmp_path)
+    with collector() as (address, spans):
+        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, **named}
+        with running(tmp_path, "--bundles", str(tmp_path), **settings) as server:
+            assert server.stop() == 0
+    assert {own.service for own in spans} == {service}
 
 
 def test_a_collector_that_is_away_costs_no_answer_and_no_clean_end(tmp_path: Path):
