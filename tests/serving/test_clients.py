@@ -87,7 +87,7 @@ def test_curl_sends_a_csv_file_and_gets_one(tmp_path: Path, server: Running, exp
         subprocess.run(["gzip", "rows.csv"], cwd=tmp_path, check=True)
         name, options = "rows.csv.gz", [*options, "--header", "Content-Encoding: gzip"]
     status, media = curl(tmp_path, *options, "--data-binary", f"@{name}", f"{server.address}/models/patients/predict")
-    assert (status, media) == ("200", CSV)
+    assert (status, media) == ("200", f"{CSV}; charset=utf-8")
     answered = pd.read_csv(tmp_path / "answer")
     check(list(answered), answered["prediction"].tolist(), answered.iloc[:, 1:].to_numpy(), expected)
 
