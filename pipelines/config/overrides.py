@@ -24,10 +24,12 @@ from omegaconf import OmegaConf
 from pipelines.config import fields
 from pipelines.config.mistakes import Mistake, did_you_mean, refuse, unknown_field, wrong_value
 from pipelines.config.schema import TrialConfig
+from pipelines.config.scopes import belongs_to_command
 
 _CONFIG = "config"  # the root of the tree
 _SEARCH_SPACE = "sweep"  # the group whose options hold comma lists of their own
 _LEAVES_OUT = "optuna"  # the sweeper that gives a trial only what its options have
+_ONE_SWEEP = "stack"  # the launcher that makes all trials one sweep; others run each as a command of its own
 _CHECKED_ELEMENTS = 1000  # of a list; a range may name a billion, and its values are all alike
 
 
@@ -96,6 +98,9 @@ def _mistakes(overrides: Sequence[str], loader: ConfigLoader, searched: Sequence
     lines = [*_of_search_space(composed[0], replaced={line.key for line in lines}, loader=loader), *lines]
     chosen = _chosen(lines, composed, options)
     leaves_out = composed[0].hydra.runtime.choices.get("hydra/sweeper") == _LEAVES_OUT
+    if composed[0].hydra.runtime.choices.get("hydra/launcher") == _ONE_SWEEP:
+        yield from _swept_settings(lines)
+        yield from _settings_that_differ(lines, composed)
     for line in lines:
         if _is_choice(line, options):
             found = _in_options(line, options[line.key])
@@ -186,6 +191,34 @@ def _having(line: _Line, chosen: Mapping[str, Sequence[Any]]) -> Mapping[str, Se
         if any(name in fields.fields_of(owner) for owner in _classes(group, option))
     ]
     return {**chosen, group: having} if having else chosen
+
+
+def _swept_settings(lines: Sequence[_Line]) -> Iterator[Mistake]:
+    """What the command line sweeps although the trials of one command share it."""
+    for line in lines:
+        paths = dict(_assignments(line.key, line.elements)) if line.swept else ()
+        yield from (_of_the_command(path, line.origin) for path in paths if belongs_to_command(path))
+
+
+def _settings_that_differ(lines: Sequence[_Line], composed: Sequence[Any]) -> Iterator[Mistake]:
+    """Likewise what swept experiments choose, save for what the command line puts in its place."""
+    origin = f" (from {' '.join(line.text for line in lines if line.swept and line.key not in fields.groups())})"
+    replaced = {path for line in lines for path, _ in _assignments(line.key, line.elements)}
+    settings = [_settings(config) for config in composed]
+    for path in dict.fromkeys(chain.from_iterable(settings)):
+        if path not in replaced and any(own.get(path) != settings[0].get(path) for own in settings):
+            yield _of_the_command(path, origin)
+
+
+def _settings(composed: Any) -> dict[str, Any]:
+    """What belongs to the command, by path. An interpolation is one value, though each table may make another of it."""
+    values: Any = OmegaConf.to_container(composed, resolve=False)
+    found = chain.from_iterable(_assignments(group, [values[group]]) for group in fields.groups())
+    return {path: value for path, [value] in found if belongs_to_command(path)}
+
+
+def _of_the_command(path: str, origin: str) -> Mistake:
+    return Mistake(f"{path}{origin}", "belongs to the command, not to a trial; give one value")
 
 
 def _in_options(line: _Line, options: Sequence[str]) -> Iterator[Mistake]:

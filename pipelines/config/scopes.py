@@ -3,6 +3,9 @@
 import dataclasses
 from typing import Any, Literal
 
+from pipelines.config import fields
+from pipelines.config.schema import TrialConfig
+
 Scope = Literal["member", "sweep"]
 
 
@@ -18,3 +21,14 @@ def without(config: Any, *scopes: Scope) -> dict[str, Any]:
         value = getattr(config, field.name)
         kept[field.name] = without(value, *scopes) if dataclasses.is_dataclass(value) else value
     return kept
+
+
+def belongs_to_command(path: str) -> bool:
+    """Whether a group, or a field as `trainer.progress`, is declared `per_sweep`: the trials of a command share it."""
+    group, _, name = path.partition(".")
+    owners = fields.groups().get(group, ())
+    return _is_per_sweep(TrialConfig, group) or any(_is_per_sweep(owner, name) for owner in owners)
+
+
+def _is_per_sweep(owner: type, name: str) -> bool:
+    return any(field.name == name and field.metadata.get("scope") == "sweep" for field in dataclasses.fields(owner))

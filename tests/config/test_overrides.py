@@ -22,7 +22,7 @@ def message(*overrides, **options):
 
 
 def test_no_wrong_command_line_is_overlooked():
-    assert len(WRONG) == 32
+    assert len(WRONG) == 37
 
 
 @pytest.mark.parametrize(("typed", "answer"), WRONG, ids=[typed for typed, _ in WRONG])
@@ -45,6 +45,8 @@ def test_fields_of_a_misspelled_option_may_be_those_of_any_option():
         ["sweep=quick", "optimizer=rmsprop", "optimizer.alpha=0.9"],
         ["~model.dropout"],
         ["model.hidden.0=8"],
+        ["data=iris,wine", "tracking.experiment=${data.source}", "trainer.max_epochs=3,4"],
+        ["hydra/launcher=basic", "tracking.experiment=e1,e2"],
     ],
     ids=" ".join,
 )
@@ -79,3 +81,14 @@ def test_a_swept_experiment_is_composed_to_see_what_it_chooses(own_options):
     assert message(both, "optimizer.momentum=0.3", extra_dir=own_options).startswith(
         "1 field is wrong:\n  optimizer.momentum: no such field of optimizer=sgd;"
     )
+
+
+def test_swept_experiments_share_what_belongs_to_the_command(own_options):
+    third = own_options / "experiment/third.yaml"
+    third.write_text("# @package _global_\ndefaults:\n  - override /ensemble: none\ntracking: {experiment: c}\n")
+
+    assert message("experiment=other,third", extra_dir=own_options).splitlines()[1:] == [
+        "  ensemble.kind (from experiment=other,third): belongs to the command, not to a trial; give one value",
+        "  tracking.experiment (from experiment=other,third): belongs to the command, not to a trial; give one value",
+    ]
+    check_overrides(["experiment=other,third", "ensemble=none", "tracking.experiment=c"], CONF, extra_dir=own_options)
