@@ -21,6 +21,7 @@ from hydra_plugins.sweepstack.study import Asked, Search, open_search
 from pipelines.config import fields
 from pipelines.config.mistakes import refuse, wrong_value
 from pipelines.config.schema.search import SearchConfig
+from pipelines.config.sweepers import unknown_setting
 
 
 class OptunaSweeper(Sweeper):
@@ -90,7 +91,9 @@ def _checked(settings: Mapping[str, Any]) -> SearchConfig:
             right[name] = fields.checked(annotation, settings[name])
         except fields.WrongValueError:
             mistakes.append(wrong_value(f"hydra.sweeper.{name}", settings[name], annotation))
-    refuse(mistakes)
+    # A command line has been checked already; a file has not.
+    unknown = [name for name in settings if name not in fields.fields_of(SearchConfig)]
+    refuse([*mistakes, *(unknown_setting(name, sweeper="optuna") for name in unknown)])
     return SearchConfig(**right)
 
 

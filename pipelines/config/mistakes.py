@@ -56,8 +56,13 @@ def unknown_field(path: str, *, owner: str, known: Collection[str]) -> Mistake:
         hint = f"; {group}={'|'.join(others)} {'has' if len(others) == 1 else 'have'} it"
     else:
         hint = did_you_mean(name, known, prefix=f"{group}.")
-    names = ", ".join(name for name in known if name != "kind")
-    return Mistake(path, f"no such field of {owner}{hint} ({f'has: {names}' if names else 'it has none'})")
+    return no_such_field(path, owner=owner, hint=hint, known=[name for name in known if name != "kind"])
+
+
+def no_such_field(path: str, *, owner: str, hint: str, known: Collection[str]) -> Mistake:
+    """The mistake of an unknown name, with a hint that follows the owner, and with the names that there are."""
+    names = f"has: {', '.join(known)}" if known else "it has none"
+    return Mistake(path, f"no such field of {owner}{hint} ({names})")
 
 
 def assigned(path: str, value: object) -> str:

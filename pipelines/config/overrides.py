@@ -25,9 +25,11 @@ from pipelines.config import fields
 from pipelines.config.mistakes import Mistake, did_you_mean, refuse, unknown_field, wrong_value
 from pipelines.config.schema import TrialConfig
 from pipelines.config.scopes import belongs_to_command
+from pipelines.config.sweepers import FIELDS as SWEEPER_FIELDS, unknown_setting
 
 _CONFIG = "config"  # the root of the tree
 _SEARCH_SPACE = "sweep"  # the group whose options hold comma lists of their own
+_SETTINGS = "hydra.sweeper"  # the node that tells the sweeper how to go about it
 _LEAVES_OUT = "optuna"  # the sweeper that gives a trial only what its options have
 _ONE_SWEEP = "stack"  # the launcher that makes all trials one sweep; others run each as a command of its own
 _CHECKED_ELEMENTS = 1000  # of a list; a range may name a billion, and its values are all alike
@@ -92,8 +94,15 @@ def _mistakes(overrides: Sequence[str], loader: ConfigLoader, searched: Sequence
     yield from (item for item in read if isinstance(item, Mistake))
     every_line = [item for item in read if isinstance(item, _Line)]
     lines = [line for line in every_line if not _is_hydra(line)]
-    tree = _Tree(loader, [*searched, *(line.text for line in every_line if _is_hydra(line) and not line.swept)])
+    of_hydra = [line for line in every_line if _is_hydra(line) and not line.swept]
+    tree = _Tree(loader, [*searched, *(line.text for line in of_hydra if not _is_setting(line))])
     options = tree.options()
+    if settings := [line for line in of_hydra if _is_setting(line)]:
+        sweeper = str(tree.compose(next(_combinations(lines, options))).hydra.runtime.choices.get("hydra/sweeper"))
+        unknown = [list(_unknown_settings(line, sweeper)) for line in settings]
+        yield from chain.from_iterable(unknown)
+        right = [line.text for line, found in zip(settings, unknown, strict=True) if not found]
+        tree = replace(tree, hydra_overrides=[*tree.hydra_overrides, *right])
     composed = [tree.compose(choices) for choices in _combinations(lines, options)]
     lines = [*_of_search_space(composed[0], replaced={line.key for line in lines}, loader=loader), *lines]
     chosen = _chosen(lines, composed, options)
@@ -142,6 +151,18 @@ def _unquoted(element: Any) -> Any:
 
 def _is_hydra(line: _Line) -> bool:
     return line.key.startswith(("hydra.", "hydra/"))
+
+
+def _is_setting(line: _Line) -> bool:
+    """Whether it sets something of the sweeper, whose names depend on which one is chosen."""
+    return line.key == _SETTINGS or line.key.startswith(f"{_SETTINGS}.")
+
+
+def _unknown_settings(line: _Line, sweeper: str) -> Iterator[Mistake]:
+    for path, _ in _assignments(line.key, line.elements):
+        name = path.removeprefix(f"{_SETTINGS}.").partition(".")[0]
+        if sweeper in SWEEPER_FIELDS and name not in (*SWEEPER_FIELDS[sweeper], "_target_"):
+            yield unknown_setting(name, sweeper=sweeper)
 
 
 def _is_choice(line: _Line, options: Mapping[str, Sequence[str]]) -> bool:

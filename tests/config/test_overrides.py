@@ -22,7 +22,7 @@ def message(*overrides, **options):
 
 
 def test_no_wrong_command_line_is_overlooked():
-    assert len(WRONG) == 37
+    assert len(WRONG) == 40
 
 
 @pytest.mark.parametrize(("typed", "answer"), WRONG, ids=[typed for typed, _ in WRONG])
@@ -46,6 +46,13 @@ def test_fields_of_a_misspelled_option_may_be_those_of_any_option():
         ["~model.dropout"],
         ["model.hidden.0=8"],
         ["data=iris,wine", "tracking.experiment=${data.source}", "trainer.max_epochs=3,4"],
+        [
+            "sweep=thorough",
+            "hydra.sweeper.study=mine",
+            "+hydra.sweeper.params.seed='0,1'",
+            "~hydra.sweeper.params.schedule",
+        ],
+        ["hydra/sweeper=basic", "hydra.sweeper.max_batch_size=2"],
         ["hydra/launcher=basic", "tracking.experiment=e1,e2"],
     ],
     ids=" ".join,

@@ -179,6 +179,18 @@ def test_mistakes_of_the_settings_are_told_together(stand_in):
     ]
 
 
+def test_a_setting_that_is_not_one_is_refused_wherever_it_was_written(stand_in):
+    with pytest.raises(UserError) as caught:
+        search(RATE, "+hydra.sweeper.n_trial=2", n_trials=0)
+
+    assert str(caught.value) == (
+        "2 fields are wrong:\n"
+        "  hydra.sweeper.n_trials = 0: must be a whole number at least 1\n"
+        "  hydra.sweeper.n_trial: no such field of hydra/sweeper=optuna; did you mean hydra.sweeper.n_trials? "
+        "(has: n_trials, batch_size, sampler, seed, study, storage, params)"
+    )
+
+
 @pytest.mark.parametrize(
     ("overrides", "settings", "message"),
     [
