@@ -55,6 +55,8 @@ class OptunaSweeper(Sweeper):
         with open_search(config, space) as search:
             if search.n_before:
                 print(f"Search: study {config.study} goes on; it has {search.n_before} trials.")
+            if search.differences:
+                print(f"Search: its space is not as it began: {'; '.join(search.differences)}.")
             returns = self._launched(search, config)
             print(_last_words(search, config, n_trials=sum(len(batch) for batch in returns)))
         return returns

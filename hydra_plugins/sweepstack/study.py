@@ -72,6 +72,10 @@ class Search:
         config: how trials are proposed.
         space: what is searched.
 
+    Attributes:
+        n_before: trials that the study had when it was opened.
+        differences: in words, what is searched otherwise than before.
+
     Raises:
         UserError: the study was begun with another space or other fixed values.
     """
@@ -82,8 +86,10 @@ class Search:
         self._study = study
         self.n_before = len(self._study.get_trials(deepcopy=False))
         self._study.sampler = _sampler(config, n_before=self.n_before)
-        _refuse_other_space(self._study, self._distributions)
+        searched = _searched(self._study)
+        _refuse_other_space(self._study.study_name, searched, self._distributions)
         _keep_fixed(self._study, space.fixed)
+        self.differences = list(_differences(searched, self._distributions)) if searched else []
 
     def earlier_batches(self) -> list[list[Asked]]:
         """What a study that is continued has asked until now, in order."""
@@ -179,19 +185,54 @@ def _sampler(config: SearchConfig, *, n_before: int) -> "optuna.samplers.BaseSam
     return RandomSampler(seed=seed) if config.sampler == "random" else TPESampler(seed=seed)
 
 
-def _refuse_other_space(study: "optuna.Study", distributions: Mapping[str, "BaseDistribution"]) -> None:
-    """Optuna can move the bounds of a study, and cannot exchange its choices."""
+def _searched(study: "optuna.Study") -> dict[str, "BaseDistribution"]:
+    """What the trials of a study were drawn from, each value as it was first searched."""
+    searched: dict[str, BaseDistribution] = {}
+    for trial in study.get_trials(deepcopy=False):
+        searched = {**trial.distributions, **searched}
+    return searched
+
+
+def _refuse_other_space(
+    study: str, searched: Mapping[str, "BaseDistribution"], distributions: Mapping[str, "BaseDistribution"]
+) -> None:
+    """Optuna can move the bounds of a study, and cannot exchange its choices.
+
+    What is searched no longer would be a fixed value that earlier trials do not share; what is searched from now on
+    had one value until now, and may vary.
+    """
     from optuna.distributions import check_distribution_compatibility  # noqa: PLC0415  Hydra imports this at every start
 
-    for trial in study.get_trials(deepcopy=False):
-        for key in distributions.keys() & trial.distributions.keys():
-            try:
-                check_distribution_compatibility(trial.distributions[key], distributions[key])
-            except ValueError as error:
-                raise UserError(
-                    f"The study {study.study_name!r} was begun with another list of values for {key}. "
-                    "Search the same list, or begin another study: hydra.sweeper.study=<name>."
-                ) from error
+    other = "or begin another study: hydra.sweeper.study=<name>."
+    if missing := sorted(searched.keys() - distributions.keys()):
+        raise UserError(
+            f"The study {study!r} has searched {', '.join(missing)}, and this command does not: the trials of "
+            "a study share all that is not searched, so that their scores can be compared. "
+            f"Search it as well, {other}"
+        )
+    for key, before in searched.items():
+        try:
+            check_distribution_compatibility(before, distributions[key])
+        except ValueError as error:
+            raise UserError(
+                f"The study {study!r} was begun with another list of values for {key}. Search the same list, {other}"
+            ) from error
+
+
+def _differences(
+    searched: Mapping[str, "BaseDistribution"], distributions: Mapping[str, "BaseDistribution"]
+) -> Iterator[str]:
+    for key, now in sorted(distributions.items()):
+        if key not in searched:
+            yield f"{key} is new, until now it was as configured"
+        elif searched[key] != now:
+            yield f"{key} was {_range(searched[key])}, is {_range(now)}"
+
+
+def _range(distribution: Any) -> str:
+    """The bounds of numbers: lists of values cannot differ."""
+    by = "" if distribution.step in (None, 1) else f" by {distribution.step}"
+    return f"{distribution.low} to {distribution.high}{by}"
 
 
 def _keep_fixed(study: "optuna.Study", fixed: Sequence[str]) -> None:

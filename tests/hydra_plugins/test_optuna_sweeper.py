@@ -222,6 +222,43 @@ def test_a_study_keeps_its_space_and_its_fixed_values(stand_in):
         search(RATE, "model.dropout=0.1,0.2", "seed=1", study="mine")
 
 
+def test_a_study_may_search_wider_and_more_and_says_so(stand_in, capsys):
+    search("optimizer.lr=tag(log,interval(1e-4,1e-1))", "seed=int(interval(0,3))", n_trials=2, study="mine")
+    wider = ["optimizer.lr=tag(log,interval(1e-3,1e-2))", "seed=range(0,9,2)", "model.dropout=0.1,0.2"]
+    capsys.readouterr()
+    search(*wider, n_trials=4, study="mine")
+
+    assert capsys.readouterr().out.startswith(
+        "Search: study mine goes on; it has 2 trials.\n"
+        "Search: its space is not as it began: model.dropout is new, until now it was as configured; "
+        "optimizer.lr was 0.0001 to 0.1, is 0.001 to 0.01; seed was 0 to 3, is 0 to 8 by 2.\n"
+    )
+    search(*wider, n_trials=4, study="mine")
+    assert "model.dropout is new" not in capsys.readouterr().out, "it has been searched by now"
+
+
+def test_a_study_that_goes_on_as_it_began_says_nothing_of_its_space(stand_in, capsys):
+    for n_trials in (2, 4):
+        search(RATE, "model.dropout=0.1,0.2", n_trials=n_trials, study="mine")
+
+    assert "space" not in capsys.readouterr().out
+
+
+def test_a_study_goes_on_only_with_all_that_it_has_searched(stand_in):
+    search(RATE, "model.dropout=0.1,0.2", study="mine")
+    stand_in.batches.clear()
+
+    for fixed in ([], ["model.dropout=0.1"]):
+        with pytest.raises(UserError) as caught:
+            search(RATE, *fixed, study="mine")
+        assert str(caught.value) == (
+            "The study 'mine' has searched model.dropout, and this command does not: the trials of a study share all that "
+            "is not searched, so that their scores can be compared. Search it as well, or begin another study: "
+            "hydra.sweeper.study=<name>."
+        )
+    assert stand_in.batches == []
+
+
 def test_a_study_of_another_program_is_not_taken_over(stand_in, tmp_path):
     (tmp_path / "var").mkdir()
     optuna.create_study(study_name="theirs", storage=STORAGE, direction="minimize")
