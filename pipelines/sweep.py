@@ -34,7 +34,7 @@ from pipelines.sweeps.folder import SweepFolder, open_sweep_folder, trial_identi
 from pipelines.sweeps.leaderboard import Row, render_leaderboard
 from pipelines.sweeps.plan import memory_budget_bytes, plan_stacks
 from pipelines.sweeps.prepare import prepare
-from pipelines.sweeps.records import Period, baseline_record, ensemble_record, prefixed, swept_names
+from pipelines.sweeps.records import Period, baseline_record, ensemble_record, prefixed, swept_beside, swept_names
 from pipelines.sweeps.run import TrialOutcome, train_trials
 from pipelines.tasks.metrics import HIGHER_IS_BETTER, score
 from pipelines.tasks.task import Task, ranking_metric
@@ -136,6 +136,11 @@ class Sweep:
         self._engine: Engine | None = None
         self._tables: dict[str, _TableSweep] = {}
         self._scores: list[float | None] = []
+        self._known: list[TrialConfig] = []  # expected or trained
+
+    def expect(self, trials: Sequence[TrialConfig]) -> None:
+        """Tell by trials that span a search what it may vary: its runs show all of that, from the first batch on."""
+        self._known += trials
 
     def train(self, trials: Sequence[TrialConfig]) -> list[float | None]:
         """Train a batch and record each of its trials.
@@ -151,6 +156,7 @@ class Sweep:
         """
         scores: list[float | None] = [None] * len(trials)
         groups = _by_table(trials)
+        self._known += trials
         for key, places in groups.items():  # all of them first: a mistake in the last table costs no training
             own = [trials[place] for place in places]
             if key not in self._tables:
@@ -158,7 +164,8 @@ class Sweep:
             _check_one_ranking(own, self._tables[key])
         for key, places in groups.items():
             table = self._tables[key]
-            outcomes = _train_batch(table, [trials[place] for place in places], tell=self._tell)
+            batch = [trials[place] for place in places]
+            outcomes = _train_batch(table, batch, swept=swept_beside(batch[0], self._known), tell=self._tell)
             for place, outcome in zip(places, outcomes, strict=True):
                 if outcome.result.failure is None:
                     scores[place] = score(table.task.metric, outcome.result.metrics[table.task.metric])
@@ -214,7 +221,7 @@ class Sweep:
 
 
 def _train_batch(
-    table: _TableSweep, trials: Sequence[TrialConfig], *, tell: Callable[[str], None]
+    table: _TableSweep, trials: Sequence[TrialConfig], *, swept: Sequence[str], tell: Callable[[str], None]
 ) -> list[TrialOutcome]:
     """Plan and train trials on one table; they take the numbers after those of earlier batches."""
     n_places = table.engine.n_places
@@ -232,7 +239,7 @@ def _train_batch(
         plan,
         engine=table.engine,
         folder=table.folder,
-        swept=swept_names([*table.trials, *trials]),
+        swept=swept,
         prepared=table.prepared,
         task=table.task,
         recorder=table.recorder,

@@ -84,6 +84,27 @@ def test_batches_end_as_one_sweep(tmp_path, recorders):
     assert len(runs(tmp_path, kind="baseline")) == 2 * len({run["name"] for run in runs(tmp_path, kind="baseline")})
 
 
+def test_what_a_search_may_vary_is_in_every_name_and_run_from_the_first_batch_on(tmp_path, recorders):
+    (one,) = trials(0.1)
+    other = replace(one, seed=9, optimizer=replace(one.optimizer, lr=0.5))
+    with open_sweep(recorders, tell=lambda _: None) as sweep:
+        sweep.expect([one, other])
+        sweep.train([one])
+        sweep.train([replace(one, optimizer=replace(one.optimizer, l2=0.01))])
+        sweep.finish()
+
+    assert [run["name"] for run in runs(tmp_path)] == ["lr=0.1 seed=0", "lr=0.1 l2=0.01 seed=0"]
+
+
+def test_trials_on_other_rows_of_one_table_are_told_apart_by_name(tmp_path, recorders):
+    (one,) = trials(0.1)
+    (iris,) = trials(0.1, data="iris")
+    run_sweep([one, replace(one, data=replace(one.data, split_seed=7)), iris], recorders, tell=lambda _: None)
+
+    assert [run["name"] for run in runs(tmp_path)] == ["split_seed=0", "split_seed=7"]
+    assert [run["name"] for run in runs(tmp_path, "iris")] == ["sgd"]
+
+
 def test_a_sweep_without_any_model_says_why_and_registers_nothing(tmp_path, recorders):
     with open_sweep(recorders, tell=lambda _: None) as sweep:
         assert sweep.train(trials(1e30)) == [None]

@@ -40,6 +40,7 @@ class StackLauncher(Launcher):
 
     def __init__(self) -> None:
         self._sweep: Sweep | None = None
+        self._expected: list[TrialConfig] = []
         self._leaving: ExitStack | None = None  # ends the sweep; set inside `one_sweep`
 
     @contextmanager
@@ -57,6 +58,7 @@ class StackLauncher(Launcher):
                     self._sweep.finish()
             finally:
                 self._sweep = self._leaving = None
+                self._expected = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context = hydra_context
@@ -85,14 +87,16 @@ class StackLauncher(Launcher):
             )
         ]
 
-    def check(self, job_overrides: Sequence[Sequence[str]]) -> None:
-        """Compose and check jobs, launch none.
+    def expect(self, job_overrides: Sequence[Sequence[str]]) -> None:
+        """Compose and check jobs that span what a search may ask for, and launch none.
+
+        The next sweep shows in every run what differs between them.
 
         Raises:
             UserError: a trial is wrongly configured, or the task is not ours.
             HydraException: Hydra refuses the overrides of a job.
         """
-        self._composed(job_overrides)
+        _, self._expected = self._composed(job_overrides)
 
     def _composed(self, job_overrides: Sequence[Sequence[str]]) -> "tuple[list[DictConfig], list[TrialConfig]]":
         """What Hydra makes of the jobs, and the trials that they are."""
@@ -117,6 +121,7 @@ class StackLauncher(Launcher):
 
             self._keep_command()
             self._sweep = leaving.enter_context(train.begun_sweep())
+            self._sweep.expect(self._expected)
         return self._sweep
 
     def _keep_command(self) -> None:

@@ -51,7 +51,7 @@ class OptunaSweeper(Sweeper):
         config = _checked(self._settings)
         space = self._space(arguments)
         if isinstance(self._launcher, StackLauncher):
-            self._launcher.check(space.corners())
+            self._launcher.expect(space.corners())
         with open_search(config, space) as search:
             if search.n_before:
                 print(f"Search: study {config.study} goes on; it has {search.n_before} trials.")

@@ -64,6 +64,14 @@ class Dimension:
             return [str(value.start), str(value.end)]
         return list(self.override.sweep_string_iterator())
 
+    def ends(self) -> tuple[str, str]:
+        """The first and the last value; the same one where there is no other."""
+        value = self.override.value()
+        if isinstance(value, RangeSweep) and isinstance(steps := value.range(), range):
+            return str(steps[0]), str(steps[-1])  # of a range that may have a billion
+        texts = list(dict.fromkeys(self.texts()))
+        return texts[0], texts[-1]
+
     def _bounds(self, low: Any, high: Any, *, is_log: bool) -> tuple[float, float]:
         if low > high:
             raise UserError(f"{self.override.input_line}: the first bound must not be above the second.")
@@ -99,13 +107,20 @@ class SearchSpace:
         return [*self.fixed, *(f"{key}={values[key]}" for key in kept)]
 
     def corners(self) -> list[list[str]]:
-        """Overrides of a trial for every combination of options: what is wrong with one of them is told at once."""
-        first = {dimension.key: dimension.texts()[0] for dimension in self.dimensions}
+        """Overrides of two trials for every combination of options, one with all first values and one with all last.
+
+        What is wrong with one of them is told at once, and what differs between them is what the search may vary.
+        """
         groups = [dimension for dimension in self.dimensions if dimension.is_group]
-        combinations = product(*(dimension.texts() for dimension in groups))
+        combinations = list(islice(product(*(dimension.texts() for dimension in groups)), CORNERS))
+        ends = {dimension.key: dimension.ends() for dimension in self.dimensions}
         return [
-            self.overrides(first | dict(zip((group.key for group in groups), texts, strict=True)))
-            for texts in islice(combinations, CORNERS)
+            self.overrides(
+                {key: own[end] for key, own in ends.items()}
+                | dict(zip((group.key for group in groups), texts, strict=True))
+            )
+            for end in (0, -1)
+            for texts in combinations
         ]
 
 

@@ -49,6 +49,11 @@ def swept_names(trials: Sequence[TrialConfig]) -> list[str]:
     return [name for name in names if len({flat[name] for flat in flats if name in flat}) > 1]
 
 
+def swept_beside(trial: TrialConfig, trials: Sequence[TrialConfig]) -> list[str]:
+    """`swept_names` of those that are recorded beside this trial: on the same source, however it is divided."""
+    return swept_names([own for own in trials if _source(own) == _source(trial)])
+
+
 def trial_name(trial: TrialConfig, swept: Sequence[str]) -> str:
     """A short name that tells a trial from its neighbours: `adam lr=0.01 dropout=0.2`."""
     flat = flat_params(trial)
@@ -58,6 +63,10 @@ def trial_name(trial: TrialConfig, swept: Sequence[str]) -> str:
         if name in flat and name != "optimizer.kind"
     ]
     return " ".join([trial.optimizer.kind, *parts] if "optimizer.kind" in swept or not parts else parts)
+
+
+def _source(trial: TrialConfig) -> tuple[str | None, ...]:
+    return trial.data.name, trial.data.source, trial.data.path
 
 
 def _short(value: Any) -> str:

@@ -17,6 +17,7 @@ class FakeModule(ModuleType):
     Attributes:
         batches: of all sweeps, in order.
         trials: of all batches.
+        expected: what each sweep was told of its search.
         finished: how many trials each finished sweep had.
     """
 
@@ -24,6 +25,7 @@ class FakeModule(ModuleType):
         super().__init__("pipelines.sweep")
         self.batches: list[Sequence[Any]] = []
         self.trials: list[Any] = []
+        self.expected: list[Sequence[Any]] = []
         self.finished: list[int] = []
 
     @contextmanager
@@ -37,6 +39,9 @@ class FakeSweep:
     def __init__(self, seen: FakeModule) -> None:
         self.seen = seen
         self.scores: list[float | None] = []
+
+    def expect(self, trials: Sequence[Any]) -> None:
+        self.seen.expected.append(trials)
 
     def train(self, trials: Sequence[Any]) -> list[float | None]:
         self.seen.batches.append(trials)

@@ -74,6 +74,18 @@ def test_a_constant_is_applied_only_where_the_optimizer_has_it(stand_in):
         assert any("momentum=" in text for text in job.overrides) == (trial.optimizer.kind != "adam")
 
 
+def test_a_sweep_knows_from_the_start_what_a_search_may_vary(stand_in):
+    space = ["optimizer=adam,momentum", "optimizer.momentum=interval(0.5,0.6)", "model.dropout=0.2,0.1,0.2"]
+    search(RATE, *space, "seed=range(0,1000000000)", n_trials=2, batch_size=1)
+
+    [expected] = stand_in.expected
+    assert {trial.optimizer.lr for trial in expected} == {1e-4, 1e-1}
+    assert {trial.model.dropout for trial in expected} == {0.2, 0.1}
+    assert {trial.seed for trial in expected} == {0, 999_999_999}
+    assert {trial.optimizer.momentum for trial in expected if trial.optimizer.kind == "momentum"} == {0.5, 0.6}
+    assert {trial.optimizer.kind for trial in expected} == {"adam", "momentum"}
+
+
 def test_such_a_constant_passes_the_check_of_the_command_line_and_a_misspelled_one_does_not(stand_in, monkeypatch):
     space = ["optimizer=adam,momentum", "hydra.sweeper.n_trials=4"]
     command = ["train", "-m", "hydra/sweeper=optuna", "data=wine", *space]
@@ -252,8 +264,8 @@ def test_a_study_goes_on_only_with_all_that_it_has_searched(stand_in):
         with pytest.raises(UserError) as caught:
             search(RATE, *fixed, study="mine")
         assert str(caught.value) == (
-            "The study 'mine' has searched model.dropout, and this command does not: the trials of a study share all that "
-            "is not searched, so that their scores can be compared. Search it as well, or begin another study: "
+            "The study 'mine' has searched model.dropout, and this command does not: the trials of a study share all "
+            "that is not searched, so that their scores can be compared. Search it as well, or begin another study: "
             "hydra.sweeper.study=<name>."
         )
     assert stand_in.batches == []
