@@ -4,7 +4,6 @@
 sweep of one.
 """
 
-import json
 import tempfile
 import time
 from collections import Counter
@@ -14,16 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pipelines.config.schema import MetricName, TaskKind, TrackingConfig, TrialConfig
-from pipelines.config.scopes import without
+from pipelines.config.schema import LossName, TaskKind, TrackingConfig, TrialConfig
 from pipelines.data.prepare import Part, PreparedTable
 from pipelines.engines import Engine, open_engine
-from pipelines.errors import UserError
 from pipelines.export import Origin, calibrate, publish_bundle, write_bundle
 from pipelines.selection.baselines import BaselineResult, run_baselines
 from pipelines.sweeps.custom_nets import why_trained_alone
 from pipelines.sweeps.finalists import (
-    Finalist,
     Finalists,
     NoModelError,
     choose_finalists,
@@ -31,19 +27,19 @@ from pipelines.sweeps.finalists import (
     served_members,
 )
 from pipelines.sweeps.folder import SweepFolder, open_sweep_folder, trial_identities
-from pipelines.sweeps.leaderboard import Row, render_leaderboard
+from pipelines.sweeps.leaderboard import leaderboard_rows, render_leaderboard
 from pipelines.sweeps.plan import memory_budget_bytes, plan_stacks
 from pipelines.sweeps.prepare import prepare
+from pipelines.sweeps.ranking import check_one_ranking, places_by_table
 from pipelines.sweeps.records import Period, baseline_record, ensemble_record, prefixed, swept_beside, swept_names
 from pipelines.sweeps.run import TrialOutcome, train_trials
 from pipelines.tasks.metrics import HIGHER_IS_BETTER, score
-from pipelines.tasks.task import Task, ranking_metric
+from pipelines.tasks.task import Task
 from pipelines.tracking.code_version import code_version
 from pipelines.tracking.process import RecorderProcess
 from pipelines.tracking.recorder import Recorder, RegisteredVersion
 from pipelines.tracking.view import Comparison, save_comparison_view
 
-SHOWN_TRIALS = 5
 UI_ADDRESS = "http://127.0.0.1:5000"  # of `make ui`
 
 
@@ -155,13 +151,15 @@ class Sweep:
             UserError: something the user can put right; no trial of the batch was trained.
         """
         scores: list[float | None] = [None] * len(trials)
-        groups = _by_table(trials)
+        groups = places_by_table(trials)
         self._known += trials
         for key, places in groups.items():  # all of them first: a mistake in the last table costs no training
             own = [trials[place] for place in places]
-            if key not in self._tables:
+            table = self._tables.get(key)
+            if table is None:
                 self._tables[key] = self._open_table(own)
-            _check_one_ranking(own, self._tables[key])
+            else:
+                check_one_ranking(own, table.task, task_kind=table.task_kind, name=table.prepared.table.name)
         for key, places in groups.items():
             table = self._tables[key]
             batch = [trials[place] for place in places]
@@ -202,7 +200,8 @@ class Sweep:
     def _open_table(self, trials: Sequence[TrialConfig]) -> _TableSweep:
         first = trials[0]
         prepared, task = prepare(first.data, first.task)
-        self._tell(_describe(prepared, task))
+        check_one_ranking(trials, task, task_kind=first.task.kind, name=prepared.table.name)
+        self._tell(_describe(prepared, task, losses=[task.learned_by(trial.task).loss for trial in trials]))
         for trial in trials:  # before there is a folder or a database: a mistake leaves nothing
             why_trained_alone(trial, prepared, task)
         folder = self._leaving.enter_context(_folder(trials, prepared))
@@ -281,37 +280,11 @@ def _finish_table(table: _TableSweep, finalists: Finalists, *, tell: Callable[[s
         version = recorder.register(bundle, name=name, run_id=champion_run)
         publish_bundle(bundle, root=Path(trials[0].tracking.bundles), name=name, version=version.version)
 
-    rows = _leaderboard(finalists, outcomes, baselines, test=test, task=task)
+    rows = leaderboard_rows(finalists, outcomes, baselines, test=test, task=task)
     tell(render_leaderboard(f"\n{name}: {task.kind}, ranked by {_ranked_by(task)}", rows, task))
     view = save_comparison_view(recorder, _comparison(trials, task, sweep=tags["sweep"]))
     tell(f"Registered as {name}, version {version.version}. {_where_to_look(trials[0].tracking)}/{view}")
     return version
-
-
-def _by_table(trials: Sequence[TrialConfig]) -> dict[str, list[int]]:
-    """Places of the trials on one table, by a key of it, in the order in which tables appear."""
-    groups: dict[str, list[int]] = {}
-    for place, trial in enumerate(trials):
-        groups.setdefault(json.dumps(without(trial.data)), []).append(place)
-    return groups
-
-
-def _check_one_ranking(trials: Sequence[TrialConfig], table: _TableSweep) -> None:
-    """Raise a UserError where trials on a table cannot be ranked with the others, or ask for what it does not have."""
-    task, name = table.task, table.prepared.table.name
-    for trial in trials:
-        task.learned_by(trial.task)
-        if trial.task.kind != table.task_kind:
-            raise UserError(
-                f"The trials on {name} are of two tasks: task={table.task_kind} and task={trial.task.kind}. Give one: "
-                "trials on a table are ranked together."
-            )
-        metric = ranking_metric(trial.task, task.kind)
-        if metric != task.metric:
-            raise UserError(
-                f"The trials on {name} are ranked by two metrics: {task.metric} and, with task.loss={trial.task.loss} "
-                f"and task.metric={trial.task.metric}, {metric}. Give one task.metric for all of them."
-            )
 
 
 def _best_of_a_name_last(chosen: Sequence[_Chosen]) -> list[_Chosen]:
@@ -381,37 +354,6 @@ def _baselines(
     return baselines
 
 
-def _leaderboard(
-    finalists: Finalists,
-    outcomes: Sequence[TrialOutcome],
-    baselines: Sequence[BaselineResult],
-    *,
-    test: Mapping[MetricName, float],
-    task: Task,
-) -> list[Row]:
-    """The ensemble, the best trials and the baselines."""
-
-    def test_of(finalist: Finalist) -> Mapping[MetricName, float]:
-        return test if finalist is finalists.champion else {}
-
-    trained = [outcome for outcome in outcomes if outcome.result.failure is None]
-    ranked = sorted(trained, key=lambda outcome: -score(task.metric, outcome.result.metrics[task.metric]))
-    (best,) = finalists.best.members
-    rows = []
-    if (ensemble := finalists.ensemble) is not None:
-        name = f"ensemble of {len(ensemble.members)}"
-        is_champion = ensemble is finalists.champion
-        rows.append(Row(name, "ensemble", ensemble.selection.metrics, test_of(ensemble), is_champion=is_champion))
-    for outcome in [outcomes[best], *(own for own in ranked if own is not outcomes[best])][:SHOWN_TRIALS]:
-        is_best = outcome is outcomes[best]
-        own_test = test_of(finalists.best) if is_best else {}
-        is_champion = is_best and finalists.champion is finalists.best
-        result = outcome.result
-        errors = result.standard_errors
-        rows.append(Row(outcome.name, "trial", result.metrics, own_test, is_champion=is_champion, errors=errors))
-    return rows + [Row(own.name, "baseline", own.validation, own.test) for own in baselines]
-
-
 def _comparison(trials: Sequence[TrialConfig], task: Task, *, sweep: str) -> Comparison:
     metric = f"validation/{task.metric}"
     return Comparison(
@@ -434,7 +376,7 @@ def _ranked_by(task: Task) -> str:
     return f"{task.metric} ({'higher' if HIGHER_IS_BETTER[task.metric] else 'lower'} is better)"
 
 
-def _describe(prepared: PreparedTable, task: Task) -> str:
+def _describe(prepared: PreparedTable, task: Task, *, losses: Sequence[LossName]) -> str:
     table = prepared.table
     n_folds = len(prepared.folds)
     named: list[tuple[str, Part | None]] = [("train", prepared.train), ("validation", prepared.validation)]
@@ -444,5 +386,5 @@ def _describe(prepared: PreparedTable, task: Task) -> str:
     parts = ", ".join(f"{len(part.rows):,} {name}" for name, part in named if part is not None)
     return (
         f"{table.name}: {len(table.target_values):,} rows, {len(table.columns)} columns ({parts})\n"
-        f"  task {table.target.reason}; loss {task.loss}, metric {task.metric}"
+        f"  task {table.target.reason}; loss {' or '.join(dict.fromkeys(losses))}, metric {task.metric}"
     )

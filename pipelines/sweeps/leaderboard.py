@@ -7,9 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.config.schema import METRICS_OF, MetricName
+from pipelines.selection.baselines import BaselineResult
+from pipelines.sweeps.finalists import Finalist, Finalists
+from pipelines.sweeps.run import TrialOutcome
+from pipelines.tasks.metrics import score
 from pipelines.tasks.task import Task
 
 SHOWN_METRICS = 3
+SHOWN_TRIALS = 5
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,37 @@ class Row:
     test: Mapping[MetricName, float]
     is_champion: bool = False
     errors: Mapping[MetricName, float] = field(default_factory=dict)
+
+
+def leaderboard_rows(
+    finalists: Finalists,
+    outcomes: Sequence[TrialOutcome],
+    baselines: Sequence[BaselineResult],
+    *,
+    test: Mapping[MetricName, float],
+    task: Task,
+) -> list[Row]:
+    """The ensemble, the best trials and the baselines; what the champion scores on the test part."""
+
+    def test_of(finalist: Finalist) -> Mapping[MetricName, float]:
+        return test if finalist is finalists.champion else {}
+
+    trained = [outcome for outcome in outcomes if outcome.result.failure is None]
+    ranked = sorted(trained, key=lambda outcome: -score(task.metric, outcome.result.metrics[task.metric]))
+    (best,) = finalists.best.members
+    rows = []
+    if (ensemble := finalists.ensemble) is not None:
+        name = f"ensemble of {len(ensemble.members)}"
+        is_champion = ensemble is finalists.champion
+        rows.append(Row(name, "ensemble", ensemble.selection.metrics, test_of(ensemble), is_champion=is_champion))
+    for outcome in [outcomes[best], *(own for own in ranked if own is not outcomes[best])][:SHOWN_TRIALS]:
+        is_best = outcome is outcomes[best]
+        own_test = test_of(finalists.best) if is_best else {}
+        is_champion = is_best and finalists.champion is finalists.best
+        result = outcome.result
+        errors = result.standard_errors
+        rows.append(Row(outcome.name, "trial", result.metrics, own_test, is_champion=is_champion, errors=errors))
+    return rows + [Row(own.name, "baseline", own.validation, own.test) for own in baselines]
 
 
 def render_leaderboard(title: str, rows: Sequence[Row], task: Task) -> str:

@@ -67,7 +67,7 @@ def test_the_best_trial_is_that_of_the_best_mean_and_all_of_its_folds_are_served
     assert best == int(np.argmin(means))
     assert finalists.ensemble is None
     assert finalists.champion.selection.metrics == pytest.approx(outcomes[best].result.metrics)
-    members = served_members(finalists.champion, outcomes)
+    members = served_members(finalists.champion, outcomes, task)
     assert [(member.fold, member.weight) for member in members] == [(f, pytest.approx(1 / 3)) for f in range(3)]
     assert score_on_test(members, prepared=prepared, task=task, calibration=None)[0]["log_loss"] < 0.7
 
@@ -77,7 +77,7 @@ def test_an_ensemble_of_trials_is_of_all_their_folds(table, trained) -> None:
     outcomes, _ = trained
     finalists = choose_finalists(outcomes, EnsembleConfig(kind="mean", max_members=2), prepared=prepared, task=task)
     assert finalists.ensemble is not None
-    members = served_members(finalists.ensemble, outcomes)
+    members = served_members(finalists.ensemble, outcomes, task)
     assert [member.fold for member in members] == [0, 1, 2, 0, 1, 2]
     assert sum(member.weight for member in members) == pytest.approx(1)
 
