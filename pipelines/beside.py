@@ -6,19 +6,18 @@ its process is `engines`'.
 
 import multiprocessing
 import os
-import signal
+import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from threading import Thread
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from threading import Event, Thread
 from typing import Any
 
 from pipelines.collector import spare_modules
 from pipelines.errors import UserError
+from pipelines.interrupts import interrupts_held_back
 
 SECONDS_TO_END = 5.0
 
@@ -26,22 +25,25 @@ SECONDS_TO_END = 5.0
 class Beside:
     """Starts the process; it makes the object at once, and carries out its methods in the order of the calls.
 
-    It dies with the process that asks, however that dies. A Python script must ask under `if __name__ == "__main__"`,
-    since the new process imports it.
+    It ends with the process that asks, however that ends; what is under way then has `SECONDS_TO_END`. A Python script
+    must ask under `if __name__ == "__main__"`, since the new process imports it.
 
     Args:
-        make: makes the object, over there; a function of a module, which should import little by itself.
+        make: makes the object, over there; a function of a module, which should import little by itself. It is given
+            an event that is set once nobody asks any more: what takes long should then come to an end.
         name: of what is done there, for the user who is told that it ended: "the process for <name>".
     """
 
-    def __init__(self, make: Callable[[], object], *, name: str) -> None:
+    def __init__(self, make: Callable[[Event], object], *, name: str) -> None:
         self._name = name
         context = multiprocessing.get_context("spawn")  # a forked one has our locks, but not the threads that hold them
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, make), name=name, daemon=True)
-        with _interrupts_held_back():
+        their_life, self._life = context.Pipe(duplex=False)  # carries nothing: that it closes is what it says
+        self._process = context.Process(target=_work, args=(theirs, their_life, make), name=name, daemon=True)
+        with interrupts_held_back():
             self._process.start()
         theirs.close()  # so that the death of the process closes the pipe
+        their_life.close()
         self._asker = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     def call(self, method: str, *arguments: Any) -> Future[Any]:
@@ -53,11 +55,14 @@ class Beside:
         return self._asker.submit(self._ask, method, arguments)
 
     def close(self) -> None:
-        """Wait for all calls, then end the process. Ctrl-C ends it at once, with what is under way."""
+        """Wait for all calls, then end the process. An interrupt meanwhile ends it with the call that is under way."""
         try:
             self._asker.shutdown(wait=True)
         finally:
-            end_process(self._process)
+            self._life.close()
+            self._process.join(2 * SECONDS_TO_END)
+            self._process.kill()  # it does not even end itself
+            self._process.join()
             self._connection.close()
 
     def _ask(self, method: str, arguments: Sequence[Any]) -> Any:
@@ -75,26 +80,26 @@ class Beside:
         return answer
 
 
-def end_process(process: BaseProcess) -> None:
-    """Stop it, whatever it does."""
-    process.terminate()
-    process.join(SECONDS_TO_END)
-    if process.is_alive():
-        process.kill()
-        process.join()
-
-
-def _work(connection: Connection, make: Callable[[], object]) -> None:
-    """What the process does until it is ended, or the other end of the pipe closes."""
+def _work(connection: Connection, life: Connection, make: Callable[[Event], object]) -> None:
+    """What the process does until nobody asks any more."""
     spare_modules()
-    Thread(target=_end_with_parent, daemon=True).start()
-    made = make()
-    while True:
-        try:
+    ready, left = Event(), Event()
+    Thread(target=_end_with_asker, args=(life, ready, left), daemon=True).start()
+    made = make(left)
+    ready.set()
+    with suppress(EOFError, ConnectionError):  # who asked has died
+        while life not in wait([connection, life]):
             method, arguments = connection.recv()
-        except EOFError:
-            return
-        connection.send(_answer(made, method, arguments))
+            connection.send(_answer(made, method, arguments))
+
+
+def _end_with_asker(life: Connection, ready: Event, left: Event) -> None:
+    """Nobody waits for what is still under way; but what an object has begun should not stay half-done."""
+    wait([life])
+    left.set()
+    if ready.is_set():
+        time.sleep(SECONDS_TO_END)
+    os._exit(1)
 
 
 def _answer(made: object, method: str, arguments: Sequence[Any]) -> Any:
@@ -103,21 +108,3 @@ def _answer(made: object, method: str, arguments: Sequence[Any]) -> Any:
     except Exception as error:  # noqa: BLE001  it is raised again in the process that asked
         error.add_note("".join(traceback.format_exception(error)))  # pickling loses where it was raised
         return error
-
-
-def _end_with_parent() -> None:
-    """Nobody waits for what is still under way when the process that asked was killed."""
-    if (parent := multiprocessing.parent_process()) is not None:
-        parent.join()
-        os._exit(1)
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """A process started meanwhile never hears Ctrl-C, which reaches every process of a terminal: the first ends it."""
-    resource_tracker.ensure_running()  # it would be started with the first process, and let interrupts through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

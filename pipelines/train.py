@@ -1,10 +1,11 @@
 """`python -m pipelines.train`: one trial, or with `-m` a sweep. Hydra stops here.
 
-A mistake of the user ends with one message on stderr and exit code 2, Ctrl-C with 130; neither shows a traceback.
-torch is imported only when there is something right to train.
+A mistake of the user ends with one message on stderr and exit code 2, Ctrl-C with 130, SIGTERM with 143; none shows a
+traceback. torch is imported only when there is something right to train.
 """
 
 import os
+import signal
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from pipelines.config.plain import plain_values
 from pipelines.config.schema import TrialConfig
 from pipelines.config.validate import validate_all
 from pipelines.errors import UserError
+from pipelines.interrupts import Terminated, sigterm_raised
 from pipelines.tracking.process import RecorderProcess
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def main() -> None:
     """Run what the command line asks for.
 
     Raises:
-        SystemExit: 2 after a user's mistake, 130 after Ctrl-C.
+        SystemExit: 2 after a user's mistake, 130 after Ctrl-C, 143 after SIGTERM.
     """
     spare_modules()
     # Hydra then raises what went wrong instead of printing it with a traceback and exit code 1.
@@ -99,15 +101,17 @@ def _check(arguments: Namespace) -> None:
 
 @contextmanager
 def _mistakes_told() -> Iterator[None]:
-    """Print what the user did wrong, and leave."""
+    """Print what the user did wrong, or that the command was interrupted, and leave."""
     try:
-        yield
+        with sigterm_raised():
+            yield
     except UserError as error:
         _leave(str(error), code=2)
     except (HydraException, OmegaConfBaseException) as error:
         _leave("\n".join(str(part) for part in (error, error.__cause__) if part), code=2)
-    except KeyboardInterrupt:
-        _leave("Interrupted.", code=130)
+    except KeyboardInterrupt as interrupt:
+        number = signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT
+        _leave("Interrupted.", code=128 + number)  # as a shell tells of a command that died of a signal
 
 
 def _leave(message: str, *, code: int) -> NoReturn:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -16,28 +17,30 @@ from pipelines.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# A command of its own session: it says its process's number, then waits for Ctrl-C, and as long again.
+# A command of its own session: it says its process's number, then waits for an interrupt, and for another.
 ASKING = """
 import time
 from contextlib import closing
 from pipelines.beside import Beside
+from pipelines.interrupts import sigterm_raised
 from tests.test_beside import Notes
 
-with closing(Beside(Notes, name="taking notes")) as beside:
-    print(beside.call("number").result(), flush=True)
+with sigterm_raised(), closing(Beside(Notes, name="taking notes")) as beside:
     try:
+        print(beside.call("number").result(), flush=True)
         time.sleep(60)
-    except KeyboardInterrupt:
-        print(beside.call("add", "after Ctrl-C").result(), flush=True)
-        beside.call("wait", 60)
+    except KeyboardInterrupt as interrupt:
+        print(beside.call("add", f"after {type(interrupt).__name__}").result(), flush=True)
+        beside.call("count_until_left")
 """
 
 
 class Notes:
     """What lives beside the tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, left: Event) -> None:
         self.notes: list[str] = []
+        self.left = left
 
     def add(self, note: str) -> list[str]:
         self.notes.append(note)
@@ -45,6 +48,11 @@ class Notes:
 
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    def count_until_left(self) -> None:
+        print("counting", flush=True)
+        assert self.left.wait(60)
+        print("counted", flush=True)
 
     def refuse(self, why: str) -> None:
         raise UserError(why)
@@ -130,16 +138,29 @@ def test_who_asks_is_outlived_by_nobody(asking: "subprocess.Popen[str]"):
     assert not is_running(number)
 
 
-def test_an_interrupt_of_the_terminal_is_for_who_asks(asking: "subprocess.Popen[str]"):
+@pytest.mark.parametrize(("interrupt", "name"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")])
+def test_an_interrupt_of_all_processes_is_for_who_asks(
+    asking: "subprocess.Popen[str]", interrupt: signal.Signals, name: str
+):
     read_line(asking)
-    os.killpg(asking.pid, signal.SIGINT)
-    assert read_line(asking) == "['after Ctrl-C']"
+    os.killpg(asking.pid, interrupt)
+    assert read_line(asking) == f"['after {name}']"
 
 
-def test_a_second_interrupt_ends_what_is_under_way(asking: "subprocess.Popen[str]"):
+@pytest.mark.parametrize("interrupt", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_interrupt_ends_what_is_under_way(asking: "subprocess.Popen[str]", interrupt: signal.Signals):
     number = int(read_line(asking))
-    for _ in range(2):
-        os.killpg(asking.pid, signal.SIGINT)
-        read_line(asking)
+    os.killpg(asking.pid, interrupt)
+    assert [read_line(asking) for _ in range(2)][1] == "counting"
+    os.killpg(asking.pid, interrupt)
+    assert read_line(asking) == "counted"
     asking.wait(timeout=10)
     assert not is_running(number)
+
+
+def test_what_is_under_way_is_ended_when_who_asks_is_killed(asking: "subprocess.Popen[str]"):
+    read_line(asking)
+    os.killpg(asking.pid, signal.SIGINT)
+    assert [read_line(asking) for _ in range(2)][1] == "counting"
+    asking.kill()
+    assert read_line(asking) == "counted"

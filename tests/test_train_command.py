@@ -135,14 +135,17 @@ def test_a_command_without_any_model_fails(tmp_path, arguments):
     assert errors == f"{WITHOUT_MODEL}\n"
 
 
+@pytest.mark.parametrize(
+    ("interrupt", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
 @pytest.mark.parametrize("arguments", [[], ["-m"]], ids=["one trial", "sweep"])
-def test_an_interruption_ends_with_one_line_and_exit_code_130(tmp_path, arguments):
+def test_an_interruption_ends_with_one_line_and_an_exit_code_of_its_own(tmp_path, arguments, interrupt, code):
     process = started(tmp_path, *arguments, "data.name=slow", how=("-c", STAND_IN))
     assert process.stdout.readline() == "1 trials\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(interrupt)
     _, errors = process.communicate(timeout=60)
 
-    assert (process.returncode, errors) == (130, "Interrupted.\n")
+    assert (process.returncode, errors) == (code, "Interrupted.\n")
 
 
 def test_a_search_is_typed_as_a_grid_is(tmp_path):

@@ -6,20 +6,20 @@ Plain processes and pipes: a pool of the standard library gives up all of its st
 import multiprocessing
 import os
 import pickle
-import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from threading import Thread
 
 import torch
 
-from pipelines.beside import end_process
 from pipelines.collector import spare_modules
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.engine import lost_job
 from pipelines.engines.job import DoneJob, StackJob, run_job
+from pipelines.interrupts import interrupts_held_back
 from pipelines.tasks.task import Task
 
 ATTEMPTS = 2  # a process may die by chance once; a second time it is the stack's own doing
@@ -36,7 +36,8 @@ class _Worker:
 
     def end(self) -> None:
         """Stop it, whatever it does."""
-        end_process(self.process)
+        self.process.kill()
+        self.process.join()
         self.connection.close()
 
 
@@ -106,7 +107,8 @@ def _start(device: str, prepared: PreparedTable, task: Task, *, n_beside: int) -
     ours, theirs = context.Pipe()
     n_threads = max(1, (os.cpu_count() or 1) // n_beside)
     process = context.Process(target=_work, args=(theirs, device, n_threads, prepared, task), daemon=True)
-    process.start()
+    with interrupts_held_back():
+        process.start()
     theirs.close()  # so that the death of the process closes the pipe
     return _Worker(device, process, ours)
 
@@ -164,7 +166,7 @@ def _receive(worker: _Worker) -> DoneJob | None:
 def _work(connection: Connection, device: str, n_threads: int, prepared: PreparedTable, task: Task) -> None:
     """What a worker process does: train what it is sent until the other end of the pipe closes."""
     spare_modules()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one ends the others
+    Thread(target=_end_with_parent, daemon=True).start()
     _settle_on(device, n_threads)
     while True:
         try:
@@ -173,6 +175,13 @@ def _work(connection: Connection, device: str, n_threads: int, prepared: Prepare
             return
         # Pickled here: the connection's own way would hand over tensors as open files of shared memory.
         connection.send_bytes(_answer(job, prepared, task))
+
+
+def _end_with_parent() -> None:
+    """Nobody waits for what is still under way when the process that asked was killed."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _answer(job: StackJob, prepared: PreparedTable, task: Task) -> bytes:

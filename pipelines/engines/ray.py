@@ -19,6 +19,7 @@ from pipelines.data.prepare import PreparedTable
 from pipelines.engines.engine import Engine, lost_job
 from pipelines.engines.job import DoneJob, StackJob, run_job
 from pipelines.errors import UserError
+from pipelines.interrupts import sigterm_kept
 from pipelines.tasks.task import Task
 from pipelines.training import save_state
 
@@ -37,7 +38,8 @@ def ray_engine(config: RayEngineConfig) -> Iterator[Engine]:
     if config.address is not None:
         _check_answers(config.address)
     try:
-        ray.init(address=config.address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
+        with sigterm_kept():  # Ray would exit for it, from then on
+            ray.init(address=config.address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
         yield RayTasks(ray, config, n_places=_count_places(ray.cluster_resources(), config))
     finally:
         ray.shutdown()

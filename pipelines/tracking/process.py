@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from pipelines.beside import Beside
@@ -81,9 +82,13 @@ class ProcessRecorder:
 
 
 class MlflowRecorders:
-    """What lives in the process."""
+    """What lives in the process.
 
-    def __init__(self) -> None:
+    Args:
+        left: set once nobody asks any more; the run that is being written is then the last.
+    """
+
+    def __init__(self, left: Event) -> None:
         from pipelines.tracking.mlflow import MlflowRecorder  # noqa: PLC0415  imported in the process, before it is asked
 
         self._make = MlflowRecorder
@@ -91,10 +96,11 @@ class MlflowRecorders:
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401, PLC0415  for what importing it takes
 
         self._opened: list[MlflowRecorder] = []
+        self._left = left
 
     def open(self, uri: str, experiment: str, artifacts: str | None) -> int:
         """The number of a new recorder."""
-        self._opened.append(self._make(uri, experiment=experiment, artifacts=artifacts))
+        self._opened.append(self._make(uri, experiment=experiment, artifacts=artifacts, left=self._left))
         return len(self._opened) - 1
 
     def call(self, number: int, method: str, arguments: Sequence[Any]) -> Any:

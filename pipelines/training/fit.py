@@ -226,13 +226,13 @@ def _quiet_lightning() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_raised() -> Iterator[None]:
-    """Let Ctrl-C be Ctrl-C: Lightning answers it with `exit(1)` and leaves it ignored from then on."""
+    """Let an interrupt be one: Lightning answers it with `exit(1)` and leaves Ctrl-C ignored from then on."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
     except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from stop
+        if isinstance(interrupt := stop.__context__, KeyboardInterrupt):
+            raise interrupt from None
         raise
     finally:
         signal.signal(signal.SIGINT, handler)

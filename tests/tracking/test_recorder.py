@@ -19,8 +19,9 @@ from tests.tracking.records import make_run
 
 ROOT = Path(__file__).resolve().parents[2]
 ASKED = """
+from threading import Event
 from pipelines.tracking.process import MlflowRecorders
-MlflowRecorders()
+MlflowRecorders(Event())
 from mlflow.telemetry import get_telemetry_client
 print(get_telemetry_client())
 """

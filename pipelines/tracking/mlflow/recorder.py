@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Event
 
 from mlflow.exceptions import MlflowException
 
@@ -19,13 +20,15 @@ class MlflowRecorder:
         uri: `sqlite:///<path>` or `http(s)://<host>:<port>`.
         experiment: name of the experiment; made when it is missing.
         artifacts: folder for artifacts beside a SQLite file; a server keeps them itself.
+        left: set once nobody waits any more: the run that is being written is then the last.
 
     Raises:
         UserError: the store cannot be opened.
     """
 
-    def __init__(self, uri: str, *, experiment: str, artifacts: str | None) -> None:
+    def __init__(self, uri: str, *, experiment: str, artifacts: str | None, left: Event | None = None) -> None:
         self._store = open_store(uri, experiment=experiment, artifacts=artifacts)
+        self._left = left or Event()
         self._has_failed = False
         self._whole_runs: dict[str, dict[str, str]] = {}  # sweep -> identity -> id
 
@@ -33,11 +36,14 @@ class MlflowRecorder:
         """Write runs and return their ids, in order; one that its sweep has already is not written again.
 
         Raises:
-            UserError: the first of those that could not be written; it did not keep the others from it.
+            UserError: the first of those that could not be written; it did not keep the others from it. Or nobody waits
+                any more.
         """
         ids: list[str] = []
         failures: list[UserError] = []
         for run in runs:
+            if self._left.is_set():
+                raise UserError(f"The run {run.name!r} was not written: the command was ended.")
             # After a failure, ask first: MLflow's own retries take a minute a request when a server is gone.
             if self._has_failed:
                 self._store.check_answers()
