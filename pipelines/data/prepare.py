@@ -164,19 +164,15 @@ def _read(config: DataConfig) -> tuple[str, str, pl.DataFrame, str]:
 def _read_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> tuple[Table, Mapping[str, pl.Series]]:
     """The table, and the columns that divide its rows; rows without a target are left out."""
     name, place, frame, target_name = _read(config)
-    _check_columns(config, frame.columns, target_name=target_name, place=place)
+    columns = frame.columns
+    _check_columns(config, columns, target_name=target_name, place=place)
     raw = {column.name: column for column in frame.iter_columns()}
     del frame  # so that a raw column goes as soon as it is read: a large table is never held twice
     target, target_values, is_kept = read_target(raw.pop(target_name), kind, place=place)
     keys = {key: raw[key].filter(is_kept) for key in (config.group, config.time) if key is not None}
     left_out = {*config.drop, *keys}
     names = [column for column in raw if column not in left_out]
-    if not names:
-        raise UserError(f"{place}: no column is left to learn from.")
-    if RESERVED in names:
-        raise UserError(
-            f"{place}, column {RESERVED!r}: a served model's answer has this name. Rename it, or use data.drop."
-        )
+    _check_features(names, columns=columns, place=place)
 
     def read_one(column: str) -> tuple[Column, pl.Series]:
         return read_column(raw.pop(column), place=place, forced=_forced(config, column))
@@ -195,6 +191,20 @@ def _check_columns(config: DataConfig, columns: Sequence[str], *, target_name: s
         asked = {"target": target_name}.get(field) or getattr(config, field)
         names = (asked,) if isinstance(asked, str) else asked or ()
         check_names(f"data.{field}", names, columns=columns, place=place)
+
+
+def _check_features(names: Sequence[str], *, columns: Sequence[str], place: str) -> None:
+    if not names:
+        raise UserError(f"{place}: no column is left to learn from.")
+    if RESERVED in names:
+        raise UserError(
+            f"{place}, column {RESERVED!r}: a served model's answer has this name. Rename it, or use data.drop."
+        )
+    for blank in (name for name in names if not name.strip()):
+        raise UserError(
+            f"{place}: column {columns.index(blank) + 1} has no name. Name it, or leave it out with "
+            f"'data.drop=[\"{blank}\"]' (pandas writes its index so unless told to_csv(index=False))."
+        )
 
 
 def _forced(config: DataConfig, column: str) -> ColumnKind | None:

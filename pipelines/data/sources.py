@@ -161,6 +161,8 @@ def _check_header(path: Path, source: Path | bytes, *, separator: str) -> list[s
     names = next((fields for _, fields in _rows(path, source, separator=separator)), [])
     if not names:
         raise _empty(path)
+    if len(names) == 1:
+        _check_separator(path, names[0], separator=separator)
     nameless = [str(place + 1) for place, name in enumerate(names) if not name.strip()]
     if len(nameless) > 1:
         raise UserError(f"{path}, line 1: columns {', '.join(nameless)} have no name. Is the first line a header?")
@@ -168,6 +170,19 @@ def _check_header(path: Path, source: Path | bytes, *, separator: str) -> list[s
     if twice:
         raise UserError(f"{path}, line 1: more than one column is called {', '.join(map(repr, twice))}. Rename them.")
     return names
+
+
+def _check_separator(path: Path, header: str, *, separator: str) -> None:
+    """A header that reads as one name, but holds what separates names elsewhere."""
+    advice = {
+        ",": "seems to be separated by ',': name it .csv",
+        "\t": "seems to be separated by tabs: name it .tsv",
+        ";": f"seems to be separated by ';': save it with {separator!r} instead",
+        "|": f"seems to be separated by '|': save it with {separator!r} instead",
+    }
+    other = max(advice.keys() - {separator}, key=header.count)
+    if other in header:
+        raise UserError(f"{path}, line 1: one column only, {header!r}. The file {advice[other]}.")
 
 
 def _find_broken_row(path: Path, source: Path | bytes, *, separator: str) -> None:

@@ -89,6 +89,12 @@ COLUMNS: list[tuple[str, Callable[[pl.DataFrame], pl.DataFrame], dict[str, Any],
     ("group of one", lambda f: f.with_columns(who=pl.lit("x")), {"group": "who"}, "three parts need at least 3"),
     ("time missing", lambda f: f, {"time": "size"}, "'size' divides the rows but has"),
     ("nothing left", lambda f: f.select("size", "price"), {"drop": ("size",)}, "no column is left"),
+    (
+        "a column without a name",
+        lambda f: f.rename({"rooms": ""}),
+        {},
+        "column 2 has no name. Name it, or leave it out",
+    ),
     ("a column like the answer", lambda f: f.rename({"size": "prediction"}), {}, "column 'prediction'"),
 ]
 
@@ -100,6 +106,33 @@ def test_a_bad_column_is_named(tmp_path: Path, change: Any, settings: dict[str, 
     path = tmp_path / "houses.parquet"
     change(mixed_frame()).write_parquet(path)
     assert message in refused(path, **settings)
+
+
+def test_a_nameless_index_is_refused_with_what_leaves_it_out(tmp_path: Path) -> None:
+    """As pandas writes its index, unless it is told not to."""
+    header, *rows = ROWS.splitlines()
+    text = "\n".join([f",{header}", *(f"{number},{row}" for number, row in enumerate(rows))])
+    path = written(tmp_path, text)
+    assert refused(path) == (
+        f"{path}: column 1 has no name. Name it, or leave it out with 'data.drop=[\"\"]' "
+        "(pandas writes its index so unless told to_csv(index=False))."
+    )
+    table = prepare_table(table_config(path, "price", drop=("",)), "auto").table
+    assert [column.name for column in table.columns] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("separator", "name", "advice"),
+    [
+        (";", "houses.csv", "seems to be separated by ';': save it with ',' instead."),
+        ("\t", "houses.csv", "seems to be separated by tabs: name it .tsv."),
+        (",", "houses.tsv", "seems to be separated by ',': name it .csv."),
+    ],
+)
+def test_a_file_of_another_separator_is_told_so(tmp_path: Path, separator: str, name: str, advice: str) -> None:
+    path = written(tmp_path, ROWS.replace(",", separator), name)
+    header = separator.join(["a", "b", "price"])
+    assert refused(path) == f"{path}, line 1: one column only, {header!r}. The file {advice}"
 
 
 def test_a_class_that_only_the_test_part_has_is_named(tmp_path: Path) -> None:
