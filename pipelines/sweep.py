@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from pipelines.config.schema import LossName, TaskKind, TrackingConfig, TrialConfig
 from pipelines.data.prepare import Part, PreparedTable
 from pipelines.engines import Engine, open_engine
-from pipelines.export import Origin, calibrate, publish_bundle, write_bundle
+from pipelines.export import Origin, calibrate, check_publishable, publish_bundle, write_bundle
 from pipelines.selection.baselines import BaselineResult, run_baselines
 from pipelines.sweeps.custom_nets import why_trained_alone
 from pipelines.sweeps.finalists import (
@@ -204,6 +204,7 @@ class Sweep:
         self._tell(_describe(prepared, task, losses=[task.learned_by(trial.task).loss for trial in trials]))
         for trial in trials:  # before there is a folder or a database: a mistake leaves nothing
             why_trained_alone(trial, prepared, task)
+        check_publishable(Path(first.tracking.bundles), name=prepared.table.name)
         folder = self._leaving.enter_context(_folder(trials, prepared))
         recorder = self._leaving.enter_context(
             _recorder(self._recorders, first.tracking, experiment=prepared.table.name)

@@ -125,6 +125,24 @@ def test_a_table_without_a_model_does_not_keep_the_others_from_theirs(recorders)
     assert told[-1].startswith("\nAll 2 trials on diabetes failed, so there is no model to serve:")
 
 
+@pytest.mark.parametrize("folder", ["/proc/nowhere", "a_file", "holds_a_file"])
+@pytest.mark.parametrize("field", ["bundles", "artifacts"])
+def test_a_folder_that_cannot_be_written_is_told_before_anything_trains(tmp_path, recorders, field, folder):
+    (tmp_path / "a_file").touch()
+    (tmp_path / "holds_a_file").mkdir()
+    (tmp_path / "holds_a_file/diabetes").touch()
+    (right,) = trials(0.1)
+    wrong = replace(right, tracking=replace(right.tracking, **{field: folder}))
+
+    told: list[str] = []
+    with open_sweep(recorders, tell=told.append) as sweep, pytest.raises(UserError) as refused:
+        sweep.train([wrong])
+    assert str(refused.value).startswith(f"tracking.{field}={folder} cannot be written: ")
+    assert not any("Plan" in line for line in told)
+    assert field == "artifacts" or not (tmp_path / "var").exists(), "a mistake leaves nothing"
+    assert run_sweep([right], recorders, tell=told.append).registered, "nor does it stand in the way"
+
+
 def test_a_mistake_in_a_later_table_is_told_before_anything_trains(tmp_path, recorders):
     (tmp_path / "broken.csv").write_text("a,b\n1,2\n3\n5,6\n")
     (right,) = trials(0.1)

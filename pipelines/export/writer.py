@@ -5,12 +5,14 @@ Nothing half-written is ever seen: folders and files are written beside their pl
 
 import hashlib
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipelines.data.prepare import PreparedTable
+from pipelines.errors import UserError
 from pipelines.export.contract import Origin, build_contract
 from pipelines.export.onnx_graph import export_model
 from pipelines.export.parity import check_parity
@@ -86,6 +88,30 @@ def write_checked(
         (unfinished / CONTRACT_FILE).write_text(contract.model_dump_json(indent=2), encoding="utf-8")
         check_parity(unfinished, served=served, prepared=prepared, task=task)
     return folder
+
+
+def check_publishable(root: Path, *, name: str) -> None:
+    """Try out what `publish_bundle` will do, and leave everything as it was found.
+
+    Args:
+        root: the server's folder of models.
+        name: of the registered model.
+
+    Raises:
+        UserError: nothing can be written there.
+    """
+    folder = root / name
+    missing: list[Path] = []
+    try:
+        missing += [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"tracking.bundles={root} cannot be written: {error}. Choose another folder.") from error
+    finally:
+        for path in missing:
+            with suppress(OSError):  # it was not even made, or someone uses it by now
+                path.rmdir()
 
 
 def publish_bundle(bundle: Path, *, root: Path, name: str, version: int) -> Path:

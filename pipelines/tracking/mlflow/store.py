@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import sqlite3
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -73,11 +74,10 @@ def open_store(uri: str, *, experiment: str, artifacts: str | None) -> Store:
             "or http://<host>:<port> of an MLflow server (with tracking=server)."
         )
     os.environ.setdefault(*NO_LINKS)
-    location = None if artifacts is None else _artifact_location(Path(artifacts), experiment)
     with quiet(*LOUD_AT_FIRST_START):
         try:
             client = MlflowClient(uri, registry_uri=uri)
-            return Store(uri, client, _experiment_id(client, experiment, location))
+            return Store(uri, client, _experiment_id(client, experiment, artifacts))
         except MlflowException as error:
             raise UserError(f"MLflow cannot use tracking.uri={uri}: {error.message}") from error
 
@@ -121,12 +121,19 @@ def _check_server(uri: str) -> None:
         ) from error
 
 
-def _artifact_location(folder: Path, experiment: str) -> str:
-    return (folder.resolve() / re.sub(r"[^\w-]+", "_", experiment)).as_uri()
+def _artifact_location(artifacts: str, experiment: str) -> str:
+    """The experiment's folder, once it is known that files can be written there."""
+    folder = Path(artifacts).resolve() / re.sub(r"[^\w-]+", "_", experiment)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"tracking.artifacts={artifacts} cannot be written: {error}. Choose another folder.") from error
+    return folder.as_uri()
 
 
-def _experiment_id(client: MlflowClient, name: str, location: str | None) -> str:
-    found = client.get_experiment_by_name(name) or _create_experiment(client, name, location)
+def _experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
+    found = client.get_experiment_by_name(name) or _create_experiment(client, name, artifacts)
     if found.lifecycle_stage == "deleted":
         raise UserError(
             f"The experiment {name!r} was deleted in MLflow. Bring it back with "
@@ -135,7 +142,8 @@ def _experiment_id(client: MlflowClient, name: str, location: str | None) -> str
     return str(found.experiment_id)
 
 
-def _create_experiment(client: MlflowClient, name: str, location: str | None) -> Experiment:
+def _create_experiment(client: MlflowClient, name: str, artifacts: str | None) -> Experiment:
+    location = None if artifacts is None else _artifact_location(artifacts, name)
     try:
         return client.get_experiment(client.create_experiment(name, artifact_location=location))
     except MlflowException:
