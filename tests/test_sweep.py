@@ -105,6 +105,16 @@ def test_trials_on_other_rows_of_one_table_are_told_apart_by_name(tmp_path, reco
     assert [run["name"] for run in runs(tmp_path, "iris")] == ["sgd"]
 
 
+def test_one_is_no_plural(recorders):
+    told: list[str] = []
+    (one,) = trials(0.1)
+    for _ in range(2):
+        run_sweep([replace(one, trainer=replace(one.trainer, max_epochs=1))], recorders, tell=told.append)
+
+    assert "  going on with an earlier run of this sweep: 1 trial had ended, 0 were in training" in told
+    assert any(line.startswith("  stack 0: trained for 1 epoch in ") for line in told)
+
+
 def test_a_sweep_without_any_model_says_why_and_registers_nothing(tmp_path, recorders):
     with open_sweep(recorders, tell=lambda _: None) as sweep:
         assert sweep.train(trials(1e30)) == [None]

@@ -50,7 +50,6 @@ def _devices(config: LocalEngineConfig, trainer: TrainerConfig) -> Sequence[str]
         return [f"cuda:{index}" for index in range(n_gpus)]
     for device in config.devices:
         if device != "cpu" and int(device.removeprefix("cuda:")) >= n_gpus:
-            raise UserError(
-                f"engine.devices names {device}, but torch sees {n_gpus} GPUs here, the first of them cuda:0."
-            )
+            seen = {0: "no GPU", 1: "cuda:0 alone"}.get(n_gpus, f"cuda:0 to cuda:{n_gpus - 1} alone")
+            raise UserError(f"engine.devices names {device}, but torch sees {seen} here.")
     return config.devices

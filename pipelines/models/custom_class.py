@@ -34,7 +34,7 @@ def load_net_class(target: str) -> type[nn.Module]:
     found = getattr(module, name, None)
     if found is None:
         near = did_you_mean(name, [own for own in vars(module) if not own.startswith("_")], prefix=f"{module_name}.")
-        raise UserError(f"model.target={target}: {_where(module)} has no {name}{near}.")
+        raise UserError(f"model.target={target}: {_where(module)} has no {name}{near or '.'}")
     if not isinstance(found, type) or not issubclass(found, nn.Module):
         what = "another class" if isinstance(found, type) else f"a value of type {type(found).__name__}"
         raise UserError(f"model.target={target} must be a class derived from torch.nn.Module; {name} is {what}.")

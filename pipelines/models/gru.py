@@ -28,7 +28,7 @@ class StackedGRUNet(StackedNet):
         n_outputs: outputs of every member.
 
     Raises:
-        UserError: the numbers do not divide into the steps.
+        UserError: there are no numbers, or they do not divide into the steps.
     """
 
     def __init__(self, members: Sequence[GRUConfig], *, inputs: InputFacts, n_outputs: int) -> None:
@@ -36,7 +36,12 @@ class StackedGRUNet(StackedNet):
         config, n_members = members[0], len(members)
         check_numbers_alike(inputs, kind=config.kind)
         self.n_steps = inputs.n_numbers if config.steps is None else config.steps
-        if not inputs.n_numbers or inputs.n_numbers % self.n_steps:
+        if not inputs.n_numbers:
+            raise UserError(
+                f"model={config.kind} reads number features as the steps of a sequence, and this table has none. "
+                "Use model=mlp."
+            )
+        if inputs.n_numbers % self.n_steps:
             raise UserError(
                 f"model=gru reads number features as steps of equal width, and {inputs.n_numbers} of them do not make "
                 f"{self.n_steps} steps (a column with missing values gives two). Set model.steps to a divisor, leave "

@@ -77,10 +77,10 @@ class Plan:
     def __str__(self) -> str:
         n_trials = sum(len(stack.trials) for stack in self.stacks)
         beside = f", {self.n_places} side by side" if self.n_places > 1 else ""
-        what = f"{_counted(n_trials, 'trial')} in {_counted(len(self.stacks), 'stack')}{beside}"
+        what = f"{counted(n_trials, 'trial')} in {counted(len(self.stacks), 'stack')}{beside}"
         lines = [f"Plan: {what}; about {_duration(self.seconds)} if none stops early"]
         lines += [
-            f"  stack {number}: {_counted(stack.n_members, 'member')} x {stack.n_parameters:,} parameters, "
+            f"  stack {number}: {counted(stack.n_members, 'member')} x {stack.n_parameters:,} parameters, "
             f"{math.ceil(stack.memory_bytes / 2**20):,} MiB, {_duration(stack.seconds)}"
             for number, stack in enumerate(self.stacks, start=self.first_number)
         ]
@@ -176,5 +176,6 @@ def _duration(seconds: float) -> str:
     return f"{seconds / MINUTE:.0f} min" if seconds < 2 * HOUR else f"{seconds / HOUR:.1f} h"
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """`1 trial` or `2 trials`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

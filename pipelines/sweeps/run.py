@@ -15,7 +15,7 @@ from pipelines.data.prepare import PreparedTable
 from pipelines.engines import Engine, StackJob
 from pipelines.sweeps.folder import SweepFolder, trial_identities
 from pipelines.sweeps.halving import losers, rungs
-from pipelines.sweeps.plan import Plan
+from pipelines.sweeps.plan import Plan, counted
 from pipelines.sweeps.records import Period, trial_name, trial_record
 from pipelines.sweeps.trial_result import TrialResult, trial_result
 from pipelines.tasks.task import Task
@@ -172,7 +172,8 @@ def _stacks(plan: Plan, identities: Sequence[str], folder: SweepFolder, *, tell:
     if stacks:
         n_training = sum(stack.n_training for stack in stacks)
         n_ended = sum(len(stack.places) for stack in stacks) - n_training
-        tell(f"  going on with an earlier run of this sweep: {n_ended} trials had ended, {n_training} were in training")
+        ended, training = counted(n_ended, "trial"), "was" if n_training == 1 else "were"
+        tell(f"  going on with an earlier run of this sweep: {ended} had ended, {n_training} {training} in training")
     known = {place for stack in stacks for place in stack.places}
     number = 1 + max((stack.number for stack in kept), default=-1)
     for planned in plan.stacks:
@@ -248,7 +249,7 @@ def _curves(stacks: Sequence[_Stack], n_trials: int) -> list[Sequence[Mapping[st
 
 def _stack_line(stack: _Stack, results: Sequence[TrialResult]) -> str:
     epochs = sorted({member.epochs for result in results for member in result.members})
-    spread = f"{epochs[0]} to {epochs[-1]} epochs" if len(epochs) > 1 else f"{epochs[0]} epochs"
+    spread = f"{epochs[0]} to {epochs[-1]} epochs" if len(epochs) > 1 else counted(epochs[0], "epoch")
     failed = sum(result.failure is not None for result in results)
     diverged = f", {failed} diverged" if failed else ""
     return f"  stack {stack.number}: trained for {spread}{diverged} in {stack.seconds:.1f} s"

@@ -52,12 +52,12 @@ def test_every_gpu_of_several_gets_a_process(monkeypatch):
         assert engine.n_places == 3
 
 
-def test_a_gpu_that_is_not_there_is_refused():
-    with (
-        pytest.raises(UserError, match=r"engine.devices names cuda:7, but torch sees \d+ GPUs here"),
-        open_engine(local("cuda:7"), TRAINER),
-    ):
+@pytest.mark.parametrize(("n_gpus", "seen"), [(0, "no GPU"), (1, "cuda:0 alone"), (4, "cuda:0 to cuda:3 alone")])
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch, n_gpus, seen):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
+    with pytest.raises(UserError) as refused, open_engine(local("cuda:7"), TRAINER):
         pass
+    assert str(refused.value) == f"engine.devices names cuda:7, but torch sees {seen} here."
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -61,6 +61,7 @@ WRONG = "tests.models.wrong_nets"
         ("tests.models.no_such.Net", "there is no module tests.models.no_such in "),
         ("tests.models.broken_net.Net", "importing tests.models.broken_net raised RuntimeError: no weights here ("),
         ("tests.models.user_nets.Perceptrn", "has no Perceptrn; did you mean tests.models.user_nets.Perceptron?"),
+        ("tests.models.user_nets.Zzz", "user_nets.py has no Zzz."),
         (f"{WRONG}.NoModule", "must be a class derived from torch.nn.Module; NoModule is another class."),
         (f"{WRONG}.NOT_A_CLASS", "must be a class derived from torch.nn.Module; NOT_A_CLASS is a value of type int."),
         (f"{WRONG}.OnlyInputs", "must be a class that is called as OnlyInputs(6, 3): too many positional arguments"),
@@ -89,6 +90,7 @@ def test_a_mistake_is_told_with_what_and_where(target: str, told: str, capfd: py
     assert message.startswith(f"model.target={target}")
     assert told in message
     assert "\n" not in message
+    assert not message.endswith("?."), "one mark ends a sentence"
     assert capfd.readouterr().err == "", "a refusal is one message"
 
 

@@ -22,7 +22,6 @@ def facts(n_numbers: int) -> InputFacts:
         (cnn(grid=None), 0, "0 of them are no square"),
         (cnn(grid=(8, 8)), 63, "model.grid = [8, 8] holds 64 pixels, and the table gives 63 number features"),
         (gru(steps=4), 10, "10 of them do not make 4 steps"),
-        (gru(), 0, "0 of them do not make 0 steps"),
     ],
 )
 def test_numbers_that_do_not_fit_are_told_with_what_to_do(model: ModelConfig, n_numbers: int, told: str) -> None:
@@ -30,6 +29,14 @@ def test_numbers_that_do_not_fit_are_told_with_what_to_do(model: ModelConfig, n_
         build_net([model], inputs=facts(n_numbers), n_outputs=1)
     assert told in str(raised.value)
     assert "data.drop=[...], or use model=mlp" in str(raised.value)
+
+
+def test_a_table_without_numbers_has_no_steps() -> None:
+    with pytest.raises(UserError) as raised:
+        build_net([gru()], inputs=facts(0), n_outputs=1)
+    assert str(raised.value) == (
+        "model=gru reads number features as the steps of a sequence, and this table has none. Use model=mlp."
+    )
 
 
 def test_a_grid_is_a_square_unless_it_is_given() -> None:
