@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from threading import current_thread, main_thread
 from types import FrameType
 from typing import NoReturn
 
@@ -57,10 +58,33 @@ def sigterm_kept() -> Iterator[None]:
 
 @contextmanager
 def interrupts_held_back() -> Iterator[None]:
-    """A process started meanwhile hears neither: they often reach all processes, and the first one ends the others."""
+    """A process started meanwhile hears neither: they often reach all processes, and the first one ends the others.
+
+    What arrives meanwhile is answered at the end: broken off in the middle, a process would begin with half of what it
+    needs to know.
+    """
     resource_tracker.ensure_running()  # it would be started with the first process, and let interrupts through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    with _answered_afterwards():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _answered_afterwards() -> Iterator[None]:
+    """Whichever thread the system hands a signal to, it is the main thread that answers it, masked or not."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    ours = [number for number in INTERRUPTS if signal.getsignal(number) is not None]  # None: no answer of Python's
+    before = [signal.signal(number, lambda own, _: arrived.append(own)) for number in ours]
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, answer in zip(ours, before, strict=True):
+            signal.signal(number, answer)
+        for own in arrived:
+            signal.raise_signal(own)

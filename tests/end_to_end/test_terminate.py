@@ -86,6 +86,8 @@ def test_a_command_that_must_end_at_once_leaves_no_run_half_written(tmp_path, nu
     with command(tmp_path, *RECORDED) as process:
         wait_for_line(process, "  stack 0: trained")
         started = started_by(process)
+        while not of_kind(runs(tmp_path, "iris"), "trial"):
+            assert process.poll() is None
         while process.poll() is None:  # one SIGTERM waits for the runs, another does not
             process.send_signal(number)
             time.sleep(0.5)
