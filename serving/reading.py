@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 LARGE_BODY_BYTES = 2**20  # what a smaller one costs does not matter
 FORMS = ("rows", "columns")
 NO_FORM = ("", None)
+ROWS = b'"rows"'
+BEGINNING_BYTES = 64  # in which a body names its form, unless it begins with many blanks
 Columns = dict[str, np.ndarray]
 
 
@@ -86,8 +88,11 @@ class RequestReader:
     def rows(self, body: bytes) -> list[Any] | None:
         """The rows of a body of JSON, as they come: whether they fit is for `fit_rows` to find out.
 
-        None where it has no rows, too many of them, or another form; `read` takes it, or says what is wrong.
+        None where it has no rows, too many of them, or another form, and where it does not begin with their name;
+        `read` takes it, or says what is wrong.
         """
+        if ROWS not in body[:BEGINNING_BYTES]:  # then nobody parses it twice
+            return None
         form, cells = self._parse_fast(body)
         return cells if form == "rows" else None
 
