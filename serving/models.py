@@ -20,7 +20,7 @@ from serving.exchange import count_rows, current_exchange
 from serving.media import CSV, JSON
 from serving.media_tables import extra_columns, to_table, write_arrow, write_csv
 from serving.predictor import Predictor, check_golden
-from serving.reading import RequestReader
+from serving.reading import RequestReader, count_of
 from serving.sample import Sample
 from serving.schemas import Schemas, make_schemas
 from serving.store import Found
@@ -92,6 +92,8 @@ class Served:
         columns = self.reader.fit_rows(list(chain.from_iterable(parts)))
         if columns is not None:
             return self._word_parts(columns, parts)
+        if len(parts) == 1:
+            return [None]
         fitted = [self.reader.fit_rows(part) for part in parts]
         fitting = [place for place, own in enumerate(fitted) if own is not None]
         answers: list[bytes | None] = [None] * len(parts)
@@ -173,11 +175,6 @@ def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
     own = Served(found.name, found.version, predictor, schemas, reader, Answering(predictor))
     _warm(own)
     return own
-
-
-def count_of(columns: Columns) -> int:
-    """How many rows there are."""
-    return len(next(iter(columns.values())))
 
 
 def _join(parts: Sequence[Columns]) -> Columns:

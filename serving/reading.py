@@ -142,7 +142,7 @@ class RequestReader:
         if form == "rows":
             return self._cells.from_rows(cells)
         columns = self._cells.from_columns(cells) if form == "columns" else None
-        return columns if columns is not None and _n_rows(columns) <= self.max_rows else None
+        return columns if columns is not None and count_of(columns) <= self.max_rows else None
 
     def _unwrap(self, parsed: Any) -> tuple[str, Any]:
         if not isinstance(parsed, dict):
@@ -183,5 +183,6 @@ class RequestReader:
         return self._arrow.read(body)
 
 
-def _n_rows(columns: Columns) -> int:
+def count_of(columns: Mapping[str, np.ndarray]) -> int:
+    """How many rows there are in columns, [N] each."""
     return len(next(iter(columns.values())))

@@ -14,6 +14,7 @@ from pipelines.config.validate import validate_all
 from pipelines.errors import UserError
 from pipelines.sweep import SweepResult, open_sweep
 from pipelines.tracking.process import RecorderProcess
+from tests import commands
 from tests.config.composed import composed
 
 with warnings.catch_warnings():  # MLflow warns about its own imports
@@ -184,16 +185,10 @@ def test_trials_of_other_losses_and_class_weights_are_ranked_and_served_together
     assert text.count("ranked by log_loss") == 1
     assert "8 trials in 2 stacks" in text, "a stack has one loss, and class weights of each member"
     assert [(version.name, version.version) for version in result.registered] == [("iris", 1)]
+    recorded = commands.of_kind(commands.runs(tmp_path, "iris"), "trial")
     assert {"one_versus_rest balanced", "cross_entropy none"} <= {
-        f"{run['loss']} {run['class_weights']}" for run in swept_params(tmp_path)
+        f"{own.data.params['task.loss']} {own.data.params['task.class_weights']}" for own in recorded
     }
-
-
-def swept_params(folder: Path) -> list[dict[str, str]]:
-    client = MlflowClient(f"sqlite:///{folder / 'var' / 'mlflow.db'}")
-    (number,) = [own.experiment_id for own in client.search_experiments() if own.name == "iris"]
-    found = client.search_runs([number], "tags.kind = 'trial'")
-    return [{name.rpartition(".")[2]: value for name, value in own.data.params.items()} for own in found]
 
 
 @pytest.mark.parametrize(

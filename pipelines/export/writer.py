@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipelines.data.prepare import PreparedTable
-from pipelines.errors import UserError
+from pipelines.errors import unwritable
 from pipelines.export.contract import Origin, build_contract
 from pipelines.export.onnx_graph import export_model
 from pipelines.export.parity import check_parity
@@ -107,7 +107,7 @@ def check_publishable(root: Path, *, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise UserError(f"tracking.bundles={root} cannot be written: {error}. Choose another folder.") from error
+        raise unwritable("tracking.bundles", root, error) from error
     finally:
         for path in missing:
             with suppress(OSError):  # it was not even made, or someone uses it by now

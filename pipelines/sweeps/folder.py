@@ -17,7 +17,7 @@ from pathlib import Path
 from pipelines.config.schema import TrialConfig
 from pipelines.config.scopes import without
 from pipelines.engines import Keeping
-from pipelines.errors import UserError
+from pipelines.errors import UserError, unwritable
 from pipelines.models import source_version
 from pipelines.training import StackState, load_state
 
@@ -104,7 +104,7 @@ def open_sweep_folder(root: Path, identities: Sequence[str], *, resume: bool) ->
         path.mkdir(parents=True, exist_ok=True)
         lock = (path / "lock").open("w")
     except OSError as error:
-        raise UserError(f"tracking.checkpoints={root} cannot be written: {error}. Choose another folder.") from error
+        raise unwritable("tracking.checkpoints", root, error) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

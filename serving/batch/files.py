@@ -40,7 +40,7 @@ def column_names(path: Path) -> list[str]:
         ScoringError: it cannot be read.
     """
     try:
-        if path.suffix.lower() == ".parquet":
+        if not is_csv(path):
             return list(pyarrow.parquet.read_schema(path).names)
         with pyarrow.csv.open_csv(path, parse_options=PARSING) as reader:
             return list(reader.schema.names)
@@ -55,7 +55,7 @@ def column_names(path: Path) -> list[str]:
 
 def count_rows(path: Path) -> int | None:
     """How many there are; None where the file does not say."""
-    return int(pyarrow.parquet.read_metadata(path).num_rows) if path.suffix.lower() == ".parquet" else None
+    return None if is_csv(path) else int(pyarrow.parquet.read_metadata(path).num_rows)
 
 
 def is_csv(path: Path) -> bool:
@@ -94,7 +94,7 @@ def read_portions(path: Path, *, columns: Sequence[str], texts: Sequence[str], n
 
 def open_writer(path: Path, schema: pa.Schema) -> Writer:
     """A writer of this kind of file."""
-    kind = pyarrow.parquet.ParquetWriter if path.suffix.lower() == ".parquet" else pyarrow.csv.CSVWriter
+    kind = pyarrow.csv.CSVWriter if is_csv(path) else pyarrow.parquet.ParquetWriter
     writer: Writer = kind(path, schema)
     return writer
 

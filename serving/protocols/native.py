@@ -20,7 +20,8 @@ from serving.direct import Answer, Handler
 from serving.errors import ErrorAnswer, NotReadyError, UnknownModelError
 from serving.exchange import count_rows
 from serving.media import JSON, answer_media, body_media, content_type
-from serving.models import Columns, Served, count_of
+from serving.models import Columns, Served
+from serving.reading import count_of
 from serving.together import Together
 
 # Such a body, of some 150 rows of 20 columns, is answered in a millisecond or two, and handing it to a thread costs up

@@ -20,7 +20,7 @@ from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from pipelines.errors import UserError
+from pipelines.errors import UserError, unwritable
 
 ANSWER_SECONDS = 10.0
 SQLITE = "sqlite:///"
@@ -128,7 +128,7 @@ def _artifact_location(artifacts: str, experiment: str) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise UserError(f"tracking.artifacts={artifacts} cannot be written: {error}. Choose another folder.") from error
+        raise unwritable("tracking.artifacts", artifacts, error) from error
     return folder.as_uri()
 
 
