@@ -4,7 +4,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
+import msgspec
 
 from serving.exchange import current_exchange
 
@@ -26,7 +26,7 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         # A path may hold what is no UTF-8: it is shown escaped, never a reason to lose the line.
-        return orjson.dumps(line, default=str).decode()
+        return msgspec.json.encode(line, enc_hook=str).decode()
 
 
 def log_as_json(level: str) -> None:

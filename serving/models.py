@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate, chain, pairwise
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
-import orjson
 
 from serving.answering import Answering
 from serving.asked import NOTHING, Asked
@@ -21,15 +21,15 @@ from serving.media import CSV, JSON
 from serving.media_tables import extra_columns, to_table, write_arrow, write_csv
 from serving.predictor import Predictor, check_golden
 from serving.reading import RequestReader, count_of
+from serving.reading_cells import Cells
 from serving.sample import Sample
 from serving.schemas import Schemas, make_schemas
 from serving.store import Found
 from serving.traces import model_run
-from serving.wording import around, word_rows
+from serving.wording import Worded, Wording
 
 Columns = Mapping[str, np.ndarray]
-Rows = Sequence[Any]
-Splittable = TypeVar("Splittable", np.ndarray, list[dict[str, Any]])
+Splittable = TypeVar("Splittable", np.ndarray, Sequence[Worded])
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,7 @@ class Served:
         schemas: of its requests and answers.
         reader: of its requests.
         more: what it can say beside predictions.
+        wording: of its answers in JSON.
         sample: rows that it answered lately, for whoever watches it.
     """
 
@@ -52,6 +53,7 @@ class Served:
     schemas: Schemas
     reader: RequestReader
     more: Answering
+    wording: Wording
     sample: Sample = field(default_factory=Sample)
 
     @property
@@ -77,11 +79,11 @@ class Served:
         """Predictions, [N, P] each, for the raw columns, [N] each, of several requests; raises as `predict_finite`."""
         return _split(self._predict_sampled(_join(parts)), map(count_of, parts))
 
-    def answer_parts(self, parts: Sequence[Rows]) -> Sequence[bytes | None]:
-        """The answers to the rows of several requests, as `answer` gives them in JSON to those who ask for no more.
+    def answer_parts(self, parts: Sequence[Cells]) -> Sequence[bytes | None]:
+        """The answers to the cells of several requests, as `answer` gives them in JSON to those who ask for no more.
 
         Args:
-            parts: as `RequestReader.rows` finds them.
+            parts: as `RequestReader.cells` finds them.
 
         Returns:
             None for a part that does not fit the contract; `read` says what is wrong with it.
@@ -89,24 +91,17 @@ class Served:
         Raises:
             InvalidRequestError: a prediction is not finite.
         """
-        columns = self.reader.fit_rows(list(chain.from_iterable(parts)))
+        columns = self.reader.fit_cells(_join_cells(parts))
         if columns is not None:
             return self._word_parts(columns, parts)
         if len(parts) == 1:
             return [None]
-        fitted = [self.reader.fit_rows(part) for part in parts]
-        fitting = [place for place, own in enumerate(fitted) if own is not None]
-        answers: list[bytes | None] = [None] * len(parts)
-        if fitting:
-            joined = _join([own for own in fitted if own is not None])
-            for place, answer in zip(fitting, self._word_parts(joined, [parts[own] for own in fitting]), strict=True):
-                answers[place] = answer
-        return answers
+        return [self.answer_parts([part])[0] for part in parts]
 
-    def _word_parts(self, columns: Columns, parts: Sequence[Rows]) -> Sequence[bytes]:
+    def _word_parts(self, columns: Columns, parts: Sequence[Cells]) -> Sequence[bytes]:
         answers = self.more.complete(columns, self._predict_sampled(columns), self.more.usual(NOTHING))
-        worded = _split(word_rows(self.contract, answers), map(len, parts))
-        return [orjson.dumps(around(own, answers, name=self.name, version=self.version)) for own in worded]
+        worded = _split(self.wording.word_rows(answers), [len(part[0]) for part in parts])
+        return [self.wording.write(own, answers) for own in worded]
 
     def _predict_sampled(self, columns: Columns) -> np.ndarray:
         """Whoever watches sees these rows; they are counted by nobody."""
@@ -146,7 +141,7 @@ class Served:
     def word(self, columns: Columns, predictions: np.ndarray, *, wanted: str, asked: Asked) -> bytes:
         """What is answered of raw columns whose predictions, [N, P], are known; raises as `answer` does."""
         if wanted == JSON:
-            return orjson.dumps(self._word(columns, predictions, asked))
+            return self._write(columns, predictions, asked)
         table = to_table(self.contract, predictions)
         if asked is not NOTHING:
             table |= extra_columns(self.contract, self.more.complete(columns, predictions, asked))
@@ -154,11 +149,12 @@ class Served:
 
     def answer_columns(self, columns: Columns) -> dict[str, Any]:
         """The answer to raw columns, [N] each, as JSON has it; nobody asked, so it is counted nowhere."""
-        return self._word(columns, self.predictor.predict(columns), NOTHING)
+        answer: dict[str, Any] = msgspec.json.decode(self._write(columns, self.predictor.predict(columns), NOTHING))
+        return answer
 
-    def _word(self, columns: Columns, predictions: np.ndarray, asked: Asked) -> dict[str, Any]:
+    def _write(self, columns: Columns, predictions: np.ndarray, asked: Asked) -> bytes:
         answers = self.more.complete(columns, predictions, self.more.usual(asked))
-        return around(word_rows(self.contract, answers), answers, name=self.name, version=self.version)
+        return self.wording.write(self.wording.word_rows(answers), answers)
 
 
 def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
@@ -172,13 +168,20 @@ def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
     contract = found.bundle.contract
     schemas = make_schemas(contract, max_rows=max_rows)
     reader = RequestReader(contract, schemas.row, max_rows=max_rows)
-    own = Served(found.name, found.version, predictor, schemas, reader, Answering(predictor))
+    wording = Wording(contract, name=found.name, version=found.version)
+    own = Served(found.name, found.version, predictor, schemas, reader, Answering(predictor), wording)
     _warm(own)
     return own
 
 
 def _join(parts: Sequence[Columns]) -> Columns:
     return parts[0] if len(parts) == 1 else {name: np.concatenate([own[name] for own in parts]) for name in parts[0]}
+
+
+def _join_cells(parts: Sequence[Cells]) -> Cells:
+    if len(parts) == 1:
+        return parts[0]
+    return [list(chain.from_iterable(own)) for own in zip(*parts, strict=True)]
 
 
 def _split(rows: Splittable, lengths: Iterable[int]) -> list[Splittable]:
@@ -197,7 +200,7 @@ def _check_finite(predictions: np.ndarray) -> None:
 def _warm(own: Served) -> None:
     """Whatever is made at the first request is made before it: a model that cannot answer never gets one."""
     try:
-        own.answer_columns(own.reader.read(orjson.dumps(own.schemas.example)))
+        own.answer_columns(own.reader.read(msgspec.json.encode(own.schemas.example)))
     except ServingError as error:
         said = "its own example is refused"
         raise BundleError(f"{own.name}: {said}: {error}", reason=f"{said.capitalize()}: {error}") from error

@@ -1,24 +1,24 @@
 """Bodies of requests to raw columns: JSON, CSV or Arrow in, arrays that fit the contract out, or what is wrong.
 
-A body that fits is read fast: by orjson, and whole columns at once (`reading_cells`). Whatever is not taken there is
-read again, slowly, by the models that the API documents, which say what is wrong with it (`reading_mistakes`).
+A body that fits is read fast, and whole columns at once (`reading_cells`). Whatever is not taken there is read again,
+slowly, by the models that the API documents, which say what is wrong with it (`reading_mistakes`).
 An empty list is 2 bytes of JSON and 100 of memory, so a large body that opens more brackets than its rows could need is
 not parsed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
-import orjson
 from pydantic import BaseModel
 
 from serving.bundle import Contract
 from serving.errors import MOST_NAME
 from serving.media import ARROW, CSV, JSON
 from serving.predictor import columns_from_rows
-from serving.reading_cells import CellReader
+from serving.reading_cells import CellReader, Cells
 from serving.reading_csv import read_csv
 from serving.reading_mistakes import Mistakes, check_n_rows, parse, wrong_body
 
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 LARGE_BODY_BYTES = 2**20  # what a smaller one costs does not matter
 FORMS = ("rows", "columns")
-NO_FORM = ("", None)
-ROWS = b'"rows"'
-BEGINNING_BYTES = 64  # in which a body names its form, unless it begins with many blanks
 Columns = dict[str, np.ndarray]
 
 
@@ -49,7 +46,7 @@ class RequestReader:
 
     def __init__(self, contract: Contract, row: type[BaseModel], *, max_rows: int) -> None:
         self.contract = contract
-        self._cells = CellReader(contract)
+        self._cells = CellReader(contract, max_rows=max_rows)
         self.mistakes = Mistakes(contract, row)
         self.max_rows = max_rows
         # One object a row, and one bracket in every label, such as "[0, 1)".
@@ -81,24 +78,17 @@ class RequestReader:
         """
         self._check_brackets(body)
         try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError:
+            return msgspec.json.decode(body)
+        except (msgspec.DecodeError, RecursionError):
             return parse(body)
 
-    def rows(self, body: bytes) -> list[Any] | None:
-        """The rows of a body of JSON, as they come: whether they fit is for `fit_rows` to find out.
+    def cells(self, body: bytes) -> Cells | None:
+        """The cells of a body of JSON, for `fit_cells`; None where one does not fit, and `read` says what is wrong."""
+        return self._cells.decode(body)
 
-        None where it has no rows, too many of them, or another form, and where it does not begin with their name;
-        `read` takes it, or says what is wrong.
-        """
-        if ROWS not in body[:BEGINNING_BYTES]:  # then nobody parses it twice
-            return None
-        form, cells = self._parse_fast(body)
-        return cells if form == "rows" else None
-
-    def fit_rows(self, rows: Sequence[Any]) -> Columns | None:
-        """The raw columns, [N] each, of at least one row; None when something does not fit."""
-        return self._cells.from_rows(rows)
+    def fit_cells(self, cells: Cells) -> Columns | None:
+        """The raw columns, [N] each, of cells that `cells` found; None when something does not fit."""
+        return self._cells.fit(cells)
 
     def fit(self, columns: Mapping[str, Any]) -> Columns:
         """The raw columns, [N] each, of cells of JSON: name -> list of cells.
@@ -115,34 +105,17 @@ class RequestReader:
             raise wrong_body([], f"More lists and objects than {self.max_rows:,} rows can have")
 
     def _read_json(self, body: bytes) -> Columns:
+        cells = self.cells(body)
+        columns = None if cells is None else self.fit_cells(cells)
+        return self._read_slowly(body) if columns is None else columns
+
+    def _read_slowly(self, body: bytes) -> Columns:
         self._check_brackets(body)
-        columns = self._fit_fast(*self._parse_fast(body))
-        if columns is not None:
-            return columns
         form, cells = self._unwrap(parse(body))
         if form == "columns":
             return self._fit_columns(cells)
         self.mistakes.check_rows(cells)
         return columns_from_rows(self.contract, cells)
-
-    def _parse_fast(self, body: bytes) -> tuple[str, Any]:
-        """The one field of a body and what is in it; "" where that cannot fit."""
-        try:
-            parsed = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            return NO_FORM
-        if type(parsed) is not dict or len(parsed) != 1:
-            return NO_FORM
-        form, cells = parsed.popitem()
-        if form == "rows":
-            return (form, cells) if type(cells) is list and 0 < len(cells) <= self.max_rows else NO_FORM
-        return (form, cells) if form == "columns" and type(cells) is dict else NO_FORM
-
-    def _fit_fast(self, form: str, cells: Any) -> Columns | None:
-        if form == "rows":
-            return self._cells.from_rows(cells)
-        columns = self._cells.from_columns(cells) if form == "columns" else None
-        return columns if columns is not None and count_of(columns) <= self.max_rows else None
 
     def _unwrap(self, parsed: Any) -> tuple[str, Any]:
         if not isinstance(parsed, dict):

@@ -94,7 +94,7 @@ def native_predictions(
         body = await read_body(receive)
         if len(body) <= SMALL_BODY_BYTES and not encoding and not asked.explain:
             is_plain = sent == wanted == JSON and asked is NOTHING
-            answer = await _answer_rows(own, body, together, scope) if is_plain else None
+            answer = await _answer_cells(own, body, together, scope) if is_plain else None
             if answer is not None:
                 return answer, wanted
             columns = own.read(body, sent=sent, asked=asked)
@@ -110,14 +110,15 @@ def native_predictions(
     return {"/predict": predict, "/models/{name}/predict": predict}
 
 
-async def _answer_rows(own: Served, body: bytes, together: Together, scope: Scope) -> bytes | None:
-    """What most requests ask for; None where the body has no rows that fit."""
-    rows = own.reader.rows(body)
-    if rows is None:
+async def _answer_cells(own: Served, body: bytes, together: Together, scope: Scope) -> bytes | None:
+    """What most requests ask for; None where the body has cells that do not fit."""
+    cells = own.reader.cells(body)
+    if cells is None:
         return None
-    answer = await together.share(own.answer_parts, rows, n_rows=len(rows), scope=scope)
+    n_rows = len(cells[0])
+    answer = await together.share(own.answer_parts, cells, n_rows=n_rows, scope=scope)
     if answer is not None:
-        count_rows(len(rows))
+        count_rows(n_rows)
     return answer
 
 

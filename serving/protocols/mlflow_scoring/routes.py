@@ -7,8 +7,8 @@ form of its errors: that of MLflow, without the trace and the data that MLflow s
 
 from collections.abc import Mapping
 
+import msgspec
 import numpy as np
-import orjson
 from fastapi import APIRouter, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope
@@ -82,7 +82,7 @@ def _word(own: Served, predictions: np.ndarray) -> bytes:
     """Records of the table that the model gives in MLflow, too. Float32 goes to JSON without loss."""
     table = to_table(own.contract, predictions)
     rows = zip(*(values.tolist() for values in table.values()), strict=True)
-    return orjson.dumps({"predictions": [dict(zip(table, row, strict=True)) for row in rows]})
+    return msgspec.json.encode({"predictions": [dict(zip(table, row, strict=True)) for row in rows]})
 
 
 def _body_media(declared: str) -> str:

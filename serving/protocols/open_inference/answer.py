@@ -6,8 +6,8 @@ likeliest class, and `probabilities`, [N, P], in the order of the classes that t
 
 from typing import Any
 
+import msgspec
 import numpy as np
-import orjson
 
 from serving.bundle import Contract
 from serving.protocols.open_inference.tensors import BYTES, join_texts
@@ -65,7 +65,7 @@ def word_answer(
         else:
             tensor["data"] = _labels(contract, predictions) if name == LABEL else predictions.ravel().tolist()
         tensors.append(tensor)
-    header = orjson.dumps({**head, "outputs": tensors})
+    header = msgspec.json.encode({**head, "outputs": tensors})
     return (b"".join([header, *blocks]), len(header)) if blocks else (header, None)
 
 
