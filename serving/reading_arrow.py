@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from serving.batch.columns import WrongCellError, read_column, read_dates, text_lengths
+from serving.batch.columns import WrongCellError, read_column, read_dates, text_bytes, text_lengths
 from serving.bundle import CategoricalColumn, Column, Contract, DateColumn, NumericColumn
 from serving.errors import Detail, InvalidRequestError
 from serving.reading_mistakes import Mistakes, check_n_rows, refuse
@@ -83,11 +83,11 @@ class ArrowReader:
             with pa.ipc.open_stream(pa.py_buffer(body), options=IN_THIS_THREAD) as stream:
                 form = self._look_at(stream.schema)
                 batch = _read_batch(stream, self._max_rows)
-            values = {name: batch.column(place) for name, place in form.places.items()}
+            read = _finite_numbers(batch, form.numbers)
+            values = {name: batch.column(place) for name, place in form.places.items() if name not in read}
             values |= {name: _plain(values[name]) for name in form.shared}
             # Buffers of several columns may be the same bytes.
-            _check_bytes(sum(int(text_lengths(values[name]).sum()) for name in form.texts))
-            read = _finite_numbers({name: values[name] for name in form.numbers})
+            _check_bytes(sum(text_bytes(values[name]) for name in form.texts))
             refuse(_wrong_cells(self._contract, values, read))
         except BROKEN as error:
             raise _no_stream(str(error).partition("\n")[0][:200]) from None
@@ -189,11 +189,13 @@ def _view_lengths(texts: pa.Array) -> np.ndarray:
     return np.maximum(lengths, 0, dtype=np.int64)
 
 
-def _finite_numbers(values: Mapping[str, pa.Array]) -> dict[str, np.ndarray]:
-    """The columns in which nothing is missing, [N] each: all at once, which is five times faster; or none."""
-    whole = {name: own.to_numpy() for name, own in values.items() if own.null_count == 0}
-    block = np.array(list(whole.values()), dtype=np.float64)  # [C, N]
-    return dict(zip(whole, block, strict=True)) if np.isfinite(block).all() else {}
+def _finite_numbers(batch: pa.RecordBatch, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """These columns, [N] each, if nothing is missing in any: all at once, which is ten times faster; or none."""
+    if not names:
+        return {}
+    tensor = batch.select(names).to_tensor(null_to_nan=True, row_major=False).to_numpy()  # [N, C]
+    block = np.asarray(tensor.T, dtype=np.float64)
+    return dict(zip(names, block, strict=True)) if np.isfinite(block).all() else {}
 
 
 def _wrong_cells(contract: Contract, values: dict[str, pa.Array], read: dict[str, np.ndarray]) -> Iterator[Detail]:

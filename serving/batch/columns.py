@@ -107,13 +107,24 @@ def text_lengths(texts: pa.Array) -> np.ndarray:
     Args:
         texts: strings or large strings.
     """
-    if not len(texts):  # their offsets may be left out
-        return np.zeros(0, dtype=np.int64)
-    width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
-    stop = texts.offset + len(texts)
-    ends: np.ndarray = np.frombuffer(texts.buffers()[1], dtype=width, count=stop + 1)[texts.offset :]
+    ends = _text_ends(texts)
     lengths: np.ndarray = np.subtract(ends[1:], ends[:-1])
     return lengths
+
+
+def text_bytes(texts: pa.Array) -> int:
+    """Bytes of all texts together, those of missing ones included; arguments as of `text_lengths`."""
+    ends = _text_ends(texts)
+    return int(ends[-1]) - int(ends[0])
+
+
+def _text_ends(texts: pa.Array) -> np.ndarray:
+    """Where each text ends in the common buffer, and before them where the first one begins, [N + 1]."""
+    width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
+    if not len(texts):  # their offsets may be left out
+        return np.zeros(1, dtype=width)
+    stop = texts.offset + len(texts)
+    return np.frombuffer(texts.buffers()[1], dtype=width, count=stop + 1)[texts.offset :]
 
 
 def read_dates(column: Column, values: pa.Array, *, first_row: int = 0) -> np.ndarray:
