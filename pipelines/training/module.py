@@ -134,6 +134,8 @@ class StackModule(pl.LightningModule):
         # Of their sum, without a call to take it; no precision of ours scales the loss, which `manual_backward` is for.
         torch.autograd.backward(losses, torch.ones_like(losses))
         self._optimizer().update_()
+        # Lightning's context for mixed precision holds many steps, and torch may keep copies of weights as long.
+        torch.clear_autocast_cache()
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect outputs; they are scored together, since ranking metrics need all rows."""

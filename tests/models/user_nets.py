@@ -13,6 +13,18 @@ class Perceptron(nn.Module):
         return self.layers(x)
 
 
+class Bare(nn.Module):
+    """Multiplies by parameters of its own, without a layer."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.randn(inputs, 5))
+        self.last = nn.Parameter(torch.randn(5, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(x @ self.first) @ self.last
+
+
 class Normalised(nn.Module):
     """Layer normalisation, a parameter of its own, tied weights, one that is frozen and one that is never used."""
 
