@@ -3,19 +3,21 @@
 The parser (llhttp) takes HTTP/2.0, a request without `Host` and `Transfer-Encoding: gzip, chunked`, and a head as long
 as the caller likes; where a request offers another protocol, it takes the body for the next request. uvicorn adds
 trailers to the headers that were looked at already, takes as many requests ahead as the caller sends, and answers a
-broken one before those that came earlier. Here all of that ends otherwise.
+broken one before those that came earlier; where a connection is lost, it tells the latest request, not the one in work.
+Here all of that ends otherwise.
 
 uvicorn sends the head of an answer, and then its body: here they go together.
 
-Not here: how long a head may take (`heads`), and what a body may be (`limits`).
+Not here: how long a head may take, and reading an answer (`patience`), and what a body may be (`limits`).
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MOST_EVENTLESS_BYTES = 2**14  # what a head, a chunk's line or trailers may come to before they are whole; as h11 does
 MOST_AHEAD = 100  # requests that wait for the answer to an earlier one
@@ -27,8 +29,14 @@ AGAIN = b"POST / HTTP/1.1\r\n%s: %s\r\n\r\n"
 
 
 class StrictConnection(HttpToolsProtocol):
-    """One connection; arguments as uvicorn gives them."""
+    """One connection; arguments as uvicorn gives them.
 
+    Attributes:
+        unread_since: `time.monotonic()` when more was written than the system takes; None: no more is.
+    """
+
+    unread_since: float | None = None
+    _in_work: RequestResponseCycle | None = None  # `cycle` is the latest that came, which may wait for this one
     _n_eventless = 0  # bytes since a head or a body was whole, or a part of a body came
     _has_head = False  # of the request that is being read
     _again = b""  # a head for the parser alone, without which it would pass over the body
@@ -98,6 +106,27 @@ class StrictConnection(HttpToolsProtocol):
             self.transport.close()
         elif self.pipeline:
             self.flow.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Whoever works on a request is told, and can write no more."""
+        if self._in_work is not None:
+            self._in_work.disconnected = True
+            self._in_work.message_event.set()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """More is written than the system takes: the next answer waits."""
+        self.unread_since = time.monotonic()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Nearly all that was written has been taken."""
+        self.unread_since = None
+        super().resume_writing()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._in_work = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _feed(self, data: bytes) -> bytes:
         """What the parser leaves: it stops where another protocol would begin, which is not spoken here."""

@@ -19,13 +19,14 @@ from starlette.types import ASGIApp
 
 from serving.connection import StrictConnection
 from serving.exchange import UNDER_WAY
-from serving.heads import HeadLimit
+from serving.patience import Patience, break_off
 from serving.settings import Settings
 
 DRAIN_SECONDS = 3  # a client that asks again sooner than that loses nothing
 TICK_SECONDS = 0.02
 STEPS = 3  # of the event loop, in which a connection that it has accepted gets its protocol
 TICKS = 10  # of uvicorn's between two looks at what waits
+LAST_SECONDS = 0.3  # before uvicorn cancels what runs, as a defect: it looks ten times a second whether something does
 
 
 def server_config(app: ASGIApp, settings: Settings, *, traced: bool = False) -> uvicorn.Config:
@@ -46,7 +47,7 @@ def server_config(app: ASGIApp, settings: Settings, *, traced: bool = False) -> 
 
 
 class DrainingServer(uvicorn.Server):
-    """Ends by draining its connections, and hangs up on those that bring no request.
+    """Ends by draining its connections, and hangs up on those that bring no request or read no answer.
 
     Args:
         config: as `server_config` makes it.
@@ -55,7 +56,7 @@ class DrainingServer(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
         super().__init__(config)
-        self._heads = HeadLimit(settings.request_seconds)
+        self._patience = Patience(settings.request_seconds)
         self._drain_seconds = _drain_seconds(settings)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -66,7 +67,7 @@ class DrainingServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second, until it says that the server should end."""
         if counter % TICKS == 0:
-            self._heads.enforce(self.server_state.connections, time.monotonic())
+            self._patience.enforce(self.server_state.connections, time.monotonic())
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -78,6 +79,8 @@ class DrainingServer(uvicorn.Server):
         # uvicorn tells nobody that a connection has closed.
         while self.server_state.connections and time.monotonic() < deadline and not self.force_exit:  # noqa: ASYNC110  as said
             await asyncio.sleep(TICK_SECONDS)
+        last = (self.config.timeout_graceful_shutdown or 0) - LAST_SECONDS
+        asyncio.get_running_loop().call_later(last, break_off, self.server_state.connections)
         await super().shutdown(sockets)
 
     async def _stop_accepting(self, sockets: Sequence[socket.socket]) -> None:

@@ -47,7 +47,7 @@ class Settings:
         cors_origins: pages of these origins may ask from a browser; empty: of no other than the server's own.
         max_concurrent: requests in work at once, in one process; the next is answered 503. Each may hold a whole body.
         max_concurrent_per_key: of these, with one API key; the next is answered 429.
-        request_seconds: that one request may take, its body included; and its head.
+        request_seconds: that one request may take, its body included; its head; and reading its answer.
     """
 
     host: str = "127.0.0.1"
