@@ -32,7 +32,7 @@ class Settings:
         registry: address of an MLflow server to fetch champions from; None: the folder alone.
         names: models to serve; empty: all that have a champion.
         max_rows: of one request; 10,000 rows are answered in well under a second.
-        max_body_bytes: of one request; 16 MiB hold 10,000 rows of about 80 columns. Reading a body takes up to 20
+        max_body_bytes: of one request; 16 MiB hold 10,000 rows of about 80 columns. Reading a body takes up to 25
             times its size in memory.
         threads: of one prediction; 1, since requests run side by side.
         workers: processes that answer; each loads every model.

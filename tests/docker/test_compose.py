@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker" / "compose.yaml"
 SERVICES = yaml.safe_load(COMPOSE.read_text())["services"]
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?P<rest>[^}]*)\}")
-JOBS = {"train"}  # it ends by itself, so nobody asks whether it is well
+JOBS = {"train", "keys"}  # they end by themselves, so nobody asks whether they are well
+READING_TAKES = 25  # times a body's size in memory, as `settings` says
+MEMORY_UNITS = {"m": 2**20, "g": 2**30}
 
 SERVERS = {name: service for name, service in SERVICES.items() if name not in JOBS}
 every_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
@@ -32,8 +34,22 @@ def _examples() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
+def _environment() -> dict[str, str]:
+    return dict(SERVICES["serve"]["environment"])
+
+
+def _filled_in(text: str, **chosen: str) -> str:
+    """A value as compose gives it to a container."""
+    return VARIABLE.sub(lambda match: chosen.get(match["name"], match["rest"].lstrip(":-")), text)
+
+
+def _settings_of_the_server() -> Settings:
+    """Where docker/.env says nothing of them."""
+    return read_settings({name: _filled_in(text) for name, text in _environment().items()})
+
+
 def test_there_is_one_service_a_role():
-    assert set(SERVICES) == {"postgres", "mlflow", "train", "serve"}
+    assert set(SERVICES) == {"postgres", "mlflow", "train", "serve", "keys"}
 
 
 @every_service
@@ -73,12 +89,13 @@ def test_a_server_is_asked_how_it_is_and_started_again(service: dict):
     assert service["restart"] == "unless-stopped"
 
 
-def test_the_job_comes_up_only_when_it_is_asked_for():
-    assert SERVICES["train"]["profiles"] == ["train"]
-    assert "restart" not in SERVICES["train"]
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_comes_up_only_when_it_is_asked_for(job: str):
+    assert SERVICES[job]["profiles"] == [job]
+    assert "restart" not in SERVICES[job]
 
 
-def test_the_job_takes_overrides_and_writes_to_the_server():
+def test_training_takes_overrides_and_writes_to_the_server():
     entrypoint = SERVICES["train"]["entrypoint"]
     assert entrypoint == ["python", "-m", "pipelines.train", "tracking=server", "tracking.uri=http://mlflow:5000"]
 
@@ -89,11 +106,39 @@ def test_mlflow_answers_to_the_name_that_the_other_services_use():
 
 def test_the_server_reads_what_training_publishes_and_cannot_change_it():
     assert "bundles:/app/var/bundles" in SERVICES["train"]["volumes"]
-    assert SERVICES["serve"]["volumes"] == ["bundles:/app/var/bundles:ro"]
+    assert "bundles:/app/var/bundles:ro" in SERVICES["serve"]["volumes"]
 
 
 def test_the_server_is_given_only_settings_that_it_knows():
-    assert read_settings(SERVICES["serve"]["environment"]) == Settings(host="0.0.0.0", port=8000, auth="none")
+    settings = _settings_of_the_server()
+    limits = {"max_body_bytes": 2**20, "max_concurrent": 64, "max_concurrent_per_key": 32}
+    assert settings == Settings(host="0.0.0.0", port=8000, auth="none", **limits)
+
+
+def test_all_bodies_that_may_be_there_at_once_fit_the_servers_memory():
+    settings = _settings_of_the_server()
+    amount, unit = SERVICES["serve"]["mem_limit"][:-1], SERVICES["serve"]["mem_limit"][-1]
+    of_bodies = settings.max_concurrent * READING_TAKES * settings.max_body_bytes
+    assert of_bodies + 200 * 2**20 <= int(amount) * MEMORY_UNITS[unit]
+    assert f"up to {READING_TAKES}" in (ROOT / "serving" / "settings.py").read_text()
+
+
+def test_the_server_reads_the_keys_that_its_own_job_makes_and_cannot_change_them():
+    """In a file of the host's they would be another user's, who alone may read them."""
+    keys, server = SERVICES["keys"], SERVICES["serve"]
+    path = keys["environment"]["SERVING_KEYS_FILE"]
+    folder = path.rpartition("/")[0]
+    assert keys["volumes"] == [f"keys:{folder}"]
+    assert f"keys:{folder}:ro" in server["volumes"]
+    assert (keys["image"], keys["build"]) == (server["image"], server["build"])
+    asked = {name: _filled_in(text, SERVING_AUTH="", SERVING_KEYS_FILE=path) for name, text in _environment().items()}
+    assert read_settings(asked).keys_file == Path(path)
+    for told in (COMPOSE, ROOT / "docker" / "env.example"):
+        assert f"SERVING_AUTH= and SERVING_KEYS_FILE={path}" in " ".join(told.read_text().split())
+    # A named volume takes the owner of the image's folder.
+    assert (
+        f"install --directory --owner=app /app/var/bundles {folder}\n" in (ROOT / "docker/serve.Dockerfile").read_text()
+    )
 
 
 def test_only_mlflow_reaches_the_database():
@@ -113,8 +158,8 @@ def test_every_variable_is_in_the_example_with_the_same_default():
     for name, fallbacks in variables.items():
         assert len(fallbacks) == 1, f"{name} has two defaults: {fallbacks}"
         (fallback,) = fallbacks
-        if fallback.startswith(":-") and examples[name]:
-            assert examples[name] == fallback.removeprefix(":-")
+        if (given := re.fullmatch(r":?-(.*)", fallback)) and examples[name]:
+            assert examples[name] == given[1]
 
 
 def test_a_password_has_no_default_and_says_what_to_do():

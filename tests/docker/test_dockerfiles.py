@@ -67,6 +67,7 @@ def test_code_is_copied_after_the_packages_so_that_a_change_of_code_installs_not
 
 def test_the_serving_image_carries_nothing_of_training():
     text = (ROOT / "docker" / "serve.Dockerfile").read_text()
-    assert '".[serve]"' in text
+    assert "ARG EXTRAS=serve,score,traces\n" in text
+    assert '".[$EXTRAS]"' in text
     assert "COPY pipelines" not in text
     assert "COPY conf" not in text
