@@ -3,13 +3,17 @@
 Not here: what a request may look like (`schemas`, `reading`) and how an answer is worded (`protocols`).
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
-import onnxruntime
 
 from serving.bundle import MODEL_FILE, Bundle, BundleError, CategoricalColumn, Column, Contract, DateColumn, Json
+
+# Read at its import: or else it tells its makers, by way of a database in the user's folder, what it is used for.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime
 
 GOLDEN_TOLERANCE = 1e-5  # of the larger of the target's scale and the largest recorded value
 SECONDS_A_DAY = 86_400.0

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.serving.bundles import PATIENT_ROW, SALES_ROW, publish_patients, publish_sales
-from tests.serving.processes import ROOT, run_to_the_end, running
+from tests.serving.processes import ROOT, environment, run_to_the_end, running
 
 TRAINING_ONLY = {"torch", "pytorch_lightning", "mlflow", "pandas", "polars", "sklearn", "hydra", "onnx", "pipelines"}
 
@@ -122,3 +122,12 @@ def test_serving_imports_nothing_that_only_training_needs():
     imported = set(done.stdout.split())
     assert "onnxruntime" in imported
     assert imported & TRAINING_ONLY == set()
+
+
+@pytest.mark.parametrize("module", ["serving.predictor", "pipelines.tracking.mlflow.scoring_model"])
+def test_the_runtime_reports_to_nobody(tmp_path: Path, module: str):
+    """ONNX Runtime would gather what it is used for in a database in the user's folder, and send it to its makers."""
+    environs = environment(HOME=str(tmp_path))
+    environs.pop("ORT_DISABLE_TELEMETRY", None)  # which this process has set for itself
+    subprocess.run([sys.executable, "-c", f"import {module}"], cwd=ROOT, env=environs, check=True)
+    assert [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name] == []

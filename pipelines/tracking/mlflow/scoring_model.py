@@ -5,14 +5,18 @@ MLflow copies this file beside the bundle and runs the copy ("models from code")
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+# Read at its import: or else it tells its makers, by way of a database in the user's folder, what it is used for.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime
 
 EPOCH = pd.Timestamp("1970-01-01", tz="UTC")
 DAY = pd.Timedelta(days=1)
