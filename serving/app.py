@@ -27,6 +27,7 @@ from serving.page.routes import page_router
 from serving.protocols.mlflow_scoring.routes import mlflow_scoring_predictions, mlflow_scoring_router
 from serving.protocols.native import native_predictions, native_router
 from serving.protocols.open_inference.routes import HEADER_LENGTH, open_inference_router
+from serving.protocols.work import Work
 from serving.settings import Settings, is_loopback
 from serving.tally import Tally
 from serving.together import MOST_REQUESTS, Together
@@ -53,7 +54,7 @@ def create_app(
     tally = keeper.tally if keeper is not None else Tally()
     # Who waits for others counts as in work: they must not take the places of those that work long.
     places = min(settings.max_concurrent, settings.max_concurrent_per_key)
-    together = Together(at_most=min(MOST_REQUESTS, places // 2))
+    work = Work(Together(at_most=min(MOST_REQUESTS, places // 2)), max_body_bytes=settings.max_body_bytes)
     may_reload = bool(keys) or is_loopback(settings.host)
     app = FastAPI(
         openapi_url=None,
@@ -63,13 +64,13 @@ def create_app(
     )
     app.include_router(native_router(models))
     app.include_router(mlflow_scoring_router(models))
-    app.include_router(open_inference_router(models, together, settings))
+    app.include_router(open_inference_router(models, work))
     app.include_router(operations_router(models, tally, keeper=keeper, may_reload=may_reload))
     app.include_router(page_router())
     _add_description(app, models, guarded=bool(keys))
     predictions = {
-        **native_predictions(models, together, max_body_bytes=settings.max_body_bytes),
-        **mlflow_scoring_predictions(models, together, max_body_bytes=settings.max_body_bytes),
+        **native_predictions(models, work),
+        **mlflow_scoring_predictions(models, work),
     }
     layers = [
         Middleware(HeadAsGet),

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 from serving.errors import BodyTooLargeError, Detail, InvalidRequestError, WrongContentTypeError
 
@@ -17,6 +17,20 @@ PLAIN = frozenset({"", "identity"})
 MEMBER = b"\x1f\x8b"  # begins each of a gzip body, which may have several: RFC 1952, 2.2
 # Bytes that are decompressed at once. What follows a member in them is copied, and a member may have 20 bytes.
 PIECE_BYTES = 2**12
+
+
+def body_headers(scope: Scope) -> tuple[str, str, str]:
+    """Content-Type, Accept and Content-Encoding, "" where there is none; in one pass."""
+    declared = encoding = ""
+    accepted = []
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            declared = value.decode("latin-1")
+        elif name == b"accept":
+            accepted.append(value.decode("latin-1"))
+        elif name == b"content-encoding":
+            encoding = value.decode("latin-1")
+    return declared, ",".join(accepted), encoding
 
 
 async def read_body(receive: Receive) -> bytes:

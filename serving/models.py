@@ -15,7 +15,7 @@ import numpy as np
 from serving.answering import Answering
 from serving.asked import NOTHING, Asked
 from serving.bundle import BundleError, Contract
-from serving.errors import Detail, InvalidRequestError, ServingError
+from serving.errors import Detail, InvalidRequestError, NotReadyError, ServingError, UnknownModelError
 from serving.exchange import count_rows, current_exchange
 from serving.media import CSV, JSON
 from serving.media_tables import extra_columns, to_table, write_arrow, write_csv
@@ -42,6 +42,7 @@ class Served:
         predictor: the loaded bundle.
         schemas: of its requests and answers.
         reader: of its requests.
+        hasty: the same, without time.
         more: what it can say beside predictions.
         wording: of its answers in JSON.
         sample: rows that it answered lately, for whoever watches it.
@@ -52,6 +53,7 @@ class Served:
     predictor: Predictor
     schemas: Schemas
     reader: RequestReader
+    hasty: RequestReader
     more: Answering
     wording: Wording
     sample: Sample = field(default_factory=Sample)
@@ -80,7 +82,7 @@ class Served:
         return _split(self._predict_sampled(_join(parts)), map(count_of, parts))
 
     def answer_parts(self, parts: Sequence[Cells]) -> Sequence[bytes | None]:
-        """The answers to the cells of several requests, as `answer` gives them in JSON to those who ask for no more.
+        """The answers to the cells of several requests, in JSON, to those who ask for no more.
 
         Args:
             parts: as `RequestReader.cells` finds them.
@@ -97,6 +99,11 @@ class Served:
         if len(parts) == 1:
             return [None]
         return [self.answer_parts([part])[0] for part in parts]
+
+    def answer_cells(self, cells: Cells) -> bytes | None:
+        """As `answer_parts` for one request, which is counted as `predict_finite` does."""
+        columns = self.reader.fit_cells(cells)
+        return None if columns is None else self._write(columns, self.predict_finite(columns), NOTHING)
 
     def _word_parts(self, columns: Columns, parts: Sequence[Cells]) -> Sequence[bytes]:
         answers = self.more.complete(columns, self._predict_sampled(columns), self.more.usual(NOTHING))
@@ -116,30 +123,18 @@ class Served:
         if exchange is not None:
             exchange.model, exchange.version = self.name, self.version
 
-    def answer(self, body: bytes, *, sent: str = JSON, wanted: str = JSON, asked: Asked = NOTHING) -> bytes:
-        """The answer to a body.
+    def word(self, columns: Columns, predictions: np.ndarray, *, wanted: str, asked: Asked) -> bytes:
+        """What is answered of raw columns, [N] each.
 
         Args:
-            body: of a request.
-            sent: its media type, one of `media.MEDIA`.
-            wanted: that of the answer, likewise.
+            columns: of which can be said what is asked.
+            predictions: for them, [N, P].
+            wanted: media type of the answer, one of `media.MEDIA`.
             asked: beside predictions.
 
         Raises:
-            ServingError: the body does not fit, or the model cannot say what is asked.
+            InvalidRequestError: an explanation is not finite.
         """
-        columns = self.read(body, sent=sent, asked=asked)
-        return self.word(columns, self.predict_finite(columns), wanted=wanted, asked=asked)
-
-    def read(self, body: bytes, *, sent: str, asked: Asked) -> Columns:
-        """The raw columns of a body, [N] each, of which can be said what is asked; raises as `answer` does."""
-        columns = self.reader.read(body, sent)
-        if asked is not NOTHING:
-            self.more.check(asked, count_of(columns))
-        return columns
-
-    def word(self, columns: Columns, predictions: np.ndarray, *, wanted: str, asked: Asked) -> bytes:
-        """What is answered of raw columns whose predictions, [N, P], are known; raises as `answer` does."""
         if wanted == JSON:
             return self._write(columns, predictions, asked)
         table = to_table(self.contract, predictions)
@@ -168,9 +163,39 @@ def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
     contract = found.bundle.contract
     schemas = make_schemas(contract, max_rows=max_rows)
     reader = RequestReader(contract, schemas.row, max_rows=max_rows)
+    hasty = RequestReader(contract, schemas.row, max_rows=max_rows, has_time=False)
     wording = Wording(contract, name=found.name, version=found.version)
-    own = Served(found.name, found.version, predictor, schemas, reader, Answering(predictor), wording)
+    own = Served(found.name, found.version, predictor, schemas, reader, hasty, Answering(predictor), wording)
     _warm(own)
+    return own
+
+
+def find_model(models: Mapping[str, Served], name: str) -> Served:
+    """The model of a name, written down as the one that was asked.
+
+    Raises:
+        UnknownModelError: there is none.
+    """
+    own = models.get(name)
+    if own is None:
+        raise UnknownModelError.from_name(name, models)
+    own.note()
+    return own
+
+
+def only_model(models: Mapping[str, Served]) -> Served:
+    """The only model, written down as the one that was asked.
+
+    Raises:
+        NotReadyError: there is none.
+        UnknownModelError: there are several.
+    """
+    if not models:
+        raise NotReadyError("No model is loaded.")
+    if len(models) > 1:
+        raise UnknownModelError(f"Several models are served. Ask /models/<name>/predict: {', '.join(sorted(models))}.")
+    own = next(iter(models.values()))
+    own.note()
     return own
 
 

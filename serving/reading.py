@@ -2,6 +2,7 @@
 
 A body that fits is read fast, and whole columns at once (`reading_cells`). Whatever is not taken there is read again,
 slowly, by the models that the API documents, which say what is wrong with it (`reading_mistakes`).
+Whoever reads on the event loop has no time for that, nor for what a few bytes may stand for.
 An empty list is 2 bytes of JSON and 100 of memory, so a large body that opens more brackets than its rows could need is
 not parsed.
 """
@@ -37,6 +38,7 @@ class RequestReader:
         contract: names the columns.
         row: the model of a row, as `schemas` makes it.
         max_rows: of one request.
+        has_time: without, a NoTimeError is raised where reading, or saying what is wrong, would take long.
 
     Attributes:
         contract: names the columns.
@@ -44,10 +46,10 @@ class RequestReader:
         max_rows: of one request.
     """
 
-    def __init__(self, contract: Contract, row: type[BaseModel], *, max_rows: int) -> None:
+    def __init__(self, contract: Contract, row: type[BaseModel], *, max_rows: int, has_time: bool = True) -> None:
         self.contract = contract
         self._cells = CellReader(contract, max_rows=max_rows)
-        self.mistakes = Mistakes(contract, row)
+        self.mistakes = Mistakes(contract, row, has_time=has_time)
         self.max_rows = max_rows
         # One object a row, and one bracket in every label, such as "[0, 1)".
         self._most_brackets = max_rows * (1 + len(contract.columns)) + 2
@@ -110,6 +112,7 @@ class RequestReader:
         return self._read_slowly(body) if columns is None else columns
 
     def _read_slowly(self, body: bytes) -> Columns:
+        self.mistakes.take_time()
         self._check_brackets(body)
         form, cells = self._unwrap(parse(body))
         if form == "columns":

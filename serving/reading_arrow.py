@@ -15,6 +15,7 @@ import pyarrow as pa
 from serving.batch.columns import WrongCellError, read_column, read_dates, text_bytes, text_lengths
 from serving.bundle import CategoricalColumn, Column, Contract, DateColumn, NumericColumn
 from serving.errors import Detail, InvalidRequestError
+from serving.haste import SMALL_ROWS
 from serving.reading_mistakes import Mistakes, check_n_rows, refuse
 
 MOST_BYTES = 2**27  # that one body may become; 10,000 rows of a hundred float64 columns are 8 MB
@@ -79,10 +80,11 @@ class ArrowReader:
                 "This is a file (Feather). Send a stream: pyarrow.ipc.new_stream, polars' write_ipc_stream"
             )
         try:
-            _check_size(body)
+            if _becomes(body):
+                self._mistakes.take_time()
             with pa.ipc.open_stream(pa.py_buffer(body), options=IN_THIS_THREAD) as stream:
                 form = self._look_at(stream.schema)
-                batch = _read_batch(stream, self._max_rows)
+                batch = self._read_batch(stream)
             read = _finite_numbers(batch, form.numbers)
             values = {name: batch.column(place) for name, place in form.places.items() if name not in read}
             values |= {name: _plain(values[name]) for name in form.shared}
@@ -101,6 +103,21 @@ class ArrowReader:
             self._last = form = _form(schema, self._contract)
         return form
 
+    def _read_batch(self, stream: pa.ipc.RecordBatchStreamReader) -> pa.RecordBatch:
+        batches = []
+        n_rows = 0
+        for batch in stream:
+            n_rows += batch.num_rows
+            check_n_rows(n_rows, self._max_rows, form="rows")
+            batches.append(batch)
+        if not n_rows:
+            raise _no_stream("There is no row")
+        if n_rows > SMALL_ROWS:
+            self._mistakes.take_time()
+        table = pa.Table.from_batches(batches)
+        table.validate(full=True)
+        return batches[0] if len(batches) == 1 else table.combine_chunks().to_batches()[0]
+
 
 def _form(schema: pa.Schema, contract: Contract) -> _Form:
     types = {column.name: schema.field(column.name).type for column in contract.columns}
@@ -112,20 +129,6 @@ def _form(schema: pa.Schema, contract: Contract) -> _Form:
         shared=[name for name, given in types.items() if _is_shared(given)],
         texts=[name for name, given in types.items() if _is_text(_inner(given))],
     )
-
-
-def _read_batch(stream: pa.ipc.RecordBatchStreamReader, max_rows: int) -> pa.RecordBatch:
-    batches = []
-    n_rows = 0
-    for batch in stream:
-        n_rows += batch.num_rows
-        check_n_rows(n_rows, max_rows, form="rows")
-        batches.append(batch)
-    if not n_rows:
-        raise _no_stream("There is no row")
-    table = pa.Table.from_batches(batches)
-    table.validate(full=True)
-    return batches[0] if len(batches) == 1 else table.combine_chunks().to_batches()[0]
 
 
 def _wrong_schema(schema: pa.Schema, contract: Contract, mistakes: Mistakes) -> Iterator[Detail]:
@@ -211,8 +214,12 @@ def _wrong_cells(contract: Contract, values: dict[str, pa.Array], read: dict[str
             yield Detail(path=["columns", column.name, error.row], message=f"The value {error.what}")
 
 
-def _check_size(body: bytes) -> None:
-    """Raise an InvalidRequestError when buffers are compressed and say that they get too large."""
+def _becomes(body: bytes) -> int:
+    """Bytes that its compressed buffers say they become; 0 where it has none.
+
+    Raises:
+        InvalidRequestError: too many, or there are too many batches.
+    """
     claimed = 0
     for count, message in enumerate(pa.ipc.MessageReader.open_stream(pa.py_buffer(body))):
         if count > MOST_MESSAGES:
@@ -220,6 +227,7 @@ def _check_size(body: bytes) -> None:
         if message.type in ("record batch", "dictionary"):
             claimed += _claimed_bytes(message)
             _check_bytes(claimed)
+    return claimed
 
 
 def _check_bytes(n_bytes: int) -> None:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from serving.bundle import CategoricalColumn, Column, Contract, Json
 from serving.errors import MOST_NAME, Detail, InvalidRequestError, TooManyRowsError
+from serving.haste import NoTimeError
 from serving.predictor import Row
 
 MOST_DETAILS = 100  # of one answer, which must stay readable
@@ -30,11 +31,22 @@ class Mistakes:
     Args:
         contract: names the columns.
         row: the model of a row, as `schemas` makes it.
+        has_time: without, whatever there is to find raises a NoTimeError, unless it is found soon.
     """
 
-    def __init__(self, contract: Contract, row: type[BaseModel]) -> None:
+    def __init__(self, contract: Contract, row: type[BaseModel], *, has_time: bool = True) -> None:
+        self._has_time = has_time
         self._columns = {column.name: column for column in contract.columns}
         self._row = row
+
+    def take_time(self) -> None:
+        """To be called before what may take long.
+
+        Raises:
+            NoTimeError: there is none.
+        """
+        if not self._has_time:
+            raise NoTimeError
 
     def check_rows(self, rows: Sequence[Any]) -> None:
         """Raise an InvalidRequestError that names the wrong cells of these rows, if any."""
@@ -46,6 +58,7 @@ class Mistakes:
         Raises:
             InvalidRequestError: names the wrong columns and cells.
         """
+        self.take_time()
         refuse(self._in_names(columns))
         refuse(_in_lengths(columns))
         rows: list[Row] = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
@@ -58,6 +71,10 @@ class Mistakes:
 
     def in_names(self, names: Iterable[str]) -> Iterator[Detail]:
         """Columns that the model does not have, and those that are missing."""
+        names = list(names)
+        if len(names) == len(self._columns) == len(self._columns.keys() & names):
+            return
+        self.take_time()
         given = set()
         for name in names:
             if name not in self._columns:

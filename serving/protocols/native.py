@@ -4,29 +4,25 @@ Predictions have one route for all models; `/openapi.json` shows one for each, w
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope
 
 from serving.asked import NOTHING, read_asked
-from serving.bodies import decompress_body, read_body
+from serving.bodies import body_headers, read_body
 from serving.bundle import Contract
 from serving.champions import Champions
 from serving.direct import Answer, Handler
-from serving.errors import ErrorAnswer, NotReadyError, UnknownModelError
-from serving.exchange import count_rows
+from serving.errors import ErrorAnswer, NotReadyError
+from serving.haste import SMALL_BODY_BYTES
 from serving.media import JSON, answer_media, body_media, content_type
-from serving.models import Columns, Served
-from serving.reading import count_of
-from serving.together import Together
+from serving.models import Columns, Served, find_model, only_model
+from serving.protocols.work import Word, Work
+from serving.reading import RequestReader, count_of
 
-# Such a body, of some 150 rows of 20 columns, is answered in a millisecond or two, and handing it to a thread costs up
-# to as much again: so it is answered at once. A larger one may take a second, and so has a thread.
-SMALL_BODY_BYTES = 64 * 2**10
 Responses = dict[int | str, dict[str, Any]]
 NOT_READY: Responses = {503: {"model": ErrorAnswer, "description": "No model is loaded."}}
 UNKNOWN: Responses = {404: {"model": ErrorAnswer, "description": "There is no such model."}}
@@ -73,15 +69,12 @@ def native_router(models: Mapping[str, Served]) -> APIRouter:
     return router
 
 
-def native_predictions(
-    models: Mapping[str, Served], together: Together, *, max_body_bytes: int
-) -> Mapping[str, Handler]:
+def native_predictions(models: Mapping[str, Served], work: Work) -> Mapping[str, Handler]:
     """Routes of predictions, for `direct`.
 
     Args:
         models: name -> model; looked up for every request.
-        together: predicts for small bodies.
-        max_body_bytes: that a compressed body may become.
+        work: does what is asked.
     """
 
     async def predict(scope: Scope, receive: Receive) -> Answer:
@@ -92,46 +85,20 @@ def native_predictions(
         wanted = answer_media(accepted, sent=sent)
         asked = read_asked(scope["query_string"])
         body = await read_body(receive)
-        if len(body) <= SMALL_BODY_BYTES and not encoding and not asked.explain:
-            is_plain = sent == wanted == JSON and asked is NOTHING
-            answer = await _answer_cells(own, body, together, scope) if is_plain else None
+        if sent == wanted == JSON and asked is NOTHING and not encoding and len(body) <= SMALL_BODY_BYTES:
+            answer = await work.answer_cells(own, body, scope)
             if answer is not None:
                 return answer, wanted
-            columns = own.read(body, sent=sent, asked=asked)
-            predictions = await predict_together(own, columns, together, scope)
-            return own.word(columns, predictions, wanted=wanted, asked=asked), content_type(wanted)
 
-        def answer_slowly() -> bytes:
-            plain = decompress_body(body, encoding, max_bytes=max_body_bytes)
-            return own.answer(plain, sent=sent, wanted=wanted, asked=asked)
+        def read(plain: bytes, reader: RequestReader) -> tuple[Columns, Word[bytes]]:
+            columns = reader.read(plain, sent)
+            if asked is not NOTHING:
+                own.more.check(asked, count_of(columns))
+            return columns, partial(own.word, columns, wanted=wanted, asked=asked)
 
-        return await run_in_threadpool(answer_slowly), content_type(wanted)
+        return await work.answer(own, body, encoding, scope, read, is_heavy=asked.explain), content_type(wanted)
 
     return {"/predict": predict, "/models/{name}/predict": predict}
-
-
-async def _answer_cells(own: Served, body: bytes, together: Together, scope: Scope) -> bytes | None:
-    """What most requests ask for; None where the body has cells that do not fit."""
-    cells = own.reader.cells(body)
-    if cells is None:
-        return None
-    n_rows = len(cells[0])
-    answer = await together.share(own.answer_parts, cells, n_rows=n_rows, scope=scope)
-    if answer is not None:
-        count_rows(n_rows)
-    return answer
-
-
-async def predict_together(own: Served, columns: Columns, together: Together, scope: Scope) -> np.ndarray:
-    """Predictions, [N, P], for the raw columns, [N] each, of a small request.
-
-    Raises:
-        InvalidRequestError: a prediction is not finite.
-    """
-    n_rows = count_of(columns)
-    predictions = await together.share(own.predict_parts, columns, n_rows=n_rows, scope=scope)
-    count_rows(n_rows)
-    return predictions
 
 
 def _add_health(router: APIRouter, models: Mapping[str, Served]) -> None:
@@ -177,46 +144,3 @@ def _summary(own: Served) -> dict[str, Any]:
         "target": contract.target.name,
         "metrics": contract.metrics,
     }
-
-
-def find_model(models: Mapping[str, Served], name: str) -> Served:
-    """The model of a name, written down as the one that was asked.
-
-    Raises:
-        UnknownModelError: there is none.
-    """
-    own = models.get(name)
-    if own is None:
-        raise UnknownModelError.from_name(name, models)
-    own.note()
-    return own
-
-
-def only_model(models: Mapping[str, Served]) -> Served:
-    """The only model, written down as the one that was asked.
-
-    Raises:
-        NotReadyError: there is none.
-        UnknownModelError: there are several.
-    """
-    if not models:
-        raise NotReadyError("No model is loaded.")
-    if len(models) > 1:
-        raise UnknownModelError(f"Several models are served. Ask /models/<name>/predict: {', '.join(sorted(models))}.")
-    own = next(iter(models.values()))
-    own.note()
-    return own
-
-
-def body_headers(scope: Scope) -> tuple[str, str, str]:
-    """Content-Type, Accept and Content-Encoding, "" where there is none; in one pass."""
-    declared = encoding = ""
-    accepted = []
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            declared = value.decode("latin-1")
-        elif name == b"accept":
-            accepted.append(value.decode("latin-1"))
-        elif name == b"content-encoding":
-            encoding = value.decode("latin-1")
-    return declared, ",".join(accepted), encoding

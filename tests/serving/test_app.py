@@ -14,9 +14,9 @@ from fastapi import FastAPI
 from serving.app import create_app
 from serving.bundle import Bundle, BundleError, open_bundle
 from serving.command import listen
+from serving.haste import SMALL_BODY_BYTES
 from serving.models import Served, load_model
 from serving.predictor import Predictor
-from serving.protocols.native import SMALL_BODY_BYTES
 from serving.settings import Settings
 from serving.store import FolderStore, open_champion
 from tests.serving.asking import JSON, ask

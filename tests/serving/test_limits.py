@@ -14,9 +14,9 @@ import pytest
 from fastapi import FastAPI
 
 from serving.app import create_app
+from serving.haste import SMALL_BODY_BYTES
 from serving.keys import add_key, read_keys
 from serving.models import Served
-from serving.protocols.native import SMALL_BODY_BYTES
 from serving.settings import Settings
 from serving.worker import load_champions
 from tests.serving.asking import JSON, app_of, ask

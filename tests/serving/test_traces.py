@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from serving.exchange import Exchange
+from serving.haste import SMALL_BODY_BYTES
 from serving.keys import add_key
-from serving.protocols.native import SMALL_BODY_BYTES
 from serving.traces import EXPORTER, NO_SPAN, is_traced, model_run
 from tests.serving.bundles import SALES_ROW, publish_sales
 from tests.serving.collector import Span, collector

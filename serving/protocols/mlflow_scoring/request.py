@@ -11,6 +11,7 @@ from typing import Any
 
 from serving.bundle import Column, Contract, Json
 from serving.errors import Detail, InvalidRequestError
+from serving.haste import NoTimeError
 from serving.media import CSV
 from serving.reading import Columns, RequestReader
 from serving.reading_csv import READERS, csv_cells, csv_lines
@@ -38,11 +39,12 @@ def read_invocation(body: bytes, media: str, reader: RequestReader) -> Columns:
     Raises:
         InvalidRequestError: it is not what it is declared as, or does not fit the contract.
         TooManyRowsError: it has more rows than allowed.
+        NoTimeError: as the reader's.
     """
     table = _read_csv(body, reader) if media == CSV else _read_json(reader.parse(body), reader)
     try:
         return reader.fit(table)
-    except InvalidRequestError:
+    except (InvalidRequestError, NoTimeError):
         contract = {column.name: column for column in reader.contract.columns}
         return reader.fit({name: _loosened(contract[name], cells) for name, cells in table.items()})
 

@@ -6,22 +6,22 @@ form of its errors: that of MLflow, without the trace and the data that MLflow s
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 import numpy as np
 from fastapi import APIRouter, Response
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope
 
-from serving.bodies import decompress_body, read_body
+from serving.bodies import body_headers, read_body
 from serving.direct import Answer, Handler
 from serving.errors import WrongContentTypeError
 from serving.media import CSV, JSON, MOST_SHOWN
 from serving.media_tables import to_table
-from serving.models import Served
+from serving.models import Columns, Served, only_model
 from serving.protocols.mlflow_scoring.request import read_invocation
-from serving.protocols.native import SMALL_BODY_BYTES, body_headers, only_model, predict_together
-from serving.together import Together
+from serving.protocols.work import Word, Work
+from serving.reading import RequestReader
 
 VERSION = "3.17.2"  # of MLflow, whose answers the tests compare with these
 HEALTHY = "\n"
@@ -48,32 +48,23 @@ def mlflow_scoring_router(models: Mapping[str, Served]) -> APIRouter:
     return router
 
 
-def mlflow_scoring_predictions(
-    models: Mapping[str, Served], together: Together, *, max_body_bytes: int
-) -> Mapping[str, Handler]:
+def mlflow_scoring_predictions(models: Mapping[str, Served], work: Work) -> Mapping[str, Handler]:
     """The route of predictions, for `direct`.
 
     Args:
         models: name -> model; looked up for every request.
-        together: predicts for small bodies.
-        max_body_bytes: that a compressed body may become.
+        work: does what is asked.
     """
 
     async def invoke(scope: Scope, receive: Receive) -> Answer:
         own = only_model(models)
         declared, _, encoding = body_headers(scope)
         media = _body_media(declared)
-        body = await read_body(receive)
-        if len(body) <= SMALL_BODY_BYTES and not encoding:
-            columns = read_invocation(body, media, own.reader)
-            predictions = await predict_together(own, columns, together, scope)
-            return _word(own, predictions), JSON
 
-        def answer_slowly() -> bytes:
-            plain = decompress_body(body, encoding, max_bytes=max_body_bytes)
-            return _word(own, own.predict_finite(read_invocation(plain, media, own.reader)))
+        def read(body: bytes, reader: RequestReader) -> tuple[Columns, Word[bytes]]:
+            return read_invocation(body, media, reader), partial(_word, own)
 
-        return await run_in_threadpool(answer_slowly), JSON
+        return await work.answer(own, await read_body(receive), encoding, scope, read), JSON
 
     return {"/invocations": invoke}
 

@@ -6,22 +6,20 @@ errors.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.concurrency import run_in_threadpool
 
-from serving.bodies import decompress_body
 from serving.errors import NotReadyError, UnknownModelError, UnknownVersionError, WrongContentTypeError
-from serving.models import Served
-from serving.protocols.native import SMALL_BODY_BYTES, predict_together
+from serving.models import Columns, Served
 from serving.protocols.open_inference.answer import describe_outputs, word_answer
 from serving.protocols.open_inference.columns import describe_column
 from serving.protocols.open_inference.request import InferRequest, read_request
-from serving.settings import Settings
-from serving.together import Together
+from serving.protocols.work import Word, Work
+from serving.reading import RequestReader
 
 SERVER = {"name": "sweepstack", "version": "1", "extensions": ["binary_tensor_data"]}
 PLATFORM = "onnxruntime_onnx"  # as Triton calls it
@@ -31,13 +29,12 @@ CONTENT_TYPES = frozenset({"", "application/json", "application/octet-stream"})
 MODEL_PATHS = ("/models/{name}", "/models/{name}/versions/{version}")
 
 
-def open_inference_router(models: Mapping[str, Served], together: Together, settings: Settings) -> APIRouter:
+def open_inference_router(models: Mapping[str, Served], work: Work) -> APIRouter:
     """Routes of the protocol.
 
     Args:
         models: name -> model; looked up for every request.
-        together: predicts for small bodies.
-        settings: limits of a request.
+        work: does what is asked.
     """
     router = APIRouter(prefix="/v2", include_in_schema=False)
     _add_health(router, models)
@@ -49,7 +46,7 @@ def open_inference_router(models: Mapping[str, Served], together: Together, sett
         return JSONResponse({"name": _find(models, request).name, "ready": True})
 
     async def infer(request: Request) -> Response:
-        return await _infer(_find(models, request), request, together, settings)
+        return await _infer(_find(models, request), request, work)
 
     for path in MODEL_PATHS:
         router.add_api_route(path, show, methods=["GET"])
@@ -95,25 +92,21 @@ def _metadata(own: Served) -> dict[str, Any]:
     }
 
 
-async def _infer(own: Served, request: Request, together: Together, settings: Settings) -> Response:
+async def _infer(own: Served, request: Request, work: Work) -> Response:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in CONTENT_TYPES:
         raise WrongContentTypeError(
             f"The body must be declared as application/json, or as application/octet-stream with binary tensors; "
             f"it is {content_type[:100]!r}."
         )
-    body = await request.body()
-    encoding, header_length = request.headers.get("content-encoding", ""), request.headers.get(HEADER_LENGTH)
-    if len(body) <= SMALL_BODY_BYTES and not encoding:
-        asked = read_request(body, header_length, own.contract, max_rows=settings.max_rows)
-        return _word(own, asked, await predict_together(own, asked.columns, together, request.scope))
+    header_length = request.headers.get(HEADER_LENGTH)
 
-    def answer_slowly() -> Response:
-        plain = decompress_body(body, encoding, max_bytes=settings.max_body_bytes)
-        asked = read_request(plain, header_length, own.contract, max_rows=settings.max_rows)
-        return _word(own, asked, own.predict_finite(asked.columns))
+    def read(body: bytes, _: RequestReader) -> tuple[Columns, Word[Response]]:
+        asked = read_request(body, header_length, own.contract, max_rows=own.reader.max_rows)
+        return asked.columns, partial(_word, own, asked)
 
-    return await run_in_threadpool(answer_slowly)
+    encoding = request.headers.get("content-encoding", "")
+    return await work.answer(own, await request.body(), encoding, request.scope, read)
 
 
 def _word(own: Served, asked: InferRequest, predictions: np.ndarray) -> Response:

@@ -1,0 +1,84 @@
+"""The work that a request for predictions asks for, in every protocol: small is done at once, the rest in a thread."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Scope
+
+from serving.bodies import decompress_body
+from serving.exchange import count_rows
+from serving.haste import SMALL_BODY_BYTES, SMALL_ROWS, NoTimeError
+from serving.models import Columns, Served
+from serving.reading import RequestReader, count_of
+from serving.together import Together
+
+Answer = TypeVar("Answer")
+Word = Callable[[np.ndarray], Answer]  # makes the answer of predictions, [N, P]
+Read = Callable[[bytes, RequestReader], tuple[Columns, Word[Answer]]]  # the raw columns, [N] each, and how to answer
+
+
+@dataclass(frozen=True)
+class Work:
+    """Does it.
+
+    Attributes:
+        together: predicts for what is small.
+        max_body_bytes: that a compressed body may become.
+    """
+
+    together: Together
+    max_body_bytes: int
+
+    async def answer(
+        self, own: Served, body: bytes, encoding: str, scope: Scope, read: Read[Answer], *, is_heavy: bool = False
+    ) -> Answer:
+        """The answer to a body.
+
+        Args:
+            own: the model.
+            body: as it came.
+            encoding: the header `Content-Encoding`; "" when there is none.
+            scope: of the request.
+            read: reads the body, no longer compressed, with a reader of the model.
+            is_heavy: more is asked for than predictions, and takes long for a single row.
+
+        Raises:
+            ServingError: the body does not fit, or has no answer.
+        """
+        if len(body) <= SMALL_BODY_BYTES and not encoding and not is_heavy:
+            try:
+                columns, word = read(body, own.hasty)
+            except NoTimeError:
+                pass
+            else:
+                if count_of(columns) <= SMALL_ROWS:
+                    return word(await self._predict_together(own, columns, scope))
+                return await run_in_threadpool(lambda: word(own.predict_finite(columns)))
+
+        def answer_slowly() -> Answer:
+            columns, word = read(decompress_body(body, encoding, max_bytes=self.max_body_bytes), own.reader)
+            return word(own.predict_finite(columns))
+
+        return await run_in_threadpool(answer_slowly)
+
+    async def answer_cells(self, own: Served, body: bytes, scope: Scope) -> bytes | None:
+        """The answer in JSON to JSON, which most requests ask for; None where the body has cells that do not fit."""
+        cells = own.reader.cells(body)
+        if cells is None:
+            return None
+        n_rows = len(cells[0])
+        if n_rows > SMALL_ROWS:
+            return await run_in_threadpool(own.answer_cells, cells)
+        answer = await self.together.share(own.answer_parts, cells, n_rows=n_rows, scope=scope)
+        if answer is not None:
+            count_rows(n_rows)
+        return answer
+
+    async def _predict_together(self, own: Served, columns: Columns, scope: Scope) -> np.ndarray:
+        n_rows = count_of(columns)
+        predictions = await self.together.share(own.predict_parts, columns, n_rows=n_rows, scope=scope)
+        count_rows(n_rows)
+        return predictions

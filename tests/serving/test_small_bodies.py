@@ -1,0 +1,132 @@
+"""A small body may ask for much: what takes long has a thread, so that every connection is answered meanwhile."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pytest
+
+from serving.bundle import NumericColumn
+from serving.haste import SMALL_BODY_BYTES, SMALL_ROWS
+from serving.media import ARROW, CSV
+from tests.serving.asking import app_of, ask
+from tests.serving.bundles import publish
+from tests.serving.test_limits import code, waiting_app
+from tests.serving.test_media import as_stream
+
+NAMES = ("Temperatur in °C", "humidity")
+MANY = SMALL_ROWS + 1
+V2, MLFLOW = "/v2/models/ice%20cream/infer", "/invocations"
+
+
+def tensors(n_rows: int) -> dict[str, Any]:
+    own = {"shape": [n_rows, 1], "datatype": "FP64", "data": [7] * n_rows}
+    return {"inputs": [{"name": name, **own} for name in NAMES]}
+
+
+def as_json(content: Any) -> tuple[str, bytes]:
+    return "application/json", json.dumps(content, separators=(",", ":")).encode()
+
+
+def columns(n_rows: int) -> dict[str, list[int]]:
+    return {name: [7] * n_rows for name in NAMES}
+
+
+def bodies(n_rows: int) -> dict[str, tuple[str, str, bytes]]:
+    """Path, media type and content of bodies of so many rows."""
+    table = pa.table({name: pa.array(values, pa.float64()) for name, values in columns(n_rows).items()})
+    split = {"columns": NAMES, "data": [[7, 7]] * n_rows}
+    return {
+        "rows": ("/predict", *as_json({"rows": [dict.fromkeys(NAMES, 7)] * n_rows})),
+        "columns": ("/predict", *as_json({"columns": columns(n_rows)})),
+        "columns, with more asked": ("/predict?explain=false", *as_json({"columns": columns(n_rows)})),
+        "CSV": ("/predict", CSV, ("\n".join([",".join(NAMES), *["7,7"] * n_rows])).encode()),
+        "Arrow": ("/predict", ARROW, as_stream(table)),
+        "v2": (V2, *as_json(tensors(n_rows))),
+        "mlflow": (MLFLOW, *as_json({"dataframe_split": split})),
+    }
+
+
+COMPRESSED = as_stream(pa.table(columns(1)), compression="zstd")
+MUCH = {
+    **bodies(MANY),
+    "10,000 rows": ("/predict", *as_json({"columns": columns(10_000)})),
+    "10,000 rows of Arrow": ("/predict", ARROW, as_stream(pa.table(columns(10_000)), compression="zstd")),
+    "compressed": ("/predict", ARROW, COMPRESSED),
+}
+
+
+@pytest.mark.parametrize("kind", MUCH)
+def test_others_are_answered_while_a_small_body_takes_long(tmp_path: Path, kind: str):
+    path, media, content = MUCH[kind]
+    assert len(content) <= SMALL_BODY_BYTES
+    app, predictor = waiting_app(tmp_path)
+
+    async def main() -> tuple[int, int]:
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            own = asyncio.create_task(client.post(path, content=content, headers={"Content-Type": media}))
+            await asyncio.sleep(0.2)
+            meanwhile = await client.get("/live")
+            assert not own.done()
+            predictor.let.set()
+            return meanwhile.status_code, (await own).status_code
+
+    assert asyncio.run(main()) == (200, 200)
+
+
+def test_a_small_body_of_many_rows_is_given_up_in_time(tmp_path: Path):
+    app, predictor = waiting_app(tmp_path, request_seconds=1)
+    path, media, content = MUCH["10,000 rows"]
+    answer = ask(app, "POST", path, content=content, headers={"Content-Type": media})
+    predictor.let.set()
+    assert code(answer) == (504, "prediction_too_slow")
+
+
+@pytest.fixture
+def threads_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], set[threading.Thread]]:
+    """The threads in which a module looked for the nearest name."""
+
+    def watch(module: str) -> set[threading.Thread]:
+        seen = set()
+
+        def look(*_: Any, **__: Any) -> list[str]:
+            seen.add(threading.current_thread())
+            return []
+
+        monkeypatch.setattr(f"{module}.get_close_matches", look)
+        return seen
+
+    return watch
+
+
+WRONG = {f"no column {place}": [1] for place in range(200)}
+MISTAKES = {
+    "rows": ("/predict", *as_json({"rows": [dict.fromkeys(WRONG, 1)]})),
+    "columns": ("/predict", *as_json({"columns": WRONG})),
+    "CSV": ("/predict", CSV, f"{','.join(WRONG)}\n{','.join('1' for _ in WRONG)}\n".encode()),
+    "Arrow": ("/predict", ARROW, as_stream(pa.table(WRONG))),
+}
+
+
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_what_is_wrong_is_found_out_in_a_thread(
+    tmp_path: Path, kind: str, threads_of: Callable[[str], set[threading.Thread]]
+):
+    columns = [
+        NumericColumn(name=f"column {place}", nullable=True, minimum=0, maximum=1, integer=False, example=0.5)
+        for place in range(3)
+    ]
+    publish(tmp_path, name="wide", version=1, columns=columns, rows=[{own.name: 0.5 for own in columns}])
+    path, media, content = MISTAKES[kind]
+    seen = threads_of("serving.reading_mistakes")
+    answer = ask(app_of(tmp_path), "POST", path, content=content, headers={"Content-Type": media})
+    assert answer.status_code == 422
+    assert len(answer.json()["error"]["details"]) == 100
+    assert seen
+    assert threading.main_thread() not in seen
