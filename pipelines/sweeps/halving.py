@@ -24,6 +24,8 @@ def rungs(trials: Sequence[TrialConfig]) -> list[int]:
 def losers(rung: int, trials: Sequence[TrialConfig], curves: Sequence[Sequence[Curves]], task: Task) -> set[int]:
     """Which trials end at a rung. Those of one setting compete; of n the best `n // eta`, at least one, train on.
 
+    A trial that diverged, be it in the rung's last epoch, has ended already: it takes nobody's place.
+
     Args:
         rung: epochs done.
         trials: of the sweep.
@@ -33,9 +35,8 @@ def losers(rung: int, trials: Sequence[TrialConfig], curves: Sequence[Sequence[C
     """
     competitions: dict[HalvingConfig, list[int]] = {}
     for place, trial in enumerate(trials):
-        n_epochs = min((len(own.get("train/loss", ())) for own in curves[place]), default=0)
-        is_there = rung in _rungs(trial) and n_epochs >= rung
-        if isinstance(trial.stopping, HalvingConfig) and is_there:
+        is_there = bool(curves[place]) and all(_reached(rung, own) for own in curves[place])
+        if isinstance(trial.stopping, HalvingConfig) and rung in _rungs(trial) and is_there:
             competitions.setdefault(trial.stopping, []).append(place)
     return {
         place
@@ -50,6 +51,12 @@ def _rungs(trial: TrialConfig) -> list[int]:
         return []
     epochs = (stopping.min_epochs * stopping.eta**step for step in range(trial.trainer.max_epochs))
     return list(takewhile(lambda rung: rung < trial.trainer.max_epochs, epochs))
+
+
+def _reached(rung: int, curves: Curves) -> bool:
+    """Whether a member trained so far, and is well."""
+    losses = [curves.get(name, ())[:rung] for name in ("train/loss", "validation/loss")]
+    return all(len(own) == rung and np.isfinite(own).all() for own in losses)
 
 
 def _ranked(places: Sequence[int], rung: int, curves: Sequence[Sequence[Curves]], task: Task) -> list[int]:

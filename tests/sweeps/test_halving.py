@@ -14,9 +14,11 @@ HALVING = HalvingConfig(kind="halving", eta=2, min_epochs=2)
 
 
 def curves(*members: list[float] | float) -> list[dict[str, list[float]]]:
-    """Of a trial of one member, or of one that has a list a fold."""
+    """Scores of a trial of one member, or of one that has a list a fold; its losses are numbers."""
     folds = [own for own in members if isinstance(own, list)] or [list(members)]
-    return [{"train/loss": own, "validation/rmse": own} for own in folds]
+    return [
+        {"train/loss": [1.0] * len(own), "validation/loss": [1.0] * len(own), "validation/rmse": own} for own in folds
+    ]
 
 
 def test_rungs_lie_eta_times_apart_and_before_the_last_epoch() -> None:
@@ -69,6 +71,19 @@ def test_a_score_that_is_not_a_number_loses() -> None:
     _, task = small_table()
     trials = [trial(stopping=HALVING), trial(stopping=HALVING)]
     assert losers(2, trials, [curves(float("nan"), float("nan")), curves(100.0, 100.0)], task) == {0}
+
+
+@pytest.mark.parametrize("loss", ["train/loss", "validation/loss"])
+def test_a_trial_that_diverged_in_the_last_epoch_before_a_rung_takes_no_place(loss) -> None:
+    _, task = small_table()
+    three = HalvingConfig(kind="halving", eta=3, min_epochs=2)
+    trials = [trial(stopping=three) for _ in range(3)]
+    shown = [curves(1.0, 1.0), curves(2.0, 2.0), curves(3.0, 3.0)]
+    shown[0][0][loss][-1] = float("nan")
+    assert losers(2, trials, shown, task) == {2}
+    folds = [curves([own[0]["validation/rmse"][0]] * 2, [9.0, 9.0]) for own in shown]
+    folds[0][1][loss][-1] = float("inf")
+    assert losers(2, trials, folds, task) == {2}
 
 
 @pytest.mark.parametrize("members_a_stack", [8, 3])
