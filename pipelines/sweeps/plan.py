@@ -15,7 +15,7 @@ from pipelines.config.scopes import without
 from pipelines.data.prepare import PreparedTable
 from pipelines.sweeps.custom_nets import why_trained_alone
 from pipelines.tasks.task import Task
-from pipelines.training import StackCost, device_type, probe_stack
+from pipelines.training import StackCost, device_type, probe_stack, variety
 
 GIBIBYTE = 2**30
 FEWEST_MEMBERS = 8  # of a stack that was divided to fill places: smaller ones would gain little
@@ -157,9 +157,7 @@ def _cost(
     architecture: str, trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task, *, budget_bytes: int
 ) -> StackCost:
     """Measure it, unless the same was measured before."""
-    has_one_stream = len({trial.seed for trial in trials}) == 1
-    kinds = sorted({trial.optimizer.kind for trial in trials})
-    key = repr((architecture, prepared.table.fingerprint, has_one_stream, kinds, min(len(trials), 3)))
+    key = repr((architecture, prepared.table.fingerprint, variety(trials), min(len(trials), 3)))
     if key not in _costs:
         _costs[key] = probe_stack(trials, prepared, task, budget_bytes=budget_bytes)
     return _costs[key]

@@ -4,7 +4,7 @@ from pipelines.training.checkpoint import Checkpoint
 from pipelines.training.device import check_accelerator, device_type
 from pipelines.training.divergence import OTHER_FOLD_DIVERGED
 from pipelines.training.fit import fit, train_stack
-from pipelines.training.probe import StackCost, probe_stack
+from pipelines.training.probe import StackCost, probe_stack, variety
 from pipelines.training.progress import Progress, ProgressLine
 from pipelines.training.result import MemberResult
 from pipelines.training.state import StackState, load_state, save_state
@@ -24,4 +24,5 @@ __all__ = [
     "probe_stack",
     "save_state",
     "train_stack",
+    "variety",
 ]

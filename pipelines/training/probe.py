@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pipelines.config.schema import NoStoppingConfig, TrialConfig
+from pipelines.config.schema import CustomConfig, LinearConfig, ModelConfig, NoStoppingConfig, TrialConfig
 from pipelines.config.scopes import without
 from pipelines.data.encode import Features
 from pipelines.data.prepare import Part, PreparedTable
@@ -35,6 +35,7 @@ from pipelines.models import build_net, input_facts
 from pipelines.tasks.task import Task
 from pipelines.training.device import device_type
 from pipelines.training.fit import train_stack
+from pipelines.training.state import dropout_rate
 
 SMALL, LARGE = 2, 4  # members; a stack of one takes shorter ways in places
 FEW, MANY = 1, 4  # batches
@@ -107,6 +108,13 @@ def probe_stack(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Ta
     )
 
 
+def variety(trials: Sequence[TrialConfig]) -> tuple[object, ...]:
+    """What of the differences between trials of one architecture the cost of their stack depends on."""
+    kinds = sorted({trial.optimizer.kind for trial in trials})
+    rates = {dropout_rate(trial) for trial in trials}
+    return kinds, len({trial.seed for trial in trials}) > 1, len(rates) > 1, max(rates) > 0
+
+
 @contextmanager
 def _garbage_known() -> Iterator[None]:
     """Set all that is there aside, so that to look for what a small stack leaves takes milliseconds."""
@@ -135,17 +143,27 @@ def _models(trials: Sequence[TrialConfig]) -> list[TrialConfig]:
 
 
 def _count_switched_on(trial: TrialConfig) -> int:
-    return sum(bool(value) for value in tree_leaves(without(trial, "sweep")))
+    return sum(bool(value) for value in tree_leaves(without(dataclasses.replace(trial, seed=0), "sweep")))
 
 
 def _members(model: TrialConfig, trials: Sequence[TrialConfig], n_members: int) -> list[TrialConfig]:
-    """Members like the model; on streams of their own if the trials have several."""
+    """Members like the model; with streams, and rates of dropout, of their own if the trials have several."""
     trainer = dataclasses.replace(model.trainer, max_epochs=TIMED_EPOCHS)
     optimizer = dataclasses.replace(model.optimizer, lr=PROBED_RATE)
     alike = dataclasses.replace(model, trainer=trainer, stopping=NoStoppingConfig(kind="none"), optimizer=optimizer)
-    has_one_stream = len({trial.seed for trial in trials}) == 1
-    seeds = [alike.seed + (0 if has_one_stream else place) for place in range(n_members)]
-    return [dataclasses.replace(alike, seed=seed) for seed in seeds]
+    seeds, rates = {trial.seed for trial in trials}, {dropout_rate(trial) for trial in trials}
+    return [
+        dataclasses.replace(
+            alike,
+            seed=alike.seed + (place if len(seeds) > 1 else 0),
+            model=_with_rate(alike.model, max(rates) * (place + 1) / n_members) if len(rates) > 1 else alike.model,
+        )
+        for place in range(n_members)
+    ]
+
+
+def _with_rate(model: ModelConfig, rate: float) -> ModelConfig:
+    return model if isinstance(model, LinearConfig | CustomConfig) else dataclasses.replace(model, dropout=rate)
 
 
 def _rows_of_an_epoch(prepared: PreparedTable) -> int:

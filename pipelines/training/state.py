@@ -50,6 +50,11 @@ def count_folds(trial: TrialConfig) -> int:
     return max(1, trial.data.folds)
 
 
+def dropout_rate(trial: TrialConfig) -> float:
+    """Of a net that we drop units of; a net without dropout, or the user's own, has none."""
+    return float(getattr(trial.model, "dropout", 0.0))
+
+
 def untrained(trials: Sequence[TrialConfig]) -> StackState:
     """The state before the first epoch; the trials are of one table, so of as many folds.
 
@@ -60,7 +65,7 @@ def untrained(trials: Sequence[TrialConfig]) -> StackState:
 
     def neighbours(number: int) -> tuple[str, float, int]:
         trial = of_number[number]
-        return trial.optimizer.kind, getattr(trial.model, "dropout", 0.0), trial.seed
+        return trial.optimizer.kind, dropout_rate(trial), trial.seed
 
     members = tuple(sorted(range(len(of_number)), key=neighbours))
     stopping = start_stopping(

@@ -93,6 +93,16 @@ def test_an_architecture_is_measured_once(monkeypatch):
     assert probed == [5, 1]
 
 
+def test_trials_whose_stack_costs_something_else_are_measured_anew(monkeypatch):
+    monkeypatch.setattr(plan, "_costs", {})
+    probed = []
+    cost = StackCost(n_parameters=7, peaks=((0.0, 1000.0),), epoch_seconds=(1.0, 0.5))
+    monkeypatch.setattr(plan, "probe_stack", lambda trials, *_, **__: probed.append(trials) or cost)
+    for rates in ([0.0] * 3, [0.2] * 3, [0.1, 0.2, 0.3], [0.0, 0.5, 0.4], [0.1] * 3):
+        planned([trial(model=mlp(dropout=rate)) for rate in rates])
+    assert [sorted({own.model.dropout for own in trials}) for trials in probed] == [[0.0], [0.2], [0.1, 0.2, 0.3]]
+
+
 def test_a_plan_says_how_much_and_how_long():
     stacks = (PlannedStack((0, 2), 1234, 3 * 2**20, 200.0), PlannedStack((1,), 5, 100, 0.2))
     assert str(Plan(stacks, n_places=1)).splitlines() == [
@@ -133,8 +143,7 @@ from tests.tables import mlp, optimizers, small_table, trial
 
 prepared, task = small_table("binary", n_rows=16_000)
 optimizer = optimizers()["adamw"]
-trials = [trial(seed=seed % SEEDS, model=mlp((64, 64), dropout=0.1), optimizer=optimizer, batch_size=256,
-                max_epochs=2, precision="32-true") for seed in range(80)]
+trials = [trial(optimizer=optimizer, max_epochs=2, precision="32-true", OWN) for place in range(COUNT)]
 (stack,) = plan_stacks(trials, prepared, task, budget_bytes=10**10).stacks
 gc.collect()
 before = psutil.Process().memory_info().rss
@@ -148,12 +157,20 @@ print(json.dumps({"planned": stack.memory_bytes, "grown": peak - before}))
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of the process in kilobytes, as Linux gives it")
-@pytest.mark.parametrize("n_seeds", [1, 80])
-def test_a_planned_stack_stays_within_its_figure(n_seeds):
+@pytest.mark.parametrize(
+    ("count", "own"),
+    [
+        (80, "model=mlp((64, 64), dropout=0.1), batch_size=256"),
+        (80, "model=mlp((64, 64), dropout=0.1), batch_size=256, seed=place"),
+        (16, "model=mlp((32,) * 4, dropout=place / 20, activation='relu'), batch_size=2048"),
+    ],
+    ids=["all alike", "seeds of their own", "rates of their own"],
+)
+def test_a_planned_stack_stays_within_its_figure(count, own):
     """The process grows by no more than was planned, and by enough that the figure says something."""
     root = Path(__file__).parents[2]
     answer = subprocess.run(
-        [sys.executable, "-c", TRAIN_AND_MEASURE.replace("SEEDS", str(n_seeds))],
+        [sys.executable, "-c", TRAIN_AND_MEASURE.replace("COUNT", str(count)).replace("OWN", own)],
         cwd=root,
         # A heap keeps what was freed between tensors that live; the plan counts tensors.
         env=os.environ | {"PYTHONPATH": str(root), "MALLOC_MMAP_THRESHOLD_": "65536"},
