@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float, Num
 from torch import Tensor
@@ -118,17 +119,24 @@ def _macro_roc_auc(predictions: Tensor, target: Tensor) -> Tensor:
 
 def _roc_auc(scores: Float[Tensor, "members rows"], is_positive: Tensor) -> Tensor:
     """Share of pairs of a positive and a negative row in the right order, ties counting half (Mann and Whitney)."""
-    positives = scores[:, is_positive].contiguous()
-    negatives = scores[:, ~is_positive].contiguous().sort(dim=1).values
+    positives = _sorted(scores[:, is_positive])  # looked up in order they take half the time
+    negatives = _sorted(scores[:, ~is_positive])
     below = torch.searchsorted(negatives, positives)
     not_above = torch.searchsorted(negatives, positives, right=True)
     return (below + not_above).sum(dim=1).double() / (2 * positives.shape[1] * negatives.shape[1])
 
 
+def _sorted(scores: Float[Tensor, "members rows"]) -> Float[Tensor, "members rows"]:
+    """Every member's in ascending order. On the CPU by NumPy, which takes a tenth of torch's time."""
+    if scores.device.type == "cpu":
+        return torch.from_numpy(np.sort(scores.numpy(), axis=1))
+    return scores.contiguous().sort(dim=1).values
+
+
 def _average_precision(predictions: Tensor, target: Tensor) -> Tensor:
     """Mean over the positive rows of the precision at the row's own score, tied rows included."""
-    positives = predictions[:, target == 1, 1].contiguous().sort(dim=1).values
-    negatives = predictions[:, target == 0, 1].contiguous().sort(dim=1).values
+    positives = _sorted(predictions[:, target == 1, 1])
+    negatives = _sorted(predictions[:, target == 0, 1])
     true_positives = positives.shape[1] - torch.searchsorted(positives, positives)
     false_positives = negatives.shape[1] - torch.searchsorted(negatives, positives)
     return (true_positives.double() / (true_positives + false_positives)).mean(dim=1)
