@@ -9,30 +9,24 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from pipelines.config.schema import LossName, TaskKind, TrackingConfig, TrialConfig
+from pipelines.config.schema import LossName, TrackingConfig, TrialConfig
 from pipelines.data.prepare import Part, PreparedTable
 from pipelines.engines import Engine, open_engine
-from pipelines.export import Origin, calibrate, check_publishable, publish_bundle, write_bundle
+from pipelines.export import Origin, calibrate, check_publishable, publish_bundle, publish_champion, write_bundle
 from pipelines.selection.baselines import BaselineResult, run_baselines
 from pipelines.sweeps.custom_nets import why_trained_alone
-from pipelines.sweeps.finalists import (
-    Finalists,
-    NoModelError,
-    choose_finalists,
-    score_on_test,
-    served_members,
-)
+from pipelines.sweeps.finalists import Finalists, NoModelError, score_on_test, served_members
 from pipelines.sweeps.folder import SweepFolder, open_sweep_folder, trial_identities
 from pipelines.sweeps.leaderboard import leaderboard_rows, render_leaderboard
-from pipelines.sweeps.plan import memory_budget_bytes, plan_stacks
 from pipelines.sweeps.prepare import prepare
 from pipelines.sweeps.ranking import check_one_ranking, places_by_table
 from pipelines.sweeps.records import Period, baseline_record, ensemble_record, prefixed, swept_beside, swept_names
-from pipelines.sweeps.run import TrialOutcome, train_trials
+from pipelines.sweeps.run import TrialOutcome
+from pipelines.sweeps.table_sweep import TableSweep
 from pipelines.tasks.metrics import HIGHER_IS_BETTER, score
 from pipelines.tasks.task import Task
 from pipelines.tracking.code_version import code_version
@@ -56,51 +50,10 @@ class SweepResult:
     registered: list[RegisteredVersion]
 
 
-@dataclass
-class _TableSweep:
-    """The part of a sweep that is on one table: these trials compete with each other.
-
-    Attributes:
-        prepared: the table, read once.
-        task: what is predicted; a trial learns it by its own loss.
-        task_kind: as it was asked for.
-        engine: trains the stacks.
-        folder: keeps the stacks, of all batches.
-        recorder: keeps the runs.
-        tags: of every run.
-        outcomes: of all batches until now, numbered by their place.
-        n_stacks: of all batches until now.
-    """
-
-    prepared: PreparedTable
-    task: Task
-    task_kind: TaskKind | Literal["auto"]
-    engine: Engine
-    folder: SweepFolder
-    recorder: Recorder
-    tags: Mapping[str, str]
-    outcomes: list[TrialOutcome] = field(default_factory=list)
-    n_stacks: int = 0
-
-    @property
-    def trials(self) -> list[TrialConfig]:
-        """Of all batches until now."""
-        return [outcome.trial for outcome in self.outcomes]
-
-    def choose(self) -> Finalists:
-        """The best trial and the ensemble, of all batches.
-
-        Raises:
-            NoModelError: every trial failed.
-        """
-        ensemble = self.outcomes[0].trial.ensemble
-        return choose_finalists(self.outcomes, ensemble, prepared=self.prepared, task=self.task)
-
-
 class _Chosen(NamedTuple):
     """A table, and what is best on it."""
 
-    table: _TableSweep
+    table: TableSweep
     finalists: Finalists
 
 
@@ -130,7 +83,7 @@ class Sweep:
         self._recorders = recorders
         self._tell = tell
         self._engine: Engine | None = None
-        self._tables: dict[str, _TableSweep] = {}
+        self._tables: dict[str, TableSweep] = {}
         self._scores: list[float | None] = []
         self._known: list[TrialConfig] = []  # expected or trained
 
@@ -163,7 +116,7 @@ class Sweep:
         for key, places in groups.items():
             table = self._tables[key]
             batch = [trials[place] for place in places]
-            outcomes = _train_batch(table, batch, swept=swept_beside(batch[0], self._known), tell=self._tell)
+            outcomes = table.train(batch, swept=swept_beside(batch[0], self._known), tell=self._tell)
             for place, outcome in zip(places, outcomes, strict=True):
                 if outcome.result.failure is None:
                     scores[place] = score(table.task.metric, outcome.result.metrics[table.task.metric])
@@ -189,15 +142,16 @@ class Sweep:
         if without_model and not chosen:
             raise without_model[0]
         registered = [_finish_table(own.table, own.finalists, tell=self._tell) for own in _best_of_a_name_last(chosen)]
+        last = {version.name: version for version in registered}
         for name, count in Counter(version.name for version in registered).items():
-            if count > 1:
-                *_, last = (version.version for version in registered if version.name == name)
-                self._tell(f"{name}: version {last} answers, whose validation score is the best of the {count}")
+            if count > 1 and last[name].is_champion:
+                answers = f"version {last[name].version} answers, whose validation score is the best of the {count}"
+                self._tell(f"{name}: {answers}")
         for failure in without_model:
             self._tell(f"\n{failure}")
         return SweepResult(self._scores, registered)
 
-    def _open_table(self, trials: Sequence[TrialConfig]) -> _TableSweep:
+    def _open_table(self, trials: Sequence[TrialConfig]) -> TableSweep:
         first = trials[0]
         prepared, task = prepare(first.data, first.task)
         check_one_ranking(trials, task, task_kind=first.task.kind, name=prepared.table.name)
@@ -209,7 +163,7 @@ class Sweep:
         recorder = self._leaving.enter_context(
             _recorder(self._recorders, first.tracking, experiment=prepared.table.name)
         )
-        return _TableSweep(
+        return TableSweep(
             prepared, task, first.task.kind, self._engine_of(first), folder, recorder, _tags(prepared, folder)
         )
 
@@ -220,38 +174,7 @@ class Sweep:
         return self._engine
 
 
-def _train_batch(
-    table: _TableSweep, trials: Sequence[TrialConfig], *, swept: Sequence[str], tell: Callable[[str], None]
-) -> list[TrialOutcome]:
-    """Plan and train trials on one table; they take the numbers after those of earlier batches."""
-    n_places = table.engine.n_places
-    plan = plan_stacks(
-        trials,
-        table.prepared,
-        table.task,
-        budget_bytes=memory_budget_bytes(trials[0], n_places=n_places),
-        n_places=n_places,
-        first_number=table.n_stacks,
-    )
-    tell(str(plan))
-    outcomes = train_trials(
-        trials,
-        plan,
-        engine=table.engine,
-        folder=table.folder,
-        swept=swept,
-        prepared=table.prepared,
-        task=table.task,
-        recorder=table.recorder,
-        tags=table.tags,
-        tell=tell,
-    )
-    table.n_stacks += len(plan.stacks)
-    table.outcomes += outcomes
-    return outcomes
-
-
-def _finish_table(table: _TableSweep, finalists: Finalists, *, tell: Callable[[str], None]) -> RegisteredVersion:
+def _finish_table(table: TableSweep, finalists: Finalists, *, tell: Callable[[str], None]) -> RegisteredVersion:
     """What happens once, after the last batch: compare, look at the test part, export and register."""
     prepared, task, recorder, tags, outcomes = table.prepared, table.task, table.recorder, table.tags, table.outcomes
     trials = table.trials
@@ -264,9 +187,9 @@ def _finish_table(table: _TableSweep, finalists: Finalists, *, tell: Callable[[s
     chosen = {"validation": finalists.champion.selection.metrics, "test": test}
     metrics = {part: {str(name): value for name, value in own.items()} for part, own in chosen.items()}
     metrics["test"] |= held
-    recorder.annotate(champion_run, prefixed("test", metrics["test"]), {"champion": "true"})
+    recorder.annotate(champion_run, prefixed("test", metrics["test"]))
 
-    name = prepared.table.name
+    name, bundles = prepared.table.name, Path(trials[0].tracking.bundles)
     origin = Origin(sweep=tags["sweep"], code_version=tags["code_version"], created=table.folder.created)
     with tempfile.TemporaryDirectory() as workshop:
         bundle = write_bundle(
@@ -279,12 +202,14 @@ def _finish_table(table: _TableSweep, finalists: Finalists, *, tell: Callable[[s
             calibration=calibration,
         )
         version = recorder.register(bundle, name=name, run_id=champion_run)
-        publish_bundle(bundle, root=Path(trials[0].tracking.bundles), name=name, version=version.version)
+        publish_bundle(bundle, root=bundles, name=name, version=version.version)
+    if version.is_champion:
+        publish_champion(root=bundles, name=name, version=version.version)
 
     rows = leaderboard_rows(finalists, outcomes, baselines, test=test, task=task)
     tell(render_leaderboard(f"\n{name}: {task.kind}, ranked by {_ranked_by(task)}", rows, task))
     view = save_comparison_view(recorder, _comparison(trials, task, sweep=tags["sweep"]))
-    tell(f"Registered as {name}, version {version.version}. {_where_to_look(trials[0].tracking)}/{view}")
+    tell(f"{_registered_as(version)} {_where_to_look(trials[0].tracking)}/{view}")
     return version
 
 
@@ -364,6 +289,14 @@ def _comparison(trials: Sequence[TrialConfig], task: Task, *, sweep: str) -> Com
         best="highest" if HIGHER_IS_BETTER[task.metric] else "lowest",
         curves=["train/loss", "validation/loss", metric],
     )
+
+
+def _registered_as(version: RegisteredVersion) -> str:
+    said = f"Registered as {version.name}, version {version.version}."
+    if version.is_champion:
+        return said
+    champion = "no version" if version.champion is None else f"version {version.champion}"
+    return f"{said} It was before: {champion} is the champion, and stays it."
 
 
 def _where_to_look(tracking: TrackingConfig) -> str:

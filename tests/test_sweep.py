@@ -13,7 +13,9 @@ from pipelines.config.schema import TrialConfig
 from pipelines.config.validate import validate_all
 from pipelines.errors import UserError
 from pipelines.sweep import SweepResult, open_sweep
+from pipelines.tracking.memory import MemoryRecorder
 from pipelines.tracking.process import RecorderProcess
+from pipelines.tracking.recorder import RegisteredVersion
 from tests import commands
 from tests.config.composed import composed
 
@@ -33,6 +35,16 @@ def _own_folder(tmp_path, monkeypatch):
 def recorders(_own_folder) -> Iterator[RecorderProcess]:
     with closing(RecorderProcess()) as process:
         yield process
+
+
+class MemoryRecorders(RecorderProcess):
+    """Keeps the runs of all sweeps in this process, where that they reach MLflow is not asked."""
+
+    def __init__(self) -> None:
+        self.kept = MemoryRecorder()
+
+    def open(self, uri, *, experiment, artifacts):
+        return self.kept
 
 
 def trials(*rates: float, data: str = "diabetes") -> list[TrialConfig]:
@@ -222,3 +234,32 @@ def test_of_tables_with_one_name_the_best_is_what_answers(tmp_path, recorders, o
     assert result.scores.index(best) == order.index(0.1)
     contract = json.loads((tmp_path / "var/bundles/iris/2/contract.json").read_text())
     assert contract["metrics"]["validation"]["log_loss"] == pytest.approx(-best, rel=1e-4)
+
+
+def test_another_ensemble_of_a_sweep_is_a_version_of_its_own(tmp_path):
+    asked = [replace(own, seed=seed) for seed in range(6) for own in trials(0.1)]
+    greedy = replace(asked[0].ensemble, kind="greedy")
+    recorders = MemoryRecorders()
+    told: list[str] = []
+
+    def versions(most_members: int) -> list[RegisteredVersion]:
+        ensemble = replace(greedy, max_members=most_members)
+        return run_sweep([replace(own, ensemble=ensemble) for own in asked], recorders, tell=told.append).registered
+
+    def served(version: int) -> str:
+        return (tmp_path / f"var/bundles/diabetes/{version}/contract.json").read_text()
+
+    assert versions(20) == [RegisteredVersion("diabetes", 1, champion=1)]
+    first = served(1)
+    assert versions(2) == [RegisteredVersion("diabetes", 2, champion=2)]
+    assert served(1) == first, "a version never changes"
+    assert len(json.loads(first)["lineage"]["members"]) > len(json.loads(served(2))["lineage"]["members"]) == 2
+    runs = dict(zip(recorders.kept.ids, recorders.kept.runs, strict=True))
+    assert [run.tags["kind"] for run in runs.values()].count("ensemble") == 2
+    assert [runs[run_id].name for run_id in recorders.kept.champions.values()] == ["ensemble of 2"]
+
+    assert versions(20) == [RegisteredVersion("diabetes", 1, champion=2)], "typed again"
+    assert (tmp_path / "var/bundles/diabetes/champion").read_text() == "2\n"
+    assert told[-1].startswith(
+        "Registered as diabetes, version 1. It was before: version 2 is the champion, and stays it. Compare the runs: "
+    )

@@ -5,7 +5,7 @@ from pipelines.export.contract import Origin
 from pipelines.export.onnx_graph import export_model
 from pipelines.export.parity import ParityError
 from pipelines.export.served import ServedMember, ServedModel, build_served
-from pipelines.export.writer import check_publishable, publish_bundle, write_bundle
+from pipelines.export.writer import check_publishable, publish_bundle, publish_champion, write_bundle
 from serving.bundle import Calibration
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "export_model",
     "held_out_coverage",
     "publish_bundle",
+    "publish_champion",
     "write_bundle",
 ]

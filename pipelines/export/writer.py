@@ -12,14 +12,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipelines.data.prepare import PreparedTable
-from pipelines.errors import unwritable
+from pipelines.errors import UserError, unwritable
 from pipelines.export.contract import Origin, build_contract
 from pipelines.export.onnx_graph import export_model
 from pipelines.export.parity import check_parity
 from pipelines.export.served import ServedMember, ServedModel, build_served
 from pipelines.models import input_facts
 from pipelines.tasks.task import Task
-from serving.bundle import CONTRACT_FILE, MODEL_FILE, Calibration, Contract
+from serving.bundle import CONTRACT_FILE, MODEL_FILE, BundleError, Calibration, Contract, Lineage, open_bundle
 
 CHAMPION_FILE = "champion"  # beside the versions; holds the number of the one that answers
 
@@ -115,9 +115,7 @@ def check_publishable(root: Path, *, name: str) -> None:
 
 
 def publish_bundle(bundle: Path, *, root: Path, name: str, version: int) -> Path:
-    """Copy a bundle to where the server finds it, then make it the champion.
-
-    A server that looks meanwhile sees the old champion or the new one, whole.
+    """Copy a bundle to where the server finds it. A version never changes: one that is there stays as it is.
 
     Args:
         bundle: folder as `write_bundle` left it.
@@ -127,14 +125,49 @@ def publish_bundle(bundle: Path, *, root: Path, name: str, version: int) -> Path
 
     Returns:
         `<root>/<name>/<version>`.
+
+    Raises:
+        UserError: the folder holds another model under this number; nothing was changed.
     """
-    model = root / name
-    with _replaced(model / str(version)) as unfinished:
-        shutil.copytree(bundle, unfinished, dirs_exist_ok=True)
-    number = _beside(model / CHAMPION_FILE)
-    number.write_text(f"{version}\n", encoding="utf-8")
-    number.replace(model / CHAMPION_FILE)
-    return model / str(version)
+    folder = root / name / str(version)
+    there, new = _lineage(folder), open_bundle(bundle).contract.lineage
+    if there is None:
+        with _replaced(folder) as unfinished:
+            shutil.copytree(bundle, unfinished, dirs_exist_ok=True)
+    elif _weights(there) != _weights(new):
+        raise UserError(
+            f"{folder} holds another model, registered elsewhere under the same number, of sweep {there.sweep}. "
+            f"Move {folder.parent} away, or choose another folder with tracking.bundles, and give the same command "
+            "again: nothing is trained twice."
+        )
+    return folder
+
+
+def publish_champion(*, root: Path, name: str, version: int) -> None:
+    """Let a version that was published answer. A server that looks meanwhile sees the old champion or the new one.
+
+    Args:
+        root: the server's folder of models.
+        name: of the registered model.
+        version: of the registered model.
+    """
+    file = root / name / CHAMPION_FILE
+    unfinished = _beside(file)
+    unfinished.write_text(f"{version}\n", encoding="utf-8")
+    unfinished.replace(file)
+
+
+def _lineage(folder: Path) -> Lineage | None:
+    """Where the model of a bundle comes from; None where there is none that can be read."""
+    try:
+        return open_bundle(folder).contract.lineage
+    except BundleError:
+        return None
+
+
+def _weights(lineage: Lineage) -> list[tuple[str, float]]:
+    """The members' runs: what makes a model another one, where later code may export the same one otherwise."""
+    return [(member.run_id, member.weight) for member in lineage.members]
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What a sweep writes down: trials, the ensemble and the baselines as run records."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pipelines.tracking.recorder import RunRecord
 
 # Shown for every run, swept or not: what a reader of a single run looks for.
 ALWAYS_SHOWN = ("model.kind", "optimizer.kind", "optimizer.lr", "trainer.max_epochs", "trainer.batch_size", "seed")
+DIGITS = 16  # of an ensemble's identity: 64 bits
 MILLISECONDS = 1000
 
 
@@ -135,7 +137,7 @@ def _fold_table(result: TrialResult) -> dict[str, list[str | float | int]]:
 def ensemble_record(
     weights: Mapping[str, float], metrics: Mapping[MetricName, float], *, tags: Mapping[str, str], period: Period
 ) -> RunRecord:
-    """The run of an ensemble.
+    """The run of an ensemble; a sweep that is continued, or chooses otherwise, may have several.
 
     Args:
         weights: name of a member's run -> its weight in the average.
@@ -143,9 +145,10 @@ def ensemble_record(
         tags: of the sweep.
         period: of its selection.
     """
+    content = json.dumps(sorted(weights.items()))
     return RunRecord(
         name=f"ensemble of {len(weights)}",
-        identity="ensemble",
+        identity=f"ensemble {hashlib.sha256(content.encode()).hexdigest()[:DIGITS]}",
         status="FINISHED",
         start_ms=int(period.started * MILLISECONDS),
         end_ms=int(period.ended * MILLISECONDS),

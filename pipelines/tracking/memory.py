@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.tracking.recorder import RegisteredVersion, RunRecord
@@ -16,7 +16,6 @@ class Annotation:
 
     run_id: str
     metrics: Mapping[str, float]
-    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class MemoryRecorder:
         ids: of the runs, in the same order.
         annotations: in the order of the calls.
         registrations: likewise; the last of a name is its champion.
+        champions: sweep -> the run that is its champion.
         experiment_tags: key -> value.
         closed: whether `close` was called.
     """
@@ -45,6 +45,7 @@ class MemoryRecorder:
         self.ids: list[str] = []
         self.annotations: list[Annotation] = []
         self.registrations: list[Registration] = []
+        self.champions: dict[str | None, str] = {}
         self.experiment_tags: dict[str, str] = {}
         self.closed = False
 
@@ -62,21 +63,23 @@ class MemoryRecorder:
         self.ids.append(f"run-{len(self.ids)}")
         return self.ids[-1]
 
-    def annotate(self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+    def annotate(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Keep the annotation, once."""
         self._require(run_id)
-        annotation = Annotation(run_id, dict(metrics), dict(tags))
+        annotation = Annotation(run_id, dict(metrics))
         if annotation not in self.annotations:
             self.annotations.append(annotation)
 
     def register(self, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
         """Count versions of a name from 1, as a registry does."""
         self._require(run_id)
-        for registration in self.registrations:
-            if (registration.run_id, registration.version.name) == (run_id, name):
-                return registration.version
-        earlier = sum(registration.version.name == name for registration in self.registrations)
-        version = RegisteredVersion(name, earlier + 1)
+        self.champions[self.runs[self.ids.index(run_id)].tags.get("sweep")] = run_id
+        of_name = [registration for registration in self.registrations if registration.version.name == name]
+        for registration in of_name:
+            if registration.run_id == run_id:
+                return replace(registration.version, champion=len(of_name))
+        number = len(of_name) + 1
+        version = RegisteredVersion(name, number, champion=number)
         self.registrations.append(Registration(bundle, run_id, version))
         return version
 

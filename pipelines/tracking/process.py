@@ -46,9 +46,9 @@ class ProcessRecorder:
         """Queue runs; one that cannot be written does not keep the others from it, and the future raises its error."""
         return self._write("record", tuple(runs))
 
-    def annotate(self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+    def annotate(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Queue an addition; its failure is raised by `close`."""
-        self._write("annotate", run_id, dict(metrics), dict(tags))
+        self._write("annotate", run_id, dict(metrics))
 
     def register(self, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
         """Register the bundle after everything queued before.

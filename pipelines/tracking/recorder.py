@@ -42,10 +42,22 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class RegisteredVersion:
-    """A version in the model registry."""
+    """A version in the model registry.
+
+    Attributes:
+        name: of the model.
+        version: its number.
+        champion: the version of this name that carries the alias `champion`; None when that was taken away by hand.
+    """
 
     name: str
     version: int
+    champion: int | None
+
+    @property
+    def is_champion(self) -> bool:
+        """It is this one."""
+        return self.version == self.champion
 
 
 @runtime_checkable
@@ -56,14 +68,15 @@ class Recorder(Protocol):
         """Write runs; the future holds their ids, in order. One that its sweep has already is not written again."""
         ...
 
-    def annotate(self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Add metrics and tags to a run written before, unless it has them."""
+    def annotate(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Add metrics to a run written before, unless it has them."""
         ...
 
     def register(self, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
         """Log the bundle as a model of the run, register it and move the alias `champion` to it; waits.
 
-        A run whose bundle is registered under this name already keeps that version.
+        A run whose bundle is registered under this name already keeps that version, and the alias stays where it is.
+        Of the runs of a sweep the last that was registered has the tag `champion`.
         """
         ...
 

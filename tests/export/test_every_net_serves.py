@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipelines.config.schema import ModelConfig
-from pipelines.export import ServedMember, publish_bundle, write_bundle
+from pipelines.export import ServedMember, publish_bundle, publish_champion, write_bundle
 from pipelines.models import build_net, input_facts
 from pipelines.training import fit
 from tests.export.bundles import METRICS, ORIGIN
@@ -68,6 +68,7 @@ def test_over_http_a_net_answers_what_its_modules_answer(net: Any, tmp_path: Pat
         tmp_path / "bundle", prepared=prepared, task=task, members=members, metrics=METRICS, origin=ORIGIN
     )
     publish_bundle(bundle, root=tmp_path / "bundles", name="small", version=1)
+    publish_champion(root=tmp_path / "bundles", name="small", version=1)
 
     rows = prepared.table.features[prepared.test.rows].to_dicts()
     answer = ask(app_of(tmp_path / "bundles"), "POST", "/models/small/predict", json={"rows": rows})

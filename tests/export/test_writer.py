@@ -1,4 +1,5 @@
 import hashlib
+import json
 import math
 from pathlib import Path
 
@@ -6,10 +7,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from pipelines.export import ParityError, publish_bundle
+from pipelines.errors import UserError
+from pipelines.export import ParityError, publish_bundle, publish_champion
 from pipelines.export.writer import write_checked
 from serving.bundle import CONTRACT_FILE, MODEL_FILE, Contract
 from tests.export.bundles import Written
+from tests.tracking.bundles import write_bundle
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -59,37 +62,54 @@ def test_a_refused_bundle_leaves_the_older_one_as_it_was(written: Written, tmp_p
     assert contents(tmp_path) == {"bundle/older": b"older"}
 
 
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / MODEL_FILE).write_bytes(b"model")
-    (folder / CONTRACT_FILE).write_bytes(b"contract")
+def bundle_of(run_id: str, folder: Path, *, code_version: str = "c0de") -> Path:
+    """A small bundle whose one member is the trial of this run."""
+    write_bundle(folder)
+    contract = json.loads((folder / CONTRACT_FILE).read_text())
+    contract["lineage"] |= {
+        "members": [{"run_id": run_id, "name": "a trial", "weight": 1.0}],
+        "code_version": code_version,
+    }
+    (folder / CONTRACT_FILE).write_text(json.dumps(contract))
     return folder
 
 
-def test_a_published_bundle_is_the_champion(bundle: Path, tmp_path: Path):
-    root = tmp_path / "models"
+def test_a_published_bundle_answers_once_it_is_the_champion(tmp_path: Path):
+    bundle, root = bundle_of("r1", tmp_path / "bundle"), tmp_path / "models"
     assert publish_bundle(bundle, root=root, name="houses", version=3) == root / "houses" / "3"
-    assert contents(root) == {
-        "houses/3/model.onnx": b"model",
-        "houses/3/contract.json": b"contract",
-        "houses/champion": b"3\n",
-    }
+    expected = {f"houses/3/{name}": content for name, content in contents(bundle).items()}
+    assert contents(root) == expected
+    publish_champion(root=root, name="houses", version=3)
+    assert contents(root) == {**expected, "houses/champion": b"3\n"}
 
 
-def test_a_newer_version_takes_over_and_the_older_one_stays(bundle: Path, tmp_path: Path):
+def test_a_newer_version_takes_over_and_the_older_one_stays(tmp_path: Path):
     root = tmp_path / "models"
     for version in (1, 2):
-        publish_bundle(bundle, root=root, name="houses", version=version)
+        publish_bundle(bundle_of(f"r{version}", tmp_path / f"{version}"), root=root, name="houses", version=version)
+        publish_champion(root=root, name="houses", version=version)
     assert (root / "houses" / "champion").read_text() == "2\n"
     assert sorted(path.name for path in (root / "houses").iterdir()) == ["1", "2", "champion"]
 
 
-def test_a_version_published_again_is_replaced(bundle: Path, tmp_path: Path):
-    root = tmp_path / "models"
+def test_a_version_that_is_there_stays_as_it_is(tmp_path: Path):
+    bundle, root = bundle_of("r1", tmp_path / "bundle"), tmp_path / "models"
+    again = bundle_of("r1", tmp_path / "again", code_version="newer")
+    for own in (bundle, again):
+        publish_bundle(own, root=root, name="houses", version=1)
+    assert contents(root / "houses/1") == contents(bundle)
+
+
+def test_another_model_is_not_published_under_the_number_of_one_that_is_there(tmp_path: Path):
+    bundle, root = bundle_of("r1", tmp_path / "bundle"), tmp_path / "models"
     publish_bundle(bundle, root=root, name="houses", version=1)
-    (bundle / MODEL_FILE).write_bytes(b"newer")
+    with pytest.raises(UserError, match=rf"^{root}/houses/1 holds another model, .* s1\. Move {root}/houses away"):
+        publish_bundle(bundle_of("r2", tmp_path / "other"), root=root, name="houses", version=1)
+    assert contents(root / "houses/1") == contents(bundle)
+
+
+def test_a_version_that_cannot_be_read_is_replaced(tmp_path: Path):
+    bundle, root = bundle_of("r1", tmp_path / "bundle"), tmp_path / "models"
+    (publish_bundle(bundle, root=root, name="houses", version=1) / MODEL_FILE).write_bytes(b"")
     publish_bundle(bundle, root=root, name="houses", version=1)
-    assert contents(root / "houses" / "1") == {"model.onnx": b"newer", "contract.json": b"contract"}
-    assert sorted(path.name for path in (root / "houses").iterdir()) == ["1", "champion"]
+    assert contents(root) == {f"houses/1/{name}": content for name, content in contents(bundle).items()}

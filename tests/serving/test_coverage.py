@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.config.schema import TaskKind
 from pipelines.data.prepare import PreparedTable, raw_rows
-from pipelines.export import calibrate, publish_bundle, write_bundle
+from pipelines.export import calibrate, publish_bundle, publish_champion, write_bundle
 from tests.export.bundles import METRICS, MODELS, ORIGIN
 from tests.export.tables import drawn_members, mixed_table, task_of
 from tests.serving.asking import app_of, ask
@@ -30,6 +30,7 @@ def export_calibrated(root: Path, kind: TaskKind) -> PreparedTable:
         calibration=calibrate(members, prepared=prepared, task=task),
     )
     publish_bundle(bundle, root=root / "bundles", name="mixed", version=1)
+    publish_champion(root=root / "bundles", name="mixed", version=1)
     return prepared
 
 

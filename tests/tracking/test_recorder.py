@@ -49,11 +49,12 @@ def memory_case() -> Case:
 
     def read(run_id: str) -> Read:
         run = recorder.runs[recorder.ids.index(run_id)]
-        added = [annotation for annotation in recorder.annotations if annotation.run_id == run_id]
         metrics, tags = dict(run.metrics), dict(run.tags)
-        for annotation in added:
-            metrics.update(annotation.metrics)
-            tags.update(annotation.tags)
+        for annotation in recorder.annotations:
+            if annotation.run_id == run_id:
+                metrics.update(annotation.metrics)
+        if run_id in recorder.champions.values():
+            tags["champion"] = "true"
         curves = {name: values[-1] for name, values in run.curves.items()}
         params = {name: str(value) for name, value in run.params.items()}
         return Read(run.name, run.status, params, {**curves, **metrics}, tags)
@@ -67,7 +68,7 @@ def mlflow_case(recorders: RecorderProcess, folder: Path) -> Case:
 
     def read(run_id: str) -> Read:
         run = read_mlflow(uri, run_id)
-        added = ("mlflow.", "identity")
+        added = ("mlflow.", "identity")  # keys that begin so
         tags = {key: value for key, value in run.data.tags.items() if not key.startswith(added)}
         return Read(run.info.run_name, run.info.status, run.data.params, run.data.metrics, tags)
 
@@ -130,13 +131,13 @@ def test_a_failed_member_is_a_failed_run(case: Case):
 
 def test_an_annotation_adds_and_overrides(case: Case):
     (run_id,) = case.recorder.record([make_run()]).result()
-    case.recorder.annotate(run_id, {"test/roc_auc": 0.88, "validation/roc_auc": 0.95}, {"champion": "yes"})
-    case.recorder.annotate(run_id, {"test/roc_auc": 0.87}, {})
+    case.recorder.annotate(run_id, {"test/roc_auc": 0.88, "validation/roc_auc": 0.95})
+    case.recorder.annotate(run_id, {"test/roc_auc": 0.87})
     case.recorder.close()
     read = case.read(run_id)
     assert read.metrics["test/roc_auc"] == 0.87
     assert read.metrics["validation/roc_auc"] == 0.95
-    assert read.tags == {"sweep": "s1", "kind": "trial", "champion": "yes"}
+    assert read.tags == {"sweep": "s1", "kind": "trial"}
 
 
 def test_versions_of_a_name_count_from_one(case: Case, tmp_path: Path):
@@ -144,14 +145,25 @@ def test_versions_of_a_name_count_from_one(case: Case, tmp_path: Path):
     first, second = case.recorder.record([make_run(), make_run()]).result()
     asked = (("a", first), ("a", second), ("b", first))
     versions = [case.recorder.register(bundle, name=name, run_id=run_id) for name, run_id in asked]
-    assert versions == [RegisteredVersion("a", 1), RegisteredVersion("a", 2), RegisteredVersion("b", 1)]
+    assert versions == [RegisteredVersion("a", 1, 1), RegisteredVersion("a", 2, 2), RegisteredVersion("b", 1, 1)]
 
 
-def test_a_run_that_has_a_version_keeps_it(case: Case, tmp_path: Path):
+def test_a_run_that_has_a_version_keeps_it_and_takes_no_other_versions_place(case: Case, tmp_path: Path):
     bundle = write_bundle(tmp_path / "some" / "model")
     first, second = case.recorder.record([make_run(), make_run()]).result()
-    for run_id, version in ((first, 1), (second, 2), (first, 1), (second, 2)):
-        assert case.recorder.register(bundle, name="a", run_id=run_id) == RegisteredVersion("a", version)
+    for run_id, version, champion in ((first, 1, 1), (second, 2, 2), (first, 1, 2), (second, 2, 2)):
+        registered = case.recorder.register(bundle, name="a", run_id=run_id)
+        assert registered == RegisteredVersion("a", version, champion)
+        assert registered.is_champion == (version == champion)
+
+
+def test_one_run_of_a_sweep_is_marked_as_its_champion(case: Case, tmp_path: Path):
+    bundle = write_bundle(tmp_path / "some" / "model")
+    other = make_run(tags={"sweep": "s2", "kind": "trial"})
+    first, second, elsewhere = case.recorder.record([make_run(), make_run(), other]).result()
+    for run_id in (elsewhere, first, second):
+        case.recorder.register(bundle, name="a", run_id=run_id)
+    assert [case.read(run_id).tags.get("champion") for run_id in (first, second, elsewhere)] == [None, "true", "true"]
 
 
 def test_a_tagged_experiment_says_its_id(case: Case):
@@ -162,7 +174,7 @@ def test_the_memory_recorder_refuses_a_run_it_does_not_have():
     recorder = MemoryRecorder()
     recorder.record([make_run()])
     with pytest.raises(ValueError, match=r"A run that was recorded is needed, got 'run-7'\. Recorded: run-0\."):
-        recorder.annotate("run-7", {}, {})
+        recorder.annotate("run-7", {})
 
 
 def test_a_run_that_its_sweep_has_already_is_not_written_again(case: Case) -> None:

@@ -56,20 +56,20 @@ class MlflowRecorder:
             raise failures[0]
         return ids
 
-    def annotate(self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Add metrics and tags to a run.
+    def annotate(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Add metrics to a run.
 
         Raises:
             UserError: MLflow refused.
         """
         try:
-            add_to_run(self._store, run_id, metrics, tags)
+            add_to_run(self._store, run_id, metrics)
         except UserError:
             self._has_failed = True
             raise
 
     def register(self, bundle: Path, name: str, run_id: str) -> RegisteredVersion:
-        """Register the bundle and make it the champion.
+        """Register the bundle, and make it the champion unless it is registered already.
 
         Raises:
             UserError: MLflow refused; the alias `champion` is where it was.

@@ -13,16 +13,19 @@ from typing import Any
 import mlflow.pyfunc
 import pandas as pd
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import AnyType
 
 from pipelines.errors import UserError
+from pipelines.tracking.mlflow.runs import mark_champion
 from pipelines.tracking.mlflow.store import Store, quiet
 from pipelines.tracking.recorder import RegisteredVersion
 
 CHAMPION = "champion"
+NOT_YET = "not yet the champion"  # tag of a version whose alias is still to be set
 SCORING_FILE = Path(__file__).with_name("scoring_model.py")
 WAITING = "mlflow.store.model_registry.abstract_store"  # tells that it may wait, which no server makes it do
 SCORING_PACKAGES = ("mlflow", "numpy", "onnxruntime", "pandas")
@@ -31,45 +34,48 @@ SCORING_PACKAGES = ("mlflow", "numpy", "onnxruntime", "pandas")
 def register_bundle(store: Store, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
     """Log the bundle as a model of the run, register it as a new version of `name` and make it the champion.
 
-    A run that has a version of this name already keeps it.
+    A run that has a version of this name already keeps it; which version is the champion is then for others to say.
 
     Raises:
         UserError: MLflow or the disk refused; the alias was not moved.
     """
     contract = json.loads((bundle / "contract.json").read_text(encoding="utf-8"))
+    client = store.client
     try:
-        if (registered := _version_of_run(store, name, run_id)) is not None:
-            return RegisteredVersion(name, registered)
-        logged = _log_model(store, bundle, contract=contract, name=name, run_id=run_id)
-        _make_sure_of_name(store, name)
-        with quiet(WAITING):
-            version = store.client.create_model_version(
-                name,
-                source=_source(store, logged),
-                run_id=run_id,
-                tags=_version_tags(contract),
-                description=_description(contract),
-                model_id=logged.model_id,
-            )
-        store.client.set_registered_model_alias(name, CHAMPION, version.version)
+        version = _version_of_run(store, name, run_id)
+        if version is None:
+            version = _new_version(store, bundle, contract=contract, name=name, run_id=run_id)
+        if NOT_YET in version.tags:
+            client.set_registered_model_alias(name, CHAMPION, version.version)
+            client.delete_model_version_tag(name, version.version, NOT_YET)
+        mark_champion(store, run_id)
+        champion = client.get_registered_model(name).aliases.get(CHAMPION)
     except (MlflowException, OSError) as error:
         raise UserError(f"The model {name!r} could not be registered in {store.uri}: {error}") from error
-    return RegisteredVersion(name, int(version.version))
+    return RegisteredVersion(name, int(version.version), None if champion is None else int(champion))
 
 
-def _version_of_run(store: Store, name: str, run_id: str) -> int | None:
-    """The version that was made of a run before; the champion, should the command not have come to say so."""
+def _version_of_run(store: Store, name: str, run_id: str) -> ModelVersion | None:
+    """The version that was made of a run before."""
     versions = [
-        int(version.version)
-        for version in store.client.search_model_versions(f"run_id = '{run_id}'")
-        if version.name == name
+        version for version in store.client.search_model_versions(f"run_id = '{run_id}'") if version.name == name
     ]
-    if not versions:
-        return None
-    champion = store.client.get_registered_model(name).aliases.get(CHAMPION)
-    if champion is None or int(champion) < max(versions):
-        store.client.set_registered_model_alias(name, CHAMPION, str(max(versions)))
-    return max(versions)
+    return max(versions, key=lambda version: int(version.version), default=None)
+
+
+def _new_version(store: Store, bundle: Path, *, contract: dict[str, Any], name: str, run_id: str) -> ModelVersion:
+    """A version that says of itself that its alias is yet to be set, should the command not come to do it."""
+    logged = _log_model(store, bundle, contract=contract, name=name, run_id=run_id)
+    _make_sure_of_name(store, name)
+    with quiet(WAITING):
+        return store.client.create_model_version(
+            name,
+            source=_source(store, logged),
+            run_id=run_id,
+            tags={**_version_tags(contract), NOT_YET: "true"},
+            description=_description(contract),
+            model_id=logged.model_id,
+        )
 
 
 def _log_model(store: Store, bundle: Path, *, contract: dict[str, Any], name: str, run_id: str) -> LoggedModel:

@@ -9,7 +9,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -24,6 +24,7 @@ METRICS_A_PORTION = 800
 PARAMS_A_PORTION = 100
 BYTES_A_PORTION = 300_000
 PARAM_CHARACTERS = 6000
+CHAMPION_TAG = "champion"
 IDENTITY_TAG = "identity"
 WHOLE = ("FINISHED", "FAILED")  # written last: a run of another status was interrupted on the way
 TABLES_TAG = "mlflow.loggedArtifacts"  # tells the UI which artifacts are tables
@@ -70,8 +71,8 @@ def whole_runs(store: Store, sweep: str) -> dict[str, str]:
             return found
 
 
-def add_to_run(store: Store, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-    """Add metrics and tags to a run; a metric that is there with another value gets a further, newer one.
+def add_to_run(store: Store, run_id: str, metrics: Mapping[str, float]) -> None:
+    """Add metrics to a run; one that is there with another value gets a further, newer one.
 
     Raises:
         UserError: MLflow refused.
@@ -84,9 +85,23 @@ def add_to_run(store: Store, run_id: str, metrics: Mapping[str, float], tags: Ma
             for name, value in metrics.items()
             if present.get(name) != value
         ]
-        _log(store, run_id, metrics=points, tags=[RunTag(key, value) for key, value in tags.items()])
+        _log(store, run_id, metrics=points)
     except (MlflowException, OSError) as error:
         raise UserError(f"The run {run_id} could not be completed in {store.uri}: {error}") from error
+
+
+def mark_champion(store: Store, run_id: str) -> None:
+    """Tag a run as the champion of its sweep, and no other run of the sweep.
+
+    Raises:
+        MlflowException: MLflow refused.
+    """
+    sweep = store.client.get_run(run_id).data.tags.get("sweep")
+    marked = f"tags.sweep = '{sweep}' and tags.{CHAMPION_TAG} = 'true'"
+    for run in store.client.search_runs([store.experiment_id], marked):
+        if run.info.run_id != run_id:
+            store.client.delete_tag(run.info.run_id, CHAMPION_TAG)
+    store.client.set_tag(run_id, CHAMPION_TAG, "true")
 
 
 def _next_step(store: Store, run_id: str, name: str) -> int:
@@ -100,21 +115,13 @@ def _tags(run: RunRecord) -> dict[str, str]:
     return tags
 
 
-def _log(
-    store: Store,
-    run_id: str,
-    *,
-    metrics: Sequence[Metric],
-    params: Sequence[Param] = (),
-    tags: Sequence[RunTag] = (),
-) -> None:
+def _log(store: Store, run_id: str, *, metrics: Sequence[Metric], params: Sequence[Param] = ()) -> None:
     nothing: list[Any] = []
-    portions = list(
-        zip_longest(_portions(metrics, METRICS_A_PORTION), _portions(params, PARAMS_A_PORTION), fillvalue=nothing)
-    ) or [(nothing, nothing)]
-    for some_metrics, some_params in portions[:-1]:
+    portions = zip_longest(
+        _portions(metrics, METRICS_A_PORTION), _portions(params, PARAMS_A_PORTION), fillvalue=nothing
+    )
+    for some_metrics, some_params in portions:
         store.client.log_batch(run_id, some_metrics, some_params)
-    store.client.log_batch(run_id, *portions[-1], tags)
 
 
 def _params(run: RunRecord) -> list[Param]:

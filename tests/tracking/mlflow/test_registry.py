@@ -7,9 +7,11 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+from mlflow.tracking import MlflowClient
 
 from pipelines.errors import UserError
 from pipelines.tracking.mlflow import MlflowRecorder
+from pipelines.tracking.recorder import RegisteredVersion
 from tests.tracking.bundles import write_bundle
 from tests.tracking.mlflow.readers import client_of
 from tests.tracking.records import make_run
@@ -72,6 +74,40 @@ def test_a_version_says_where_it_comes_from(tmp_path: Path) -> None:
     assert version.tags["sweep"] == "s1"
     assert version.tags["validation/roc_auc"] == "0.91"
     assert "an ensemble of 2 trials" in version.description
+
+
+def test_a_version_that_was_put_back_by_hand_stays_back_when_its_command_is_typed_again(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    bundle = write_bundle(tmp_path / "bundle")
+    recorder = MlflowRecorder(uri, experiment="patients", artifacts=str(tmp_path / "artifacts"))
+    first, second = recorder.record([make_run(), make_run()])
+    for run_id in (first, second):
+        recorder.register(bundle, "patients", run_id)
+    client_of(uri).set_registered_model_alias("patients", "champion", "1")
+
+    assert recorder.register(bundle, "patients", second) == RegisteredVersion("patients", 2, champion=1)
+    client_of(uri).delete_registered_model_alias("patients", "champion")
+    assert recorder.register(bundle, "patients", second) == RegisteredVersion("patients", 2, champion=None)
+
+
+def test_a_command_that_ended_before_its_version_became_the_champion_makes_it_so_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    bundle = write_bundle(tmp_path / "bundle")
+    recorder = MlflowRecorder(
+        f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="patients", artifacts=str(tmp_path / "artifacts")
+    )
+    first, second = recorder.record([make_run(), make_run()])
+    recorder.register(bundle, "patients", first)
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "set_registered_model_alias", ends)
+        with pytest.raises(KeyboardInterrupt):
+            recorder.register(bundle, "patients", second)
+
+    assert recorder.register(bundle, "patients", second) == RegisteredVersion("patients", 2, champion=2)
 
 
 @pytest.mark.slow
