@@ -39,6 +39,7 @@ from starlette.requests import ClientDisconnect
 
 from serving.exchange import MLFLOW, NATIVE, OPEN_INFERENCE, current_exchange
 
+HUNG_UP = 499  # no answer: the caller did, before there was one
 MOST_NAME = 100  # characters of an unknown name that are repeated in an answer
 MOST_IN_ONE_TEXT = 10  # details, where an error is one text
 # What MLflow calls them; the others are a BAD_REQUEST.
@@ -234,7 +235,7 @@ def answer_to(error: Exception) -> Response:
         return error_answer(error)
     if isinstance(error, HTTPException):
         return _http_answer(error)
-    return Response(status_code=400)  # the client hung up within its own body: nobody reads this
+    return Response(status_code=HUNG_UP)  # within its own body: nobody reads this
 
 
 async def _handle(_: Request, error: Exception) -> Response:

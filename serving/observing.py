@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.errors import defect_answer
+from serving.errors import HUNG_UP, defect_answer
 from serving.exchange import CHOSEN_ID, Exchange, open_exchange, protocol_of
 from serving.headers import Headers, missing
 from serving.tally import Tally
@@ -25,7 +25,6 @@ FAILURES = "failures"  # labels: model, version
 # all of them, by 422.
 BLAMED = frozenset({422, 500, 504})
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
-HUNG_UP = 499  # the caller did, before there was an answer
 
 logger = logging.getLogger("serving.requests")
 

@@ -1,8 +1,10 @@
 """What a server says of its own work: ids, versions, counts."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -48,6 +50,29 @@ def test_an_id_that_could_do_harm_in_a_log_is_replaced(tmp_path: Path, chosen: s
     answer = ask(app_of(tmp_path), "GET", "/live", headers={"X-Request-ID": chosen.encode()})
     assert len(answer.headers["X-Request-ID"]) == 32
     assert answer.headers["X-Request-ID"] != chosen
+
+
+@pytest.mark.parametrize("path", ["/predict", "/v2/models/ice cream/infer", "/invocations"])
+def test_who_hangs_up_within_the_body_is_counted_as_such(tmp_path: Path, path: str):
+    publish_sales(tmp_path)
+    app = app_of(tmp_path)
+    coming = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Any:
+        return coming.pop(0)
+
+    async def send(_: Any) -> None:
+        """Nobody reads it."""
+
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    asyncio.run(app(scope, receive, send))
+    counted = [dict(own)["status"] for name, own in metrics(app) if name == "serving_requests_total"]
+    assert "499" in counted
+    assert "400" not in counted
 
 
 def test_requests_are_counted_by_model_protocol_and_status(tmp_path: Path):
