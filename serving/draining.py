@@ -40,6 +40,7 @@ def server_config(app: ASGIApp, settings: Settings, *, traced: bool = False) -> 
         log_level=settings.log_level,
         access_log=False,  # `observing` writes a line a request
         server_header=False,
+        proxy_headers=False,  # nothing asks where a request came from
         lifespan="on" if traced else "off",  # FastAPI sets its exporters up then
         ws="none",
         timeout_graceful_shutdown=settings.shutdown_seconds - _drain_seconds(settings),
