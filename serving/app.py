@@ -62,7 +62,7 @@ def create_app(
         telemetry=telemetry(traced=traced),
         exception_handlers={**HANDLERS, Exception: _leave},
     )
-    app.include_router(native_router(models))
+    app.include_router(native_router(models, guarded=bool(keys)))
     app.include_router(mlflow_scoring_router(models))
     app.include_router(open_inference_router(models, work))
     app.include_router(operations_router(models, tally, keeper=keeper, may_reload=may_reload))

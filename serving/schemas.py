@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AllowInfNan, BaseModel, Field, Strict, StringConstraints, WithJsonSchema
 
-from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn, Json
+from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn
 from serving.predictor import days_since_1970
 from serving.wording import answer_model, make_model
 
@@ -26,7 +26,7 @@ class Schemas:
         request: `{"rows": [row, ...]}`.
         columns: the other form of it, `{"columns": {name: [value, ...]}}`, with as many values in every column.
         answer: to it; for regression `{"value"}` a row, for classes `{"label", "probabilities"}`, and more (`wording`).
-        example: of a request, with real values.
+        example: of a request, with the columns' examples.
     """
 
     row: type[BaseModel]
@@ -44,7 +44,7 @@ def make_schemas(contract: Contract, *, max_rows: int) -> Schemas:
         max_rows: of one request.
     """
     row = _row_model(contract)
-    example: dict[str, Any] = {"rows": [contract.golden[0].row if contract.golden else _example_row(contract)]}
+    example: dict[str, Any] = {"rows": [{column.name: column.example for column in contract.columns}]}
     rows: Any = Annotated[list[row], Field(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]  # made above
     request = make_model(f"{contract.name} request", {"rows": (rows, Field(examples=[example["rows"]]))})
     columns = make_model(f"{contract.name} columns request", {"columns": (_columns_model(contract, max_rows), ...)})
@@ -71,10 +71,6 @@ def _fields(contract: Contract, make: Callable[[Column], Any]) -> dict[str, Any]
         )
         for place, column in enumerate(contract.columns)
     }
-
-
-def _example_row(contract: Contract) -> dict[str, Json]:
-    return {column.name: column.example for column in contract.columns}
 
 
 def _type(column: Column) -> Any:

@@ -15,12 +15,11 @@ export function headline(target, prediction) {
   return `${prediction.label}, ${percent(prediction.probabilities[prediction.label])}`;
 }
 
-/** What is asked beside the prediction, as the query of an address: as much as the version's contract allows. */
-export function query(contract) {
+/** What is asked beside the prediction, as the query of an address: as much as the version can say. */
+export function query(card) {
   const asked = new URLSearchParams();
-  const rows = contract.calibration?.conformal.rows ?? 0;
-  if (rows / (rows + 1) >= COVERAGE) asked.set("coverage", COVERAGE);
-  if (contract.background?.length > 0) asked.set("explain", true);
+  if (card.largest_coverage >= COVERAGE) asked.set("coverage", COVERAGE);
+  if (card.most_explained > 0) asked.set("explain", true);
   return asked.size === 0 ? "" : `?${asked}`;
 }
 

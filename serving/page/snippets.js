@@ -8,7 +8,7 @@ const KEY_VARIABLE = "SWEEPSTACK_KEY";
 
 /** { curl, python } for one row of the model that this card describes. */
 export function snippets(card, row) {
-  const url = new URL(`${modelPath(card.name)}/predict${query(card.contract)}`, document.baseURI).href.split("#")[0];
+  const url = new URL(`${modelPath(card.name)}/predict${query(card)}`, document.baseURI).href.split("#")[0];
   return { curl: curl(url, row), python: python(url, row) };
 }
 

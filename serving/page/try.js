@@ -12,9 +12,9 @@ const PAUSE_MS = 120; // after a change, before the server is asked: a slider se
 const MANY_COLUMNS = 16; // from here on a column can be looked for by name
 
 // `card`: the server's description of the model; `version`: which one answered last; `fields`: one a column; `moved`: the field that the curve is about;
-// `curve`: what the server said for it last; `asked`: the question under way; `example`: which golden row was filled in.
+// `curve`: what the server said for it last; `asked`: the question under way.
 const state = {
-  card: null, version: "", fields: [], row: {}, prediction: null, moved: null, curve: null, asked: null, example: 0, timer: 0,
+  card: null, version: "", fields: [], row: {}, prediction: null, moved: null, curve: null, asked: null, timer: 0,
 };
 
 listenForKey(start);
@@ -40,7 +40,7 @@ async function open(name, kept = {}) {
   const card = await ask(modelPath(name));
   const { columns, target } = card.contract;
   const fields = columns.map((column, place) => makeField(column, place, (own) => changed(own)));
-  Object.assign(state, { card, version: card.version, fields, prediction: null, curve: null, example: 0 });
+  Object.assign(state, { card, version: card.version, fields, prediction: null, curve: null });
   byId("fields").replaceChildren(...fields.map((field) => field.element));
   byId("moved").replaceChildren(...columns.map((column, place) => element("option", { value: place }, column.name)));
   byId("model").value = name;
@@ -48,7 +48,6 @@ async function open(name, kept = {}) {
   byId("answer-title").textContent = target.name;
   byId("find-row").hidden = columns.length < MANY_COLUMNS;
   byId("find").value = "";
-  byId("another").hidden = card.contract.golden.length < 2;
   document.title = `${name} · sweepstack`;
   showAbout();
   fill({ ...example(), ...kept });
@@ -62,11 +61,6 @@ async function open(name, kept = {}) {
 function listen() {
   byId("question").addEventListener("submit", (event) => {
     event.preventDefault();
-    soon(0);
-  });
-  byId("another").addEventListener("click", () => {
-    state.example = (state.example + 1) % state.card.contract.golden.length;
-    fill(example());
     soon(0);
   });
   byId("model").addEventListener("change", (event) => (location.hash = encodeURIComponent(event.target.value)));
@@ -106,7 +100,7 @@ async function answer() {
   state.asked?.abort();
   const { signal } = (state.asked = new AbortController());
   byId("answer").setAttribute("aria-busy", "true");
-  const said = await ask(`${modelPath(state.card.name)}/predict${query(state.card.contract)}`, { body: { rows: [state.row] }, signal });
+  const said = await ask(`${modelPath(state.card.name)}/predict${query(state.card)}`, { body: { rows: [state.row] }, signal });
   if (said.version !== state.version && (await renew(said.version))) return;
   [state.prediction] = said.predictions;
   showPrediction();
@@ -229,8 +223,7 @@ function readRow() {
 }
 
 function example() {
-  const { golden, columns } = state.card.contract;
-  return golden[state.example]?.row ?? Object.fromEntries(columns.map((column) => [column.name, column.example]));
+  return Object.fromEntries(state.card.contract.columns.map((column) => [column.name, column.example]));
 }
 
 /** Show the columns of such names, and those whose mistakes must be seen. */

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope
 
 from serving.asked import NOTHING, read_asked
 from serving.bodies import body_headers, read_body
-from serving.bundle import Contract
+from serving.bundle import Column, Contract, Lineage, Target
 from serving.champions import Champions
 from serving.direct import Answer, Handler
 from serving.errors import ErrorAnswer, NotReadyError
@@ -35,7 +35,7 @@ class Status(BaseModel):
 
 
 class Readiness(Status):
-    """How the server is, and which version of each model answers."""
+    """How the server is, and which version of each model answers; where keys are asked for, `Status` alone is told."""
 
     models: dict[str, str]
 
@@ -50,21 +50,65 @@ class ModelSummary(BaseModel):
     metrics: dict[str, dict[str, float]]
 
 
-class ModelCard(ModelSummary):
-    """All that is known of a model; `refused` says why other versions do not answer."""
+class CalibrationCard(BaseModel):
+    """How a model was calibrated, without the scores of single rows."""
 
-    contract: Contract
+    method: str
+    rows: int
+    temperature: float
+    log_loss_before: float | None
+    log_loss_after: float | None
+
+
+class ContractCard(BaseModel):
+    """A contract without what it holds of single rows, who may be people: golden ones, background and scores."""
+
+    format_version: int
+    name: str
+    columns: tuple[Column, ...]
+    target: Target
+    metrics: dict[str, dict[str, float]]
+    lineage: Lineage
+    calibration: CalibrationCard | None
+    onnx_sha256: str
+    opset: int
+    notes: dict[str, Any]
+
+    @classmethod
+    def of(cls, contract: Contract) -> "ContractCard":
+        """What may be told of a contract."""
+        told = dict(contract)
+        if contract.calibration is not None:
+            own = contract.calibration
+            told["calibration"] = CalibrationCard(**dict(own), method=own.conformal.method, rows=own.conformal.rows)
+        return cls(**told)
+
+
+class ModelCard(ModelSummary):
+    """What is told of a model.
+
+    Attributes:
+        contract: columns, target and lineage.
+        largest_coverage: that `?coverage=` may ask for; 0: the model was not calibrated.
+        most_explained: rows of one request with `?explain=true`; 0: the model cannot explain.
+        refused: version -> why it does not answer.
+    """
+
+    contract: ContractCard
+    largest_coverage: float
+    most_explained: int
     refused: dict[str, str]
 
 
-def native_router(models: Mapping[str, Served]) -> APIRouter:
+def native_router(models: Mapping[str, Served], *, guarded: bool) -> APIRouter:
     """Routes of the native API, save those of predictions.
 
     Args:
         models: name -> model; looked up for every request.
+        guarded: API keys are asked for, but not by `/ready`, which then tells of no model.
     """
     router = APIRouter()
-    _add_health(router, models)
+    _add_health(router, models, guarded=guarded)
     _add_models(router, models)
     return router
 
@@ -101,7 +145,7 @@ def native_predictions(models: Mapping[str, Served], work: Work) -> Mapping[str,
     return {"/predict": predict, "/models/{name}/predict": predict}
 
 
-def _add_health(router: APIRouter, models: Mapping[str, Served]) -> None:
+def _add_health(router: APIRouter, models: Mapping[str, Served], *, guarded: bool) -> None:
     @router.get("/live", tags=["health"], summary="The process runs")
     async def live() -> Status:
         return Status(status="live")
@@ -110,11 +154,14 @@ def _add_health(router: APIRouter, models: Mapping[str, Served]) -> None:
         "/ready",
         tags=["health"],
         summary="Models are loaded",
+        response_model=Status if guarded else Readiness,
         responses=NOT_READY,
     )
-    async def ready() -> Readiness:
+    async def ready() -> Status:
         if not models:
             raise NotReadyError("No model is loaded.")
+        if guarded:
+            return Status(status="ready")
         return Readiness(status="ready", models={own.name: own.version for own in models.values()})
 
 
@@ -132,7 +179,13 @@ def _add_models(router: APIRouter, models: Mapping[str, Served]) -> None:
     async def show_model(name: str) -> ModelCard:
         own = find_model(models, name)
         refused = models.refused(name) if isinstance(models, Champions) else {}
-        return ModelCard(**_summary(own), contract=own.contract, refused=refused)
+        return ModelCard(
+            **_summary(own),
+            contract=ContractCard.of(own.contract),
+            largest_coverage=own.more.largest_coverage,
+            most_explained=own.more.most_explained,
+            refused=refused,
+        )
 
 
 def _summary(own: Served) -> dict[str, Any]:

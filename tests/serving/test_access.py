@@ -8,6 +8,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from serving.app import create_app
+from serving.auth import HEALTH_PATHS
 from serving.headers import DEFAULTS
 from serving.keys import add_key, read_keys
 from serving.settings import Settings
@@ -15,7 +16,6 @@ from serving.worker import load_champions
 from tests.serving.asking import app_of, ask
 from tests.serving.bundles import SALES_ROW, publish_sales
 
-OPEN = ("/live", "/ready")
 GUARDED = ("/models", "/models/ice%20cream", "/openapi.json", "/metrics", "/nothing", "/live/", "http://server//live")
 
 
@@ -41,8 +41,11 @@ def basic(key: str) -> dict[str, str]:
 
 
 def test_only_health_is_told_without_a_key(app: ASGIApp):
-    for path in OPEN:
-        assert ask(app, "GET", path).status_code == 200
+    for path in HEALTH_PATHS:
+        answer = ask(app, "GET", path)
+        assert answer.status_code == 200, path
+        assert "ice cream" not in answer.text, path
+    assert ask(app, "GET", "/ready").json() == {"status": "ready"}
     for path in GUARDED:
         answer = ask(app, "GET", path)
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unauthorized"), path

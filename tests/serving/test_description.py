@@ -1,5 +1,6 @@
 """What `/openapi.json` says is what the server does: its examples are accepted, its schemas fit the answers."""
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -18,7 +19,8 @@ from serving.schemas import make_schemas
 from serving.settings import Settings
 from serving.worker import load_champions
 from tests.serving.asking import app_of, ask
-from tests.serving.bundles import publish_patients, publish_sales, run_directly
+from tests.serving.bundles import PATIENT_ROW, publish_patients, publish_sales, run_directly
+from tests.serving.test_answering import calibration, publish_task, rows_of
 
 EXACT = st.floats(-1e6, 1e6) | st.integers(-(10**6), 10**6)
 MOMENTS = st.datetimes().map(lambda moment: moment.isoformat())
@@ -164,3 +166,23 @@ def test_health_and_models_say_what_is_served(app: FastAPI):
     card = ask(app, "GET", "/models/ice cream").json()
     assert [column["name"] for column in card["contract"]["columns"]] == ["Temperatur in °C", "humidity"]
     assert ask(app, "GET", "/docs").status_code == 200
+
+
+def test_no_route_tells_a_row_that_the_model_keeps(tmp_path: Path):
+    """Rows of a table may be people, and readers are not those who may see the table."""
+    kept, rows = "1923-04-05", rows_of("risk")
+    publish_task(
+        tmp_path, "risk", calibration=calibration("risk"), background=tuple(own | {"joined": kept} for own in rows)
+    )
+    told = app_of(tmp_path)
+    card = ask(told, "GET", "/models/risk").json()
+    assert (card["largest_coverage"], card["most_explained"] > 0) == (pytest.approx(100 / 101), True)
+    assert card["contract"]["calibration"] == {
+        "method": "lac", "rows": 100, "temperature": 1.0, "log_loss_before": None, "log_loss_after": None
+    }  # fmt: skip
+    assert card["contract"].keys() >= {"columns", "target", "lineage"}
+    for path in ("/models", "/models/risk", "/openapi.json", "/v2/models/risk"):
+        text = ask(told, "GET", path).text
+        assert kept not in text
+        assert PATIENT_ROW["joined"] not in text, "of a golden row"
+        assert not {"golden", "background", "scores"} & set(re.findall(r"[\w ]+", text)), path
