@@ -1,5 +1,7 @@
 """What a request asks for beside predictions, in its query: `?coverage=0.9&explain=true`, whatever its media type.
 
+`?traffic=false` asks for less: its rows were made up, and so count as no sign of how traffic is distributed.
+
 Not here: whether the model can say it (`models`).
 """
 
@@ -10,7 +12,7 @@ from urllib.parse import parse_qs
 
 from serving.errors import Detail, InvalidRequestError
 
-COVERAGE, EXPLAIN = "coverage", "explain"
+COVERAGE, EXPLAIN, TRAFFIC = "coverage", "explain", "traffic"
 TRUTHS = {"true": True, "false": False}
 MOST_FIELDS = 100  # of a query
 
@@ -22,10 +24,12 @@ class Asked:
     Attributes:
         coverage: of intervals or sets of labels, between 0 and 1; None: nothing is said of it.
         explain: the contributions of the columns.
+        traffic: whoever watches for drift, and a shadow, may see the rows.
     """
 
     coverage: float | None = None
     explain: bool = False
+    traffic: bool = True
 
 
 NOTHING = Asked()
@@ -46,9 +50,11 @@ def read_asked(query: bytes) -> Asked:
     details: list[Detail] = []
     coverage = _read(fields.get(COVERAGE), COVERAGE, details)
     explain = _read(fields.get(EXPLAIN), EXPLAIN, details)
+    traffic = _read(fields.get(TRAFFIC), TRAFFIC, details)
     if details:
         raise wrong_query(details)
-    return Asked(coverage=coverage, explain=True) if explain else NOTHING if coverage is None else Asked(coverage)
+    asked = Asked(coverage=coverage, explain=bool(explain), traffic=traffic is not False)
+    return NOTHING if asked == NOTHING else asked
 
 
 def wrong_query(details: Sequence[Detail]) -> InvalidRequestError:

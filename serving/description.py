@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.routing import BaseRoute
 
-from serving.asked import COVERAGE, EXPLAIN, NOTHING
+from serving.asked import COVERAGE, EXPLAIN, NOTHING, TRAFFIC
 from serving.bundle import Json
 from serving.errors import ErrorAnswer
 from serving.media import ARROW, CSV, JSON, MEDIA
@@ -110,7 +110,7 @@ def _example_answer(own: Served) -> dict[str, Any]:
 
 
 def _query(own: Served) -> list[dict[str, Any]]:
-    """What may be asked for beside predictions; what the model cannot answer is left out."""
+    """What may stand in the query; what the model cannot answer is left out."""
     fields = []
     if own.more.largest_coverage:
         what = "sets of labels" if own.contract.target.classes else "intervals"
@@ -122,7 +122,8 @@ def _query(own: Served) -> list[dict[str, Any]]:
     if own.more.most_explained:
         said = f"Whether to say what each column adds to the answer; of at most {own.more.most_explained:,} rows."
         fields.append(_field(EXPLAIN, {"type": "boolean", "default": False}, said))
-    return fields
+    said = "false for rows that are made up: they are left out of what is measured of drift, and no shadow gets them."
+    return [*fields, _field(TRAFFIC, {"type": "boolean", "default": True}, said)]
 
 
 def _field(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:

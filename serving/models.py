@@ -5,7 +5,7 @@ requests, by one assignment.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain, pairwise
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from serving.media_tables import extra_columns, to_table, write_arrow, write_csv
 from serving.predictor import Predictor, check_golden
 from serving.reading import RequestReader, count_of
 from serving.reading_cells import Cells
-from serving.sample import Sample
+from serving.sample import NoSample, Sample
 from serving.schemas import Schemas, make_schemas
 from serving.store import Found
 from serving.traces import model_run
@@ -117,6 +117,10 @@ class Served:
         self.sample.add(columns, predictions)
         return predictions
 
+    def unwatched(self) -> "Served":
+        """It, for rows that are no traffic: none of them is sampled."""
+        return replace(self, sample=NoSample())
+
     def note(self) -> None:
         """Write down that this model was asked, for the headers, the log and the metrics of the request under way."""
         exchange = current_exchange()
@@ -138,7 +142,7 @@ class Served:
         if wanted == JSON:
             return self._write(columns, predictions, asked)
         table = to_table(self.contract, predictions)
-        if asked is not NOTHING:
+        if asked.coverage is not None or asked.explain:
             table |= extra_columns(self.contract, self.more.complete(columns, predictions, asked))
         return write_csv(table) if wanted == CSV else write_arrow(table, {"model": self.name, "version": self.version})
 

@@ -60,6 +60,13 @@ class Sample:
         return None if room is None else room.first(n_rows)
 
 
+class NoSample(Sample):
+    """Keeps nothing."""
+
+    def add(self, columns: Mapping[str, np.ndarray], predictions: np.ndarray) -> None:
+        """Forget the rows."""
+
+
 def _room_for(columns: Mapping[str, np.ndarray], predictions: np.ndarray) -> Answered:
     """For as many rows as are kept, of these columns; labels are kept whole, whatever their length."""
     kinds = {name: np.float64 if own.dtype.kind == "f" else object for name, own in columns.items()}

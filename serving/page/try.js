@@ -100,13 +100,16 @@ async function answer() {
   state.asked?.abort();
   const { signal } = (state.asked = new AbortController());
   byId("answer").setAttribute("aria-busy", "true");
-  const said = await ask(`${modelPath(state.card.name)}/predict${query(state.card)}`, { body: { rows: [state.row] }, signal });
+  const said = await ask(predictPath(query(state.card)), { body: { rows: [state.row] }, signal });
   if (said.version !== state.version && (await renew(said.version))) return;
   [state.prediction] = said.predictions;
   showPrediction();
   await askCurve(signal);
   redraw();
 }
+
+/** Where this page asks: what is typed or slid to here is no traffic, whose distribution somebody watches. */
+const predictPath = (more = "") => `${modelPath(state.card.name)}/predict?traffic=false${more.replace("?", "&")}`;
 
 /** Another version answers now: learn of it once, and make another form if it needs one; then true.
  *  While several processes change over, the card may be of one version and the next answer of another. */
@@ -134,7 +137,7 @@ async function askCurve(signal) {
   const body = { columns: Object.fromEntries(columns) };
   byId("curve-said").textContent = "";
   try {
-    const { predictions } = await ask(`${modelPath(state.card.name)}/predict`, { body, signal });
+    const { predictions } = await ask(predictPath(), { body, signal });
     state.curve = { key, points, predictions };
   } catch (error) {
     if (!(error instanceof Refusal) || error.status === 401) throw error;

@@ -128,6 +128,8 @@ def native_predictions(models: Mapping[str, Served], work: Work) -> Mapping[str,
         sent = body_media(declared)
         wanted = answer_media(accepted, sent=sent)
         asked = read_asked(scope["query_string"])
+        if not asked.traffic:
+            own = own.unwatched()
         body = await read_body(receive)
         if sent == wanted == JSON and asked is NOTHING and not encoding and len(body) <= SMALL_BODY_BYTES:
             answer = await work.answer_cells(own, body, scope)

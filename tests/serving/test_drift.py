@@ -1,5 +1,6 @@
 """Drift: nothing where nothing moved, much where much did, and forgotten when it has passed."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from serving.app import create_app
 from serving.bundle import BooleanColumn, CategoricalColumn, DateColumn, NumericColumn, Reference, Target
 from serving.drift import LEAST_ROWS, count_answers, count_bins, count_states, psi
 from serving.exchange import Exchange, current_exchange, open_exchange
@@ -14,7 +16,8 @@ from serving.settings import Settings
 from serving.tally import Tally
 from serving.watch import LEAF_ROWS, Watch
 from serving.worker import load_champions
-from tests.serving.bundles import SALES_COLUMNS, publish_sales
+from tests.serving.asking import ask
+from tests.serving.bundles import SALES_COLUMNS, SALES_ROW, publish_sales
 
 DECILES = Reference(edges=tuple(np.arange(0.1, 1, 0.1).tolist()), shares=(0.1,) * 10)
 AGE = NumericColumn(name="age", nullable=True, minimum=0, maximum=1, integer=False, example=None, reference=DECILES)
@@ -135,3 +138,25 @@ def test_a_flood_of_rows_is_looked_at_in_part(tmp_path: Path):
         champions["ice cream"].predict_finite(columns)
     Watch(champions, None, tally).look()
     assert sum(tally.own["column_states", ("ice cream", "1", "humidity")]) == 10_000
+
+
+@pytest.mark.parametrize("media", ["application/json", "text/csv"])
+def test_rows_that_are_no_traffic_are_answered_and_not_looked_at(tmp_path: Path, media: str):
+    publish_sales(tmp_path)
+    champions = load_champions(Settings(bundles=tmp_path))
+    app = create_app(champions, Settings())
+    body = {"application/json": json.dumps({"rows": [SALES_ROW] * 3}), "text/csv": "humidity,Temperatur in °C\n1,2\n"}
+    asked = {"content": body[media].encode(), "headers": {"Content-Type": media}}
+    made_up = ask(app, "POST", "/predict?traffic=false", **asked)
+    assert champions["ice cream"].sample.take() is None
+    real = ask(app, "POST", "/predict?traffic=true", **asked)
+    answered = champions["ice cream"].sample.take()
+    assert answered is not None
+    assert (made_up.status_code, made_up.content) == (200, real.content)
+    assert ask(app, "POST", "/predict", **asked).content == real.content
+    wrong = ask(app, "POST", "/predict?traffic=no", **asked)
+    assert wrong.json()["error"]["details"] == [
+        {"path": ["query", "traffic"], "message": "Input should be true or false"}
+    ]
+    metrics = ask(app, "GET", "/metrics").text
+    assert f'serving_rows_total{{model="ice cream",version="1"}} {3 * len(answered.predictions):.1f}' in metrics

@@ -231,6 +231,15 @@ def test_a_slider_moves_the_answer_and_the_mark_on_the_curve(server: Running, pa
     page.wait(f"document.querySelector('#curve .here').getAttribute('x1') !== {json.dumps(before)}")
 
 
+def test_what_is_tried_out_is_no_traffic(server: Running, page: Page):
+    visit(page, server, "ice cream")
+    answer_stands(page)
+    asked = [httpx.URL(own).params for own in page.asked if "/predict" in own]
+    assert [own.get("traffic") for own in asked] == ["false"] * 2, "the row, and its curve"
+    assert asked[0]["coverage"] == "0.9"
+    assert "traffic" not in text(page, "#curl") + text(page, "#python")
+
+
 def test_the_keyboard_is_enough(server: Running, page: Page):
     visit(page, server, "ice cream")
     for _ in range(12):
