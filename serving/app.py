@@ -3,7 +3,7 @@
 Nothing happens at import.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -18,7 +18,7 @@ from serving.errors import HANDLERS
 from serving.head_as_get import HeadAsGet
 from serving.headers import defaults
 from serving.keeper import Keeper
-from serving.keys import Key
+from serving.keys import KeyFile
 from serving.limits import ConcurrencyLimit, RequestLimits
 from serving.models import Served
 from serving.observing import Observing
@@ -38,7 +38,7 @@ def create_app(
     models: Mapping[str, Served],
     settings: Settings,
     *,
-    keys: Sequence[Key] = (),
+    keys: KeyFile | None = None,
     keeper: Keeper | None = None,
     traced: bool = False,
 ) -> ASGIApp:
@@ -47,7 +47,7 @@ def create_app(
     Args:
         models: name -> model; looked up for every request, so the caller may put another version in its place.
         settings: limits of a request.
-        keys: of which every request must bring one; none: everybody may ask.
+        keys: of which every request must bring one; None: everybody may ask.
         keeper: of the models, and of the counts; None: they stay as they are, and are counted here alone.
         traced: a span of every request is sent to where the environment says.
     """
@@ -55,7 +55,7 @@ def create_app(
     # Who waits for others counts as in work: they must not take the places of those that work long.
     places = min(settings.max_concurrent, settings.max_concurrent_per_key)
     work = Work(Together(at_most=min(MOST_REQUESTS, places // 2)), max_body_bytes=settings.max_body_bytes)
-    may_reload = bool(keys) or is_loopback(settings.host)
+    may_reload = keys is not None or is_loopback(settings.host)
     app = FastAPI(
         openapi_url=None,
         redirect_slashes=False,
@@ -67,7 +67,7 @@ def create_app(
     app.include_router(open_inference_router(models, work))
     app.include_router(operations_router(models, tally, keeper=keeper, may_reload=may_reload))
     app.include_router(page_router())
-    _add_description(app, models, guarded=bool(keys))
+    _add_description(app, models, guarded=keys is not None)
     predictions = {
         **native_predictions(models, work),
         **mlflow_scoring_predictions(models, work),
@@ -84,11 +84,11 @@ def create_app(
     return app
 
 
-def _layers(settings: Settings, *, keys: Sequence[Key], tally: Tally, traced: bool) -> Iterator[Middleware]:
+def _layers(settings: Settings, *, keys: KeyFile | None, tally: Tally, traced: bool) -> Iterator[Middleware]:
     """From the innermost to the outermost."""
     yield Middleware(RequestLimits, max_body_bytes=settings.max_body_bytes, seconds=settings.request_seconds)
     yield Middleware(ConcurrencyLimit, at_once=settings.max_concurrent, at_once_per_key=settings.max_concurrent_per_key)
-    if keys:
+    if keys is not None:
         yield Middleware(Authentication, keys=keys)
     if settings.cors_origins:
         yield Middleware(

@@ -6,14 +6,13 @@ browser sends it along on its own, also when another site makes it ask: so it ne
 
 import base64
 import binascii
-from collections.abc import Sequence
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.errors import ForbiddenError, ServingError, UnauthorizedError, error_answer
 from serving.exchange import current_exchange
-from serving.keys import Key, find_key
+from serving.keys import Key, KeyFile
 from serving.page.routes import FILES
 
 # Whoever watches the process has no key, and the pages ask for one themselves: none of these tells of a model.
@@ -30,7 +29,7 @@ class Authentication:
         keys: that are valid.
     """
 
-    def __init__(self, app: ASGIApp, *, keys: Sequence[Key]) -> None:
+    def __init__(self, app: ASGIApp, *, keys: KeyFile) -> None:
         self._app = app
         self._keys = keys
 
@@ -53,7 +52,7 @@ class Authentication:
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         is_browser = scheme.lower() == "basic"
         presented = _password(credentials) if is_browser else credentials
-        key = find_key(self._keys, presented.strip()) if scheme.lower() in ("bearer", "basic") else None
+        key = self._keys.find(presented.strip()) if scheme.lower() in ("bearer", "basic") else None
         if key is None:
             raise _unauthorized(headers)
         if scope["path"].endswith(ADMIN_PATH_END) and (key.role != "admin" or is_browser):

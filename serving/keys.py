@@ -8,10 +8,12 @@ import argparse
 import hashlib
 import hmac
 import json
+import logging
 import os
 import re
 import secrets
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,7 +28,10 @@ Role = Literal["reader", "admin"]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # is logged and counted
 PREFIX = "swk_"  # a key that leaks into a log or a repository can be searched for
 DEFAULT_FILE = Path("var/keys.json")
+LOOK_SECONDS = 1.0  # between two looks at whether the file has changed
 USER_MISTAKE = 2
+
+logger = logging.getLogger("serving.keys")
 
 
 @dataclass(frozen=True)
@@ -64,21 +69,62 @@ def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def read_keys(path: Path) -> tuple[Key, ...]:
-    """The keys of a file.
+class KeyFile:
+    """The keys of a file, which is read again when it has changed: a server that runs obeys it.
+
+    One that cannot be read any more changes nothing, and is told in the log.
+
+    Args:
+        path: of the file.
 
     Raises:
         SettingsError: it cannot be read, or holds none.
     """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._state, self._looked = _state(path), time.monotonic()
+        self._keys = read_keys(path)
+        if not self._keys:
+            raise SettingsError(f"{path}: holds no key. {_how_to_make(path)}")
+
+    def find(self, presented: str) -> Key | None:
+        """The key that was presented, as `find_key` finds it."""
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._look()
+        return find_key(self._keys, presented)
+
+    def _look(self) -> None:
+        before, self._state, self._looked = self._state, _state(self._path), time.monotonic()
+        if self._state == before:
+            return
+        try:
+            self._keys = read_keys(self._path)
+        except SettingsError as error:
+            logger.error("The keys stay as they were: %s", error)  # noqa: TRY400  its trace says nothing more
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """What a file has no longer when it is written or replaced, or may be read by others; None: it is not there."""
     try:
-        keys = FILE.validate_json(path.read_bytes()).get("keys", ())
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_ctime_ns
+
+
+def read_keys(path: Path) -> tuple[Key, ...]:
+    """The keys of a file.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    try:
+        return FILE.validate_json(path.read_bytes()).get("keys", ())
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}. {_how_to_make(path)}") from error
     except ValidationError as error:
         raise SettingsError(f"{path}: is no file of keys. {_how_to_make(path)}") from error
-    if not keys:
-        raise SettingsError(f"{path}: holds no key. {_how_to_make(path)}")
-    return keys
 
 
 def add_key(path: Path, *, name: str, role: Role) -> str:
@@ -102,7 +148,7 @@ def add_key(path: Path, *, name: str, role: Role) -> str:
 
 
 def remove_key(path: Path, *, name: str) -> None:
-    """Forget a key; servers that run keep to what they have read at their start.
+    """Forget a key.
 
     Raises:
         SettingsError: there is none of that name, or the file cannot be used.
@@ -110,7 +156,8 @@ def remove_key(path: Path, *, name: str) -> None:
     keys = read_keys(path)
     kept = tuple(key for key in keys if key.name != name)
     if len(kept) == len(keys):
-        raise SettingsError(f"{path}: there is no key of {name}, only of {', '.join(key.name for key in keys)}.")
+        held = f"only of {', '.join(key.name for key in keys)}" if keys else "it holds none"
+        raise SettingsError(f"{path}: there is no key of {name}, {held}.")
     _write(path, kept)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from serving.bundle import BundleError
 from serving.champions import Champions, loader
 from serving.keeper import Keeper
-from serving.keys import Key, read_keys
+from serving.keys import KeyFile
 from serving.logs import log_as_json
 from serving.registry import RegistryStore
 from serving.settings import Settings, SettingsError, read_settings
@@ -79,7 +79,7 @@ def serve(settings: Settings, listening: socket.socket, announce: Announce, *, f
         BundleError: there is nothing to serve.
         SettingsError: the keys cannot be read.
     """
-    keys = read_keys(settings.keys_file) if settings.keys_file is not None else ()
+    keys = KeyFile(settings.keys_file) if settings.keys_file is not None else None
     tally = Tally(folder)
     champions = load_champions(settings, tally)
     log_as_json(settings.log_level)
@@ -106,7 +106,7 @@ def open_shadow(settings: Settings, tally: Tally) -> Champions | None:
 
 
 def _run(
-    champions: Champions, settings: Settings, listening: socket.socket, *, keys: Sequence[Key], keeper: Keeper
+    champions: Champions, settings: Settings, listening: socket.socket, *, keys: KeyFile | None, keeper: Keeper
 ) -> None:
     # After what may fail: a mistake is answered at once.
     from serving.app import create_app  # noqa: PLC0415  as said

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from serving.app import create_app
 from serving.auth import HEALTH_PATHS
 from serving.headers import DEFAULTS
-from serving.keys import add_key, read_keys
+from serving.keys import KeyFile, add_key
 from serving.settings import Settings
 from serving.worker import load_champions
 from tests.serving.asking import app_of, ask
@@ -29,7 +29,7 @@ def keys(tmp_path: Path) -> dict[str, str]:
 def app(tmp_path: Path, keys: dict[str, str]) -> ASGIApp:
     publish_sales(tmp_path / "bundles")
     settings = Settings(bundles=tmp_path / "bundles")
-    return create_app(load_champions(settings), settings, keys=read_keys(tmp_path / "keys.json"))
+    return create_app(load_champions(settings), settings, keys=KeyFile(tmp_path / "keys.json"))
 
 
 def bearer(key: str) -> dict[str, str]:

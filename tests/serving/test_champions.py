@@ -15,7 +15,7 @@ from serving.app import create_app
 from serving.bundle import BundleError, NumericColumn
 from serving.champions import Champions, loader
 from serving.keeper import Keeper
-from serving.keys import add_key, read_keys
+from serving.keys import KeyFile, add_key
 from serving.models import Served
 from serving.settings import Settings
 from serving.store import AwayError, FolderStore, Found
@@ -339,7 +339,7 @@ def test_without_keys_nobody_from_elsewhere_may_reload(tmp_path: Path):
     opened = create_app(server.champions, Settings(host="0.0.0.0", auth="none"), keeper=server.keeper)
     assert ask(opened, "POST", f"/models/{NAME}/reload").status_code == 403
     key = add_key(tmp_path / "keys.json", name="one", role="admin")
-    keys = read_keys(tmp_path / "keys.json")
+    keys = KeyFile(tmp_path / "keys.json")
     guarded = create_app(server.champions, Settings(host="0.0.0.0"), keeper=server.keeper, keys=keys)
     header = {"Authorization": f"Bearer {key}"}
     assert ask(guarded, "POST", f"/models/{NAME}/reload", headers=header).status_code == 200

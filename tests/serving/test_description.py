@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from serving.app import create_app
 from serving.bundle import Bundle, CategoricalColumn, Column, DateColumn, NumericColumn, open_bundle
-from serving.keys import add_key, read_keys
+from serving.keys import KeyFile, add_key
 from serving.media import MEDIA
 from serving.schemas import make_schemas
 from serving.settings import Settings
@@ -106,7 +106,7 @@ def test_columns_and_refusals_are_described(app: FastAPI):
 def test_where_keys_are_asked_for_the_description_says_which_operations_need_one(folder: Path, tmp_path: Path):
     authorization = {"Authorization": f"Bearer {add_key(tmp_path / 'keys.json', name='reader', role='reader')}"}
     settings = Settings(bundles=folder)
-    guarded = create_app(load_champions(settings), settings, keys=read_keys(tmp_path / "keys.json"))
+    guarded = create_app(load_champions(settings), settings, keys=KeyFile(tmp_path / "keys.json"))
     document = ask(guarded, "GET", "/openapi.json", headers=authorization).json()
     assert document["components"]["securitySchemes"].keys() == {"key", "browser"}
     open_paths = {path for path, own in document["paths"].items() if "security" not in next(iter(own.values()))}

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from serving.keys import add_key, find_key, main, read_keys, remove_key
+from serving.keys import KeyFile, add_key, find_key, main, read_keys, remove_key
 from serving.settings import SettingsError
+from tests.serving.load import eventually
 
 
 def test_a_key_is_found_by_what_was_shown_and_by_nothing_else(tmp_path: Path):
@@ -80,7 +81,50 @@ def test_the_command_shows_a_key_once_and_lists_names_only(
     assert key not in listed
     assert main(["remove", "reporting"]) == 0
     assert main(["remove", "reporting"]) == 2
-    assert "holds no key" in capsys.readouterr().err
+    assert "there is no key of reporting, it holds none" in capsys.readouterr().err
+
+
+def test_after_the_last_key_another_may_be_added(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = ("--file", str(tmp_path / "keys.json"))
+    assert main(["add", "one", *file]) == 0
+    assert main(["remove", "one", *file]) == 0
+    capsys.readouterr()
+    assert main(["list", *file]) == 0
+    assert capsys.readouterr().out == ""
+    with pytest.raises(SettingsError, match="holds no key"):  # which a server must not start with
+        KeyFile(tmp_path / "keys.json")
+    assert main(["add", "two", *file]) == 0
+    assert [key.name for key in read_keys(tmp_path / "keys.json")] == ["two"]
+
+
+def test_a_server_that_runs_obeys_what_is_added_and_removed(tmp_path: Path):
+    path = tmp_path / "keys.json"
+    old = add_key(path, name="old", role="reader")
+    file = KeyFile(path)
+    remove_key(path, name="old")
+    eventually(lambda: file.find(old) is None)
+    new = add_key(path, name="new", role="reader")
+    eventually(lambda: file.find(new) is not None)
+
+
+@pytest.mark.parametrize("content", [None, "", "[]"], ids=["gone", "empty", "broken"])
+def test_a_file_that_cannot_be_read_any_more_changes_nothing_and_is_told(
+    tmp_path: Path, content: str | None, caplog: pytest.LogCaptureFixture
+):
+    path = tmp_path / "keys.json"
+    key = add_key(path, name="one", role="reader")
+    file = KeyFile(path)
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    eventually(lambda: file.find(key) is not None and bool(caplog.records))
+    assert "keys.json" in caplog.text
+    assert file.find(key) is not None
+    remaining = add_key(tmp_path / "new.json", name="two", role="reader")
+    (tmp_path / "new.json").replace(path)
+    eventually(lambda: file.find(remaining) is not None)
+    assert file.find(key) is None
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from serving.app import create_app
 from serving.haste import SMALL_BODY_BYTES
-from serving.keys import add_key, read_keys
+from serving.keys import KeyFile, add_key
 from serving.models import Served
 from serving.settings import Settings
 from serving.worker import load_champions
@@ -39,7 +39,7 @@ class Waiting:
         return self._own.predict(columns)
 
 
-def waiting_app(folder: Path, *, keys: Any = (), **changes: Any) -> tuple[FastAPI, Waiting]:
+def waiting_app(folder: Path, *, keys: Any = None, **changes: Any) -> tuple[FastAPI, Waiting]:
     publish_sales(folder)
     settings = Settings(bundles=folder, **changes)
     own = load_champions(settings)["ice cream"]
@@ -112,7 +112,7 @@ def test_more_requests_than_may_be_in_work_are_sent_away(tmp_path: Path):
 def test_one_key_cannot_take_all_places(tmp_path: Path):
     path = tmp_path / "keys.json"
     one, two = ({"Authorization": f"Bearer {add_key(path, name=name, role='reader')}"} for name in ("one", "two"))
-    app, predictor = waiting_app(tmp_path, keys=read_keys(path), max_concurrent_per_key=2)
+    app, predictor = waiting_app(tmp_path, keys=KeyFile(path), max_concurrent_per_key=2)
     answer, others = asyncio.run(ask_beside_others(app, predictor, n_others=2, header=one, of_others=one))
     assert code(answer) == (429, "too_many_at_once")
     assert answer.headers["Retry-After"] == "1"

@@ -15,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 
 from serving.app import create_app
-from serving.keys import add_key, read_keys
+from serving.keys import KeyFile, add_key
 from serving.settings import Settings
 from serving.worker import load_champions
 from tests.serving.asking import app_of, ask
@@ -106,7 +106,7 @@ def test_keys_are_asked_for_in_the_protocols_form(folder: Path, tmp_path: Path):
     path = tmp_path / "keys.json"
     header = {"Authorization": f"Bearer {add_key(path, name='one', role='reader')}"}
     settings = Settings(bundles=folder, max_concurrent_per_key=0)
-    app = create_app(load_champions(settings), settings, keys=read_keys(path))
+    app = create_app(load_champions(settings), settings, keys=KeyFile(path))
     assert "A valid API key is needed" in said(ask(app, "GET", "/v2/models/patients"), 401)
     assert "A valid API key is needed" in said(post(app, "patients", b"", {}), 401)
     assert "the key of an admin" in said(ask(app, "POST", "/v2/models/patients/reload", headers=header), 403)

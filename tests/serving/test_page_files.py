@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 import serving.page.routes
 from serving.app import create_app
-from serving.keys import add_key, read_keys
+from serving.keys import KeyFile, add_key
 from serving.page.routes import FILES, PAGES
 from serving.settings import Settings
 from serving.worker import load_champions
@@ -26,7 +26,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     publish_patients(root / "bundles")
     add_key(root / "keys.json", name="somebody", role="reader")
     settings = Settings(bundles=root / "bundles")
-    return create_app(load_champions(settings), settings, keys=read_keys(root / "keys.json"))
+    return create_app(load_champions(settings), settings, keys=KeyFile(root / "keys.json"))
 
 
 def test_every_file_of_the_folder_is_served_and_nothing_else(guarded: FastAPI):
