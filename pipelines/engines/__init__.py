@@ -19,6 +19,6 @@ def open_engine(config: EngineConfig, trainer: TrainerConfig) -> Iterator[Engine
     Raises:
         UserError: the device, Ray or the cluster that is asked for is not there.
     """
-    opened = local_engine(config, trainer) if isinstance(config, LocalEngineConfig) else ray_engine(config)
+    opened = local_engine(config, trainer) if isinstance(config, LocalEngineConfig) else ray_engine(config, trainer)
     with opened as engine:
         yield engine

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.job import DoneJob, StackJob
@@ -19,6 +20,15 @@ class Engine(Protocol):
     @property
     def n_places(self) -> int:
         """How many stacks train side by side."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """On which this process measures what a stack costs: one like those that stacks train on, if it has one."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Memory that a stack finds free while all places have one; asked before any trains."""
         ...
 
     def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:

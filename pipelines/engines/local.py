@@ -8,17 +8,28 @@ import torch
 from pipelines.config.schema import LocalEngineConfig, TrainerConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.engine import Engine
+from pipelines.engines.free_memory import free_memory
 from pipelines.engines.job import DoneJob, StackJob, run_job
 from pipelines.engines.processes import WorkerProcesses
 from pipelines.errors import UserError
 from pipelines.tasks.task import Task
-from pipelines.training import check_accelerator
+from pipelines.training import Accelerator, check_device, device_here
 
 
 class ThisProcess:
-    """Trains one stack after the other."""
+    """Trains one stack after the other.
+
+    Args:
+        accelerator: of the trials.
+    """
 
     n_places = 1
+
+    def __init__(self, accelerator: Accelerator = "auto") -> None:
+        self.device = device_here(accelerator)
+
+    def free_bytes(self) -> int:
+        return free_memory(self.device)
 
     def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
         for job in jobs:
@@ -32,10 +43,10 @@ def local_engine(config: LocalEngineConfig, trainer: TrainerConfig) -> Iterator[
     Raises:
         UserError: there is no such device.
     """
-    check_accelerator(trainer.accelerator)
+    check_device(trainer)
     devices = _devices(config, trainer)
     if not devices:
-        yield ThisProcess()
+        yield ThisProcess(trainer.accelerator)
         return
     with closing(WorkerProcesses(devices)) as engine:
         yield engine

@@ -6,7 +6,7 @@ Plain processes and pipes: a pool of the standard library gives up all of its st
 import multiprocessing
 import os
 import pickle
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
@@ -18,6 +18,7 @@ import torch
 from pipelines.collector import spare_modules
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.engine import lost_job
+from pipelines.engines.free_memory import free_memory
 from pipelines.engines.job import DoneJob, StackJob, run_job
 from pipelines.interrupts import interrupts_held_back
 from pipelines.tasks.task import Task
@@ -69,6 +70,13 @@ class WorkerProcesses:
     @property
     def n_places(self) -> int:
         return len(self._devices)
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self._devices[0])
+
+    def free_bytes(self) -> int:
+        return min(free_memory(torch.device(device)) // count for device, count in Counter(self._devices).items())
 
     def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
         if self._table is None or self._table[0] is not prepared or self._table[1] is not task:

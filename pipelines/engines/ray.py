@@ -1,4 +1,4 @@
-"""The engine of a Ray cluster: one plain task a stack, the table in the object store once.
+"""The engine of a Ray cluster: one plain task a stack; the table goes to the object store once a `run`.
 
 The command's own process alone plans, records and selects; nodes only train.
 """
@@ -14,25 +14,32 @@ from types import ModuleType
 
 import torch
 
-from pipelines.config.schema import RayEngineConfig
+from pipelines.config.schema import RayEngineConfig, TrainerConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.engine import Engine, lost_job
+from pipelines.engines.free_memory import free_memory
 from pipelines.engines.job import DoneJob, StackJob, run_job
 from pipelines.errors import UserError
 from pipelines.interrupts import sigterm_kept
 from pipelines.tasks.task import Task
-from pipelines.training import save_state
+from pipelines.training import Accelerator, device_here, save_state
 
 SECONDS_TO_ANSWER = 5.0
 
 
 @contextmanager
-def ray_engine(config: RayEngineConfig) -> Iterator[Engine]:
+def ray_engine(config: RayEngineConfig, trainer: TrainerConfig) -> Iterator[Engine]:
     """Connect to the cluster, or start one on this machine; disconnect, or end it, at the end.
 
     Raises:
-        UserError: Ray is not installed, the address does not answer, or no node has what a stack is to get.
+        UserError: Ray is not installed, the address does not answer, no node has what a stack is to get, or that is
+            no GPU where stacks are to train on one.
     """
+    if trainer.accelerator == "cuda" and config.gpus_per_stack == 0:
+        raise UserError(
+            "trainer.accelerator=cuda, but engine.gpus_per_stack=0 gives a stack no GPU: set engine.gpus_per_stack=1, "
+            "or a fraction to share one."
+        )
     ray = _ray()
     own = {} if config.address else {"include_dashboard": False}
     if config.address is not None:
@@ -40,7 +47,8 @@ def ray_engine(config: RayEngineConfig) -> Iterator[Engine]:
     try:
         with sigterm_kept():  # Ray would exit for it, from then on
             ray.init(address=config.address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
-        yield RayTasks(ray, config, n_places=_count_places(ray.cluster_resources(), config))
+        n_places = _count_places(ray.cluster_resources(), config)
+        yield RayTasks(ray, config, trainer.accelerator, n_places=n_places)
     finally:
         ray.shutdown()
 
@@ -51,13 +59,26 @@ class RayTasks:
     Args:
         ray: the module, connected.
         config: what a stack gets.
+        accelerator: of the trials.
         n_places: how many stacks that makes.
     """
 
-    def __init__(self, ray: ModuleType, config: RayEngineConfig, *, n_places: int) -> None:
+    def __init__(self, ray: ModuleType, config: RayEngineConfig, accelerator: Accelerator, *, n_places: int) -> None:
         self._ray = ray
         self._config = config
+        self._trains_on: Accelerator = accelerator if config.gpus_per_stack else "cpu"
         self.n_places = n_places
+        self.device = device_here(self._trains_on)
+
+    def free_bytes(self) -> int:
+        """Of one place, that stands for all: on a GPU the stack's share of it, else its share of the node."""
+        ray, config = self._ray, self._config
+        ask = ray.remote(_free).options(num_cpus=config.cpus_per_stack, num_gpus=config.gpus_per_stack)
+        free, is_on_gpu = ray.get(ask.remote(self._trains_on))
+        if is_on_gpu:
+            return int(free * min(1.0, config.gpus_per_stack))
+        cores = max(node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"])
+        return int(free) // max(1, min(self.n_places, int(cores / config.cpus_per_stack)))
 
     def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
         ray, config = self._ray, self._config
@@ -89,6 +110,12 @@ class RayTasks:
 def _without_files(job: StackJob) -> StackJob:
     """A node has neither our folder nor our terminal: a stack is kept here, when it is done."""
     return replace(job, keeping=None, shows_progress=False)
+
+
+def _free(accelerator: Accelerator) -> tuple[int, bool]:
+    """Bytes that are free where this task runs, on some node, and whether they are a GPU's."""
+    device = device_here(accelerator)
+    return free_memory(device), device.type == "cuda"
 
 
 def _train(job: bytes, table: tuple[PreparedTable, Task], n_threads: int) -> bytes:

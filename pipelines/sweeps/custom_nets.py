@@ -10,7 +10,7 @@ from contextlib import contextmanager, redirect_stderr
 import torch
 from torch.onnx import OnnxExporterError
 
-from pipelines.config.schema import CustomConfig, TrialConfig
+from pipelines.config.schema import CustomConfig, LocalEngineConfig, TrialConfig
 from pipelines.config.scopes import without
 from pipelines.data.prepare import PreparedTable
 from pipelines.errors import UserError
@@ -19,7 +19,7 @@ from pipelines.models import build_net, check_custom_net, input_facts, why_alone
 from pipelines.stack.layers import draw_weights_, member_weights
 from pipelines.stack.randomness import Purpose, stream_generator
 from pipelines.tasks.task import Task
-from pipelines.training import check_accelerator, device_type
+from pipelines.training import check_device, device_here
 
 _known: dict[str, str | None] = {}  # of nets that work
 
@@ -35,14 +35,15 @@ def why_trained_alone(trial: TrialConfig, prepared: PreparedTable, task: Task) -
         return None
     key = json.dumps([without(trial, "member", "sweep"), prepared.table.fingerprint], sort_keys=True)
     if key not in _known:
-        check_accelerator(trial.trainer.accelerator)
+        if isinstance(trial.engine, LocalEngineConfig):  # a cluster has devices that this machine may lack
+            check_device(trial.trainer)
         n_inputs = check_custom_net(
             model,
             prepared,
             n_outputs=task.n_outputs,
             batch_size=trial.trainer.batch_size,
             dtype=torch.float64 if trial.trainer.precision == "64-true" else torch.float32,
-            device=torch.device(device_type(trial.trainer.accelerator)),
+            device=device_here(trial.trainer.accelerator),
         )
         _check_export(model, prepared, task)
         why = why_alone(model, n_inputs=n_inputs, n_outputs=task.n_outputs)

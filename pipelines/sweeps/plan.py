@@ -2,20 +2,19 @@
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import psutil
 import torch
 
-from pipelines.config.schema import RayEngineConfig, TrialConfig
+from pipelines.config.schema import EngineConfig, TrialConfig
 from pipelines.config.scopes import without
 from pipelines.data.prepare import PreparedTable
+from pipelines.engines import Engine
 from pipelines.sweeps.custom_nets import why_trained_alone
 from pipelines.tasks.task import Task
-from pipelines.training import StackCost, device_type, probe_stack, variety
+from pipelines.training import StackCost, probe_stack, variety
 
 GIBIBYTE = 2**30
 FEWEST_MEMBERS = 8  # of a stack that was divided to fill places: smaller ones would gain little
@@ -95,6 +94,7 @@ def plan_stacks(
     budget_bytes: int,
     n_places: int = 1,
     first_number: int = 0,
+    device: torch.device | None = None,
 ) -> Plan:
     """Group trials by architecture; divide groups that exceed the budget, and those that leave places empty.
 
@@ -109,6 +109,7 @@ def plan_stacks(
         budget_bytes: memory that one stack may take; a stack of one is planned even above it.
         n_places: how many stacks train side by side.
         first_number: of the first stack; earlier batches of the sweep have those below.
+        device: where to measure what stacks cost; None: what the trials' accelerator means here.
 
     Raises:
         UserError: a user's own net cannot be trained or served as it is.
@@ -124,7 +125,7 @@ def plan_stacks(
     stacks = []
     for (architecture, _), indices in groups.items():
         own = [trials[index] for index in indices]
-        cost = _cost(architecture, own, prepared, task, budget_bytes=budget_bytes)
+        cost = _cost(architecture, own, prepared, task, budget_bytes=budget_bytes, device=device)
         n_for_memory = math.ceil(len(own) / cost.most_members(budget_bytes, len(own)))
         n_for_places = min(n_places // len(groups), len(own) // FEWEST_MEMBERS)
         for part in _even_parts(indices, max(1, n_for_memory, n_for_places)):
@@ -136,30 +137,24 @@ def plan_stacks(
     return Plan(longest_first, n_places, first_number, tuple(notes))
 
 
-def memory_budget_bytes(trial: TrialConfig, *, n_places: int = 1) -> int:
-    """What `engine.memory_gb` says, or half of what is free where a stack will train, shared by stacks side by side.
-
-    Stacks on the nodes of a cluster are planned as if each node were this machine.
-    """
-    engine = trial.engine
-    if engine.memory_gb is not None:
-        return int(engine.memory_gb * GIBIBYTE)
-    if device_type(trial.trainer.accelerator) == "cuda":
-        free_bytes, _ = torch.cuda.mem_get_info()
-        share = min(1.0, engine.gpus_per_stack or 1.0) if isinstance(engine, RayEngineConfig) else 1.0
-        return int(free_bytes * share) // 2
-    if isinstance(engine, RayEngineConfig):
-        n_places = min(n_places, max(1, (os.cpu_count() or 1) // engine.cpus_per_stack))
-    return int(psutil.virtual_memory().available) // 2 // n_places
+def memory_budget_bytes(config: EngineConfig, engine: Engine) -> int:
+    """What `engine.memory_gb` says, or half of what a stack finds free where it trains."""
+    return engine.free_bytes() // 2 if config.memory_gb is None else int(config.memory_gb * GIBIBYTE)
 
 
 def _cost(
-    architecture: str, trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task, *, budget_bytes: int
+    architecture: str,
+    trials: Sequence[TrialConfig],
+    prepared: PreparedTable,
+    task: Task,
+    *,
+    budget_bytes: int,
+    device: torch.device | None,
 ) -> StackCost:
     """Measure it, unless the same was measured before."""
-    key = repr((architecture, prepared.table.fingerprint, variety(trials), min(len(trials), 3)))
+    key = repr((architecture, device, prepared.table.fingerprint, variety(trials), min(len(trials), 3)))
     if key not in _costs:
-        _costs[key] = probe_stack(trials, prepared, task, budget_bytes=budget_bytes)
+        _costs[key] = probe_stack(trials, prepared, task, budget_bytes=budget_bytes, device=device)
     return _costs[key]
 
 

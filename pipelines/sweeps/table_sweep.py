@@ -59,14 +59,14 @@ class TableSweep:
         Returns:
             One outcome a trial, in their order.
         """
-        n_places = self.engine.n_places
         plan = plan_stacks(
             trials,
             self.prepared,
             self.task,
-            budget_bytes=memory_budget_bytes(trials[0], n_places=n_places),
-            n_places=n_places,
+            budget_bytes=memory_budget_bytes(trials[0].engine, self.engine),
+            n_places=self.engine.n_places,
             first_number=self.n_stacks,
+            device=self.engine.device,
         )
         tell(str(plan))
         outcomes = train_trials(

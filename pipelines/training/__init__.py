@@ -1,7 +1,7 @@
 """Training a stack in Lightning. The doors are `fit`, to the end, and `train_stack`, from one epoch to another."""
 
 from pipelines.training.checkpoint import Checkpoint
-from pipelines.training.device import check_accelerator, device_type
+from pipelines.training.device import Accelerator, check_device, device_here
 from pipelines.training.divergence import OTHER_FOLD_DIVERGED
 from pipelines.training.fit import fit, train_stack
 from pipelines.training.probe import StackCost, probe_stack, variety
@@ -11,14 +11,15 @@ from pipelines.training.state import StackState, load_state, save_state
 
 __all__ = [
     "OTHER_FOLD_DIVERGED",
+    "Accelerator",
     "Checkpoint",
     "MemberResult",
     "Progress",
     "ProgressLine",
     "StackCost",
     "StackState",
-    "check_accelerator",
-    "device_type",
+    "check_device",
+    "device_here",
     "fit",
     "load_state",
     "probe_stack",

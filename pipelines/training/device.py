@@ -4,29 +4,37 @@ from typing import Literal
 
 import torch
 
+from pipelines.config.schema import TrainerConfig
 from pipelines.errors import UserError
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps"]
 
 
-def check_accelerator(accelerator: Accelerator) -> None:
-    """Refuse an accelerator that this machine lacks.
+def check_device(trainer: TrainerConfig) -> None:
+    """Refuse an accelerator that this machine lacks, and numbers that the one meant here lacks.
 
     Raises:
-        UserError: says which one it lacks.
+        UserError: says what is missing.
     """
-    lacks_cuda = accelerator == "cuda" and not torch.cuda.is_available()
-    lacks_mps = accelerator == "mps" and not torch.backends.mps.is_available()
-    if lacks_cuda or lacks_mps:
+    accelerator = trainer.accelerator
+    if accelerator not in ("auto", device_here(accelerator).type):
         raise UserError(
             f"trainer.accelerator={accelerator}, but torch sees no such device here; use trainer.accelerator=auto."
         )
+    if trainer.precision == "64-true" and device_here(accelerator).type == "mps":
+        raise UserError(
+            f"trainer.precision=64-true, but trainer.accelerator={accelerator} means an mps device here, which has no "
+            "64-bit numbers; use trainer.accelerator=cpu."
+        )
 
 
-def device_type(accelerator: Accelerator) -> Literal["cpu", "cuda", "mps"]:
-    """The type of the device that an accelerator means here: `auto` is the fastest that there is."""
-    if accelerator != "auto":
-        return accelerator
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def device_here(accelerator: Accelerator) -> torch.device:
+    """What an accelerator means on this machine: `auto` is the fastest device that there is.
+
+    The CPU stands for what is missing, as a GPU may be where a cluster with GPUs is asked from.
+    """
+    if accelerator in ("auto", "cuda") and torch.cuda.is_available():
+        return torch.device("cuda")
+    if accelerator in ("auto", "mps") and torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")

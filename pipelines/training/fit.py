@@ -21,7 +21,7 @@ from pipelines.stack.randomness import Purpose, Streams, stream_generator
 from pipelines.tasks.task import Task
 from pipelines.training.batches import StreamBatches, fold_places, to_device
 from pipelines.training.checkpoint import Checkpoint
-from pipelines.training.device import check_accelerator
+from pipelines.training.device import check_device, device_here
 from pipelines.training.folds import MemberFolds
 from pipelines.training.held_out import HeldOutBatches, hold_out
 from pipelines.training.members import StackMembers
@@ -64,6 +64,7 @@ def train_stack(
     until_epoch: int | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
+    device: torch.device | None = None,
 ) -> StackState:
     """Train a stack from one epoch to another; `fit` says what the first three arguments are.
 
@@ -76,6 +77,7 @@ def train_stack(
         until_epoch: pause after so many epochs; None trains every member to its own end.
         checkpoint: where the stack is kept on the way.
         progress: told of every epoch.
+        device: where to train; None: what the trials' accelerator means here.
 
     Returns:
         The stack when it paused; without members once all have ended.
@@ -83,23 +85,30 @@ def train_stack(
     Raises:
         ValueError: there are no trials, they are not of one architecture, the table is of other folds than they, or
             `until_epoch` is past already.
-        UserError: the accelerator is not there, or the trials' loss does not belong to the task.
+        UserError: the device is not there or lacks the precision, or the trials' loss does not belong to the task.
     """
     _check_one_architecture(trials)
     task = task.learned_by(trials[0].task)
     if len(prepared.folds) != trials[0].data.folds:
         raise ValueError(f"Trials of {trials[0].data.folds} folds need a table of as many, got {len(prepared.folds)}.")
-    check_accelerator(trials[0].trainer.accelerator)
+    if device is None:
+        check_device(trials[0].trainer)
+        device = device_here(trials[0].trainer.accelerator)
     state = state or untrained(trials)
     if until_epoch is not None and until_epoch <= state.epoch:
         raise ValueError(f"The stack has trained {state.epoch} epochs already, got until_epoch={until_epoch}.")
     keep_freed_memory()
     with _quiet_lightning():
         n_epochs = _last_epoch(trials, state, until_epoch) - state.epoch
-        trainer = _trainer(trials[0].trainer, max_epochs=n_epochs)
-        device = trainer.strategy.root_device
+        trainer = _trainer(trials[0].trainer, device, max_epochs=n_epochs)
         module, batches, validation = _assemble(
-            trials, prepared, task, state=state, checkpoint=checkpoint, progress=progress, device=device
+            trials,
+            prepared,
+            task,
+            state=state,
+            checkpoint=checkpoint,
+            progress=progress,
+            device=trainer.strategy.root_device,
         )
         module.end(ended)
         if module.n_training and n_epochs:
@@ -199,11 +208,11 @@ def _check_one_architecture(trials: Sequence[TrialConfig]) -> None:
             )
 
 
-def _trainer(settings: TrainerConfig, *, max_epochs: int) -> pl.Trainer:
+def _trainer(settings: TrainerConfig, device: torch.device, *, max_epochs: int) -> pl.Trainer:
     # Barebones: no logger, checkpoints, bars or sanity steps; a stack has its own.
     return pl.Trainer(
-        accelerator=settings.accelerator,
-        devices=1,
+        accelerator=device.type,
+        devices=1 if device.index is None else [device.index],
         precision=settings.precision,
         max_epochs=max_epochs,
         barebones=True,

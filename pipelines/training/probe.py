@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 from typing import Any
 from weakref import ref
@@ -33,7 +34,7 @@ from pipelines.data.encode import Features
 from pipelines.data.prepare import Part, PreparedTable
 from pipelines.models import build_net, input_facts
 from pipelines.tasks.task import Task
-from pipelines.training.device import device_type
+from pipelines.training.device import device_here
 from pipelines.training.fit import train_stack
 from pipelines.training.state import dropout_rate
 
@@ -79,7 +80,14 @@ class StackCost:
         return most
 
 
-def probe_stack(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task, *, budget_bytes: int) -> StackCost:
+def probe_stack(
+    trials: Sequence[TrialConfig],
+    prepared: PreparedTable,
+    task: Task,
+    *,
+    budget_bytes: int,
+    device: torch.device | None = None,
+) -> StackCost:
     """Measure what a stack of these trials costs.
 
     Args:
@@ -87,19 +95,23 @@ def probe_stack(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Ta
         prepared: the table; a few batches of its training part are trained on, and its whole validation part scored.
         task: what is predicted.
         budget_bytes: the probe itself stays below it if two members do.
+        device: where to measure; None: what the trials' accelerator means here.
     """
+    device = device or device_here(trials[0].trainer.accelerator)
+    peaks_at = partial(_peaks, trials=trials, prepared=prepared, task=task, device=device)
+    seconds_at = partial(_epoch_seconds, trials=trials, prepared=prepared, task=task, device=device)
     small, large = _sizes(len(trials))
     whole = _rows_of_an_epoch(prepared)
     few, many = (min(n * trials[0].trainer.batch_size, whole) for n in (FEW, MANY))
     with _garbage_known():
-        at_small = {model: _peaks(model, trials, (small, few), prepared, task) for model in _models(trials)}
+        at_small = {model: peaks_at(model, (small, few)) for model in _models(trials)}
         model = max(at_small, key=lambda model: max(at_small[model].values()))
         if large > SMALL and max(at_small[model].values()) * large > budget_bytes * small:
             small, large = 1, 2
         points = sorted({(n_members, n_rows) for n_members in (small, large) for n_rows in (few, many)})
         known = {(_sizes(len(trials))[0], few): at_small[model]}
-        peaks = {point: known.get(point) or _peaks(model, trials, point, prepared, task) for point in points}
-        seconds = {point: _epoch_seconds(model, trials, point, prepared, task) for point in points}
+        peaks = {point: known.get(point) or peaks_at(model, point) for point in points}
+        seconds = {point: seconds_at(model, point) for point in points}
     names = sorted({name for own in peaks.values() for name in own})
     return StackCost(
         n_parameters=_count_parameters(model, prepared, task),
@@ -199,32 +211,44 @@ def _line(values: Mapping[Point, float], *, n_rows: int) -> tuple[float, float]:
 
 
 def _peaks(
-    model: TrialConfig, trials: Sequence[TrialConfig], point: Point, prepared: PreparedTable, task: Task
+    model: TrialConfig,
+    point: Point,
+    *,
+    trials: Sequence[TrialConfig],
+    prepared: PreparedTable,
+    task: Task,
+    device: torch.device,
 ) -> dict[str, float]:
     """Bytes at most in every function, from the first step over a pause to the end."""
     members, prepared = _members(model, trials, point[0]), _first_rows(prepared, point[1])
-    device = device_type(members[0].trainer.accelerator)
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated() if device == "cuda" else 0
-    with _Watch(device) as watch:
-        paused = train_stack(members, prepared, task, until_epoch=1)
+    on_cuda = device.type == "cuda"
+    if on_cuda:
+        torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device) if on_cuda else 0
+    with _Watch(device.type) as watch:
+        paused = train_stack(members, prepared, task, until_epoch=1, device=device)
         gc.collect()  # Lightning's objects hold each other, and with them the stack: the next one would be beside it
-        train_stack(members, prepared, task, state=paused)
+        train_stack(members, prepared, task, state=paused, device=device)
     gc.collect()
     overhead = 0
-    if device == "cuda":  # workspaces of kernels, and what is rounded up
-        overhead = max(0, torch.cuda.max_memory_allocated() - before - max(watch.peaks.values()))
+    if on_cuda:  # workspaces of kernels, and what is rounded up
+        overhead = max(0, torch.cuda.max_memory_allocated(device) - before - max(watch.peaks.values()))
         torch.cuda.empty_cache()
     return {name: float(peak + overhead) for name, peak in watch.peaks.items()}
 
 
 def _epoch_seconds(
-    model: TrialConfig, trials: Sequence[TrialConfig], point: Point, prepared: PreparedTable, task: Task
+    model: TrialConfig,
+    point: Point,
+    *,
+    trials: Sequence[TrialConfig],
+    prepared: PreparedTable,
+    task: Task,
+    device: torch.device,
 ) -> float:
     clock = _Clock()
     members, prepared = _members(model, trials, point[0]), _first_rows(prepared, point[1])
-    train_stack(members, prepared, task, progress=clock)
+    train_stack(members, prepared, task, progress=clock, device=device)
     return float(np.diff(clock.ticks).min())
 
 

@@ -1,12 +1,13 @@
 """engine=local: in this process, or in one process a device, with the same numbers."""
 
 import multiprocessing
+from dataclasses import replace
 
 import pytest
 import torch
 
 from pipelines.config.schema import LocalEngineConfig, TrainerConfig
-from pipelines.engines import open_engine
+from pipelines.engines import open_engine, processes
 from pipelines.engines.local import ThisProcess
 from pipelines.engines.processes import WorkerProcesses
 from pipelines.errors import UserError
@@ -69,6 +70,31 @@ def test_cuda_without_a_gpu_is_refused_in_one_line():
     ):
         pass
     assert "\n" not in str(refusal.value)
+
+
+def test_processes_on_one_device_share_what_it_has_free(monkeypatch):
+    free = {"cuda:0": 900, "cuda:1": 400, "cpu": 3000}
+    monkeypatch.setattr(processes, "free_memory", lambda device: free[str(device)])
+
+    def found(*devices: str) -> int:
+        return WorkerProcesses(devices).free_bytes()
+
+    assert found("cuda:0", "cuda:0", "cuda:1") == 400
+    assert found("cuda:0", "cuda:0", "cuda:0", "cuda:1") == 300
+    assert found("cpu", "cpu") == 1500
+    assert str(WorkerProcesses(["cuda:1"]).device) == "cuda:1"
+
+
+@pytest.mark.parametrize("accelerator", ["auto", "mps"])
+def test_numbers_that_the_device_here_lacks_are_refused(monkeypatch, accelerator):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    trainer = replace(TRAINER, accelerator=accelerator, precision="64-true")
+    with (
+        pytest.raises(UserError, match=r"means an mps device here.*use trainer\.accelerator=cpu"),
+        open_engine(local(), trainer),
+    ):
+        pass
 
 
 @pytest.mark.slow

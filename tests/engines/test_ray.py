@@ -4,14 +4,18 @@ import builtins
 import os
 import socket
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 import pytest
+import torch
 
 from pipelines.config.schema import RayEngineConfig, TrainerConfig
 from pipelines.engines import open_engine
 from pipelines.engines.local import ThisProcess
+from pipelines.engines.ray import RayTasks
 from pipelines.errors import UserError
 from tests.engines.sweeps import (
     STACKS,
@@ -77,10 +81,27 @@ def test_an_address_that_does_not_answer_is_told_at_once():
             pass
 
 
+def test_a_stack_without_a_gpu_of_its_own_is_measured_on_the_cpu_whatever_is_here(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert RayTasks(ModuleType("ray"), on_ray(), "auto", n_places=1).device.type == "cpu"
+    assert RayTasks(ModuleType("ray"), on_ray(gpus_per_stack=0.5), "auto", n_places=1).device.type == "cuda"
+
+
+def test_a_stack_that_is_to_train_on_a_gpu_and_gets_none_is_refused():
+    trainer = replace(TRAINER, accelerator="cuda")
+    with (
+        pytest.raises(UserError, match=r"engine\.gpus_per_stack=0 gives a stack no GPU"),
+        open_engine(on_ray(), trainer),
+    ):
+        pass
+
+
 @pytest.mark.slow
 def test_a_cluster_of_its_own_gives_the_numbers_of_this_process_and_leaves_nothing(tmp_path):
     with open_engine(on_ray(retries=1), TRAINER) as engine:
         assert engine.n_places == os.cpu_count()
+        free = psutil.virtual_memory().available / engine.n_places
+        assert engine.free_bytes() == pytest.approx(free, rel=0.2)
         results = run_on(engine)
         assert_bit_equal(
             run_with_a_pause(engine, tmp_path / "there"), run_with_a_pause(ThisProcess(), tmp_path / "here")

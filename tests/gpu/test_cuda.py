@@ -152,7 +152,8 @@ def test_a_planned_stack_stays_within_its_figure(n_seeds):
             for seed in range(64)
         ]
     )
-    (stack,) = plan_stacks(trials, prepared, task, budget_bytes=memory_budget_bytes(trials[0])).stacks
+    budget_bytes = memory_budget_bytes(trials[0].engine, ThisProcess())
+    (stack,) = plan_stacks(trials, prepared, task, budget_bytes=budget_bytes).stacks
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()

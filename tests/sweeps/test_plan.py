@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
+import torch
 from hypothesis import given, strategies as st
 
-from pipelines.config.schema import LocalEngineConfig, RayEngineConfig
+from pipelines.config.schema import LocalEngineConfig
+from pipelines.engines.free_memory import free_memory
+from pipelines.engines.local import ThisProcess
 from pipelines.sweeps import plan
 from pipelines.sweeps.plan import GIBIBYTE, Plan, PlannedStack, memory_budget_bytes, plan_stacks
 from pipelines.training import StackCost
@@ -119,20 +121,20 @@ def test_the_time_of_a_plan_is_that_of_the_place_which_ends_last():
     assert Plan(stacks, n_places=1).seconds == 14.0
 
 
-def test_the_budget_is_what_is_asked_for_or_half_of_what_is_free_shared_by_stacks_side_by_side():
-    asked = trial(engine=LocalEngineConfig(kind="local", memory_gb=1.5, devices=None))
-    assert memory_budget_bytes(asked) == 1.5 * GIBIBYTE
-    free = psutil.virtual_memory().available
-    alone, beside = memory_budget_bytes(trial()), memory_budget_bytes(trial(), n_places=4)
-    assert alone == pytest.approx(free / 2, rel=0.1)
-    assert beside == pytest.approx(free / 8, rel=0.1)
+def test_the_budget_is_what_is_asked_for_or_half_of_what_the_engine_finds_free():
+    engine = ThisProcess("cpu")
+    asked = LocalEngineConfig(kind="local", memory_gb=1.5, devices=None)
+    assert memory_budget_bytes(asked, engine) == 1.5 * GIBIBYTE
+    half = memory_budget_bytes(dataclasses.replace(asked, memory_gb=None), engine)
+    assert half == pytest.approx(free_memory(torch.device("cpu")) / 2, rel=0.1)
 
 
-def test_a_node_of_a_cluster_is_taken_to_be_like_this_machine():
-    engine = RayEngineConfig(kind="ray", memory_gb=None, address=None, cpus_per_stack=1, gpus_per_stack=0.0, retries=0)
-    free = psutil.virtual_memory().available
-    budget = memory_budget_bytes(trial(engine=engine), n_places=10_000)
-    assert budget == pytest.approx(free / 2 / os.cpu_count(), rel=0.1)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_trials_for_a_gpu_elsewhere_are_measured_on_what_is_here():
+    (stack,) = plan_stacks(
+        [trial(accelerator="cuda")] * 3, PREPARED, TASK, budget_bytes=10**9, device=torch.device("cpu")
+    ).stacks
+    assert stack.memory_bytes > 0
 
 
 TRAIN_AND_MEASURE = """
