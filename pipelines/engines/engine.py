@@ -34,14 +34,14 @@ class Engine(Protocol):
     def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
         """Train stacks, begun in the order given; yield each as soon as it is done, in any order.
 
-        A stack whose process or machine is lost again and again ends as FAILED trials with a reason. An error that
-        a stack itself raises ends the run.
+        A stack whose process or machine is lost again and again ends, its trials with a reason and without a model;
+        what was kept of it stays. An error that a stack itself raises ends the run.
         """
         ...
 
 
 def lost_job(job: StackJob, *, reason: str) -> DoneJob:
-    """A stack that nothing more is known of: its trials that still trained FAIL for this reason."""
+    """A stack that nothing more is known of: its trials that still trained fail for this reason."""
     before = job.state or untrained(job.trials)
     results = {
         place: MemberResult(
@@ -62,4 +62,4 @@ def lost_job(job: StackJob, *, reason: str) -> DoneJob:
         results={**before.results, **results},
         stopping=before.stopping.take(np.empty(0, dtype=np.int64)),
     )
-    return DoneJob(job.number, after, 0.0)
+    return DoneJob(job.number, after, 0.0, frozenset(before.members))

@@ -59,11 +59,13 @@ class DoneJob:
         number: of the stack.
         state: as it is now.
         seconds: that it trained.
+        lost: members, by number, that would have trained on, had not their process or machine died.
     """
 
     number: int
     state: StackState
     seconds: float
+    lost: frozenset[int] = frozenset()
 
 
 def run_job(job: StackJob, prepared: PreparedTable, task: Task) -> DoneJob:

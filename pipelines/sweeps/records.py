@@ -86,7 +86,7 @@ def trial_record(
     prepared: PreparedTable,
     task: Task,
 ) -> RunRecord:
-    """The run of one trial; FAILED, with the reason, when it diverged."""
+    """The run of one trial; FAILED, with the reason, when it diverged, KILLED when it was lost."""
     flat = flat_params(trial)
     shown = [name for name in dict.fromkeys((*ALWAYS_SHOWN, *swept)) if name in flat]
     failed = result.failure is not None
@@ -98,7 +98,7 @@ def trial_record(
     return RunRecord(
         name=trial_name(trial, swept),
         identity=identity,
-        status="FAILED" if failed else "FINISHED",
+        status="KILLED" if result.is_lost else "FAILED" if failed else "FINISHED",
         start_ms=int(period.started * MILLISECONDS),
         end_ms=int(period.ended * MILLISECONDS),
         params={name: flat[name] for name in shown},

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines.config.schema import TrialConfig
 from pipelines.data.prepare import PreparedTable
@@ -53,12 +53,21 @@ class TrialOutcome:
 
 @dataclass
 class _Stack:
-    """A stack on its way: its number, its trials by their place in the sweep, how far it is and what it took."""
+    """A stack on its way.
+
+    Attributes:
+        number: in the sweep.
+        places: of its trials in the sweep.
+        state: how far it is; None when it has not begun.
+        seconds: that it took.
+        lost: members, by number, that its engine lost.
+    """
 
     number: int
     places: tuple[int, ...]
     state: StackState | None
     seconds: float = 0.0
+    lost: frozenset[int] = frozenset()
 
     def trains_before(self, epoch: int | None) -> bool:
         """Whether there is something to train up to this epoch, or at all."""
@@ -91,7 +100,8 @@ class _Stack:
         """What every trial left; the stack must have ended."""
         if self.state is not None:
             for own in self.numbers(self.state):
-                yield trial_result([self.state.results[number] for number in own], prepared)
+                result = trial_result([self.state.results[number] for number in own], prepared)
+                yield replace(result, is_lost=not self.lost.isdisjoint(own))
 
 
 def train_trials(
@@ -209,6 +219,7 @@ def _train(
             stack = by_number[done.number]
             stack.state = done.state
             stack.seconds += done.seconds
+            stack.lost = done.lost
             if not done.state.members:
                 yield stack
 
@@ -250,6 +261,7 @@ def _curves(stacks: Sequence[_Stack], n_trials: int) -> list[Sequence[Mapping[st
 def _stack_line(stack: _Stack, results: Sequence[TrialResult]) -> str:
     epochs = sorted({member.epochs for result in results for member in result.members})
     spread = f"{epochs[0]} to {epochs[-1]} epochs" if len(epochs) > 1 else counted(epochs[0], "epoch")
-    failed = sum(result.failure is not None for result in results)
-    diverged = f", {failed} diverged" if failed else ""
-    return f"  stack {stack.number}: trained for {spread}{diverged} in {stack.seconds:.1f} s"
+    lost = sum(result.is_lost for result in results)
+    diverged = sum(result.failure is not None for result in results) - lost
+    failed = "".join(f", {count} {how}" for count, how in ((diverged, "diverged"), (lost, "lost")) if count)
+    return f"  stack {stack.number}: trained for {spread}{failed} in {stack.seconds:.1f} s"

@@ -18,8 +18,9 @@ class TrialResult:
         members: one, or one a fold.
         failure: why it has no model, of the first fold that failed; None when every member has one.
         metrics: every metric of the task on the validation part; with folds the mean over what each holds out.
-        deviations: with folds the standard deviation of each metric over them, with n - 1; else empty.
         predictions: on the validation part, by the member that held the row out, [N, P]. Empty on failure.
+        deviations: with folds the standard deviation of each metric over them, with n - 1; else empty.
+        is_lost: it failed by no doing of its own, and may end well when it is trained again.
     """
 
     members: Sequence[MemberResult]
@@ -27,6 +28,7 @@ class TrialResult:
     metrics: Mapping[MetricName, float]
     predictions: np.ndarray
     deviations: Mapping[MetricName, float] = field(default_factory=dict)
+    is_lost: bool = False
 
     @property
     def standard_errors(self) -> dict[MetricName, float]:

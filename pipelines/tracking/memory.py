@@ -48,6 +48,7 @@ class MemoryRecorder:
         self.champions: dict[str | None, str] = {}
         self.experiment_tags: dict[str, str] = {}
         self.closed = False
+        self._n_written = 0
 
     def record(self, runs: Sequence[RunRecord]) -> Future[list[str]]:
         """Keep the runs that are new; ids count from `run-0`."""
@@ -58,9 +59,14 @@ class MemoryRecorder:
     def _id_of(self, run: RunRecord) -> str:
         for run_id, known in zip(self.ids, self.runs, strict=True):
             if (known.tags.get("sweep"), known.identity) == (run.tags.get("sweep"), run.identity):
-                return run_id
+                if known.status != "KILLED":
+                    return run_id
+                self.ids.remove(run_id)
+                self.runs.remove(known)
+                break
         self.runs.append(run)
-        self.ids.append(f"run-{len(self.ids)}")
+        self.ids.append(f"run-{self._n_written}")
+        self._n_written += 1
         return self.ids[-1]
 
     def annotate(self, run_id: str, metrics: Mapping[str, float]) -> None:

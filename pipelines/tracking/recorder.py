@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-RunStatus = Literal["FINISHED", "FAILED"]
+RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,8 @@ class RunRecord:
     Attributes:
         name: shown in the tracking UI.
         identity: tells it from the other runs of its sweep, whose name is the tag `sweep`.
-        status: FAILED for a member that diverged; the reason is the tag `failure`.
+        status: FAILED for a trial that diverged, KILLED for one that was lost and may yet end well, which a later
+            record of the same identity replaces; the reason is the tag `failure`.
         start_ms: milliseconds since 1970, UTC.
         end_ms: likewise.
         params: what was swept and a few fixed ones.
@@ -65,7 +66,10 @@ class Recorder(Protocol):
     """Keeps runs. Calls return at once and are carried out in order; `close` waits for all of them."""
 
     def record(self, runs: Sequence[RunRecord]) -> Future[list[str]]:
-        """Write runs; the future holds their ids, in order. One that its sweep has already is not written again."""
+        """Write runs; the future holds their ids, in order.
+
+        One that its sweep has already is not written again, unless it was KILLED.
+        """
         ...
 
     def annotate(self, run_id: str, metrics: Mapping[str, float]) -> None:

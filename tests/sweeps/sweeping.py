@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipelines.config.schema import TrialConfig
 from pipelines.data.prepare import PreparedTable
+from pipelines.engines import Engine
 from pipelines.engines.local import ThisProcess
 from pipelines.sweeps.folder import open_sweep_folder, trial_identities
 from pipelines.sweeps.plan import Plan, PlannedStack
@@ -24,6 +25,7 @@ def train(
     resume: bool = True,
     told: list[str] | None = None,
     table: tuple[PreparedTable, Task] | None = None,
+    engine: Engine | None = None,
 ) -> list[TrialOutcome]:
     prepared, task = table or small_table()
     places = range(len(trials))
@@ -34,7 +36,7 @@ def train(
         return train_trials(
             trials,
             Plan(tuple(stacks)),
-            engine=ThisProcess(),
+            engine=engine or ThisProcess(),
             folder=folder,
             swept=swept_names(trials),
             prepared=prepared,

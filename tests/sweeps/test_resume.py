@@ -1,6 +1,7 @@
 """A sweep that was interrupted goes on: nothing is trained twice, no run is doubled, the table is the same."""
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from pipelines.config.schema import HalvingConfig, TrialConfig
+from pipelines.data.prepare import PreparedTable
+from pipelines.engines import DoneJob, StackJob
+from pipelines.engines.engine import lost_job
+from pipelines.engines.local import ThisProcess
 from pipelines.errors import UserError
 from pipelines.sweeps.folder import open_sweep_folder, trial_identities
+from pipelines.tasks.task import Task
 from pipelines.tracking.memory import MemoryRecorder
 from pipelines.training import StackState, checkpoint
 from tests.contracts.test_stack_equality import assert_same
@@ -98,6 +104,40 @@ def test_a_sweep_that_has_ended_is_not_trained_again(tmp_path, kill_after) -> No
     assert [own.run_id for own in again] == [own.run_id for own in first]
     assert len(recorder.runs) == len(trials)
     assert "6 trials had ended, 0 were in training" in told[0]
+
+
+class LosesAStack(ThisProcess):
+    """Trains as this process does, and loses one stack."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
+        for job in jobs:
+            if job.number == self.number:
+                yield lost_job(job, reason="The node died.")
+            else:
+                yield from super().run([job], prepared, task)
+
+
+def test_trials_that_were_lost_are_trained_again_and_their_runs_replaced(tmp_path) -> None:
+    trials = sweep_trials()
+    expected = train(trials, tmp_path / "undisturbed", MemoryRecorder(), members_a_stack=3)
+    recorder = MemoryRecorder()
+    told: list[str] = []
+    lost = train(trials, tmp_path / "lost", recorder, members_a_stack=3, engine=LosesAStack(1), told=told)
+    assert [own.result.failure for own in lost] == [None] * 3 + ["The node died."] * 3
+    assert sorted((run.status, run.tags.get("failure")) for run in recorder.runs) == [
+        *[("FINISHED", None)] * 3,
+        *[("KILLED", "The node died.")] * 3,
+    ]
+    assert told[-1].startswith("  stack 1: trained for 0 epochs, 3 lost in ")
+
+    outcomes = train(trials, tmp_path / "lost", recorder, members_a_stack=3)
+    for own, known in zip(outcomes, expected, strict=True):
+        assert_same(known.result.members[0], own.result.members[0])
+    assert [run.status for run in recorder.runs] == ["FINISHED"] * 6
+    assert {own.run_id for own in outcomes} == set(recorder.ids)
 
 
 def test_without_resume_everything_is_trained_once_more_as_a_sweep_of_its_own(tmp_path, kill_after) -> None:

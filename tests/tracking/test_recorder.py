@@ -129,6 +129,16 @@ def test_a_failed_member_is_a_failed_run(case: Case):
     assert case.read(run_id).tags == {"failure": "the loss is not finite"}
 
 
+def test_a_run_whose_trial_was_lost_is_written_anew(case: Case):
+    lost = make_run(identity="a", status="KILLED", tags={"sweep": "s1", "failure": "the node died"}, metrics={})
+    (run_id,) = case.recorder.record([lost]).result()
+    assert case.read(run_id).status == "KILLED"
+    (again,) = case.recorder.record([make_run(identity="a")]).result()
+    assert again != run_id
+    assert case.read(again).status == "FINISHED"
+    assert case.recorder.record([make_run(identity="a")]).result() == [again]
+
+
 def test_an_annotation_adds_and_overrides(case: Case):
     (run_id,) = case.recorder.record([make_run()]).result()
     case.recorder.annotate(run_id, {"test/roc_auc": 0.88, "validation/roc_auc": 0.95})

@@ -8,7 +8,7 @@ from mlflow.exceptions import MlflowException
 
 from pipelines.errors import UserError
 from pipelines.tracking.mlflow.registry import register_bundle
-from pipelines.tracking.mlflow.runs import add_to_run, whole_runs, write_run
+from pipelines.tracking.mlflow.runs import WHOLE, add_to_run, whole_runs, write_run
 from pipelines.tracking.mlflow.store import open_store
 from pipelines.tracking.recorder import RegisteredVersion, RunRecord
 
@@ -95,6 +95,9 @@ class MlflowRecorder:
         if sweep not in self._whole_runs:
             self._whole_runs[sweep] = whole_runs(self._store, sweep)
         known = self._whole_runs[sweep]
-        if run.identity not in known:
-            known[run.identity] = write_run(self._store, run)
-        return known[run.identity]
+        if run.identity in known:
+            return known[run.identity]
+        run_id = write_run(self._store, run)
+        if run.status in WHOLE:
+            known[run.identity] = run_id
+        return run_id

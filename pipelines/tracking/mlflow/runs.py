@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
@@ -26,7 +26,7 @@ BYTES_A_PORTION = 300_000
 PARAM_CHARACTERS = 6000
 CHAMPION_TAG = "champion"
 IDENTITY_TAG = "identity"
-WHOLE = ("FINISHED", "FAILED")  # written last: a run of another status was interrupted on the way
+WHOLE = ("FINISHED", "FAILED")  # written last: a run of another status, or its trial, was interrupted on the way
 TABLES_TAG = "mlflow.loggedArtifacts"  # tells the UI which artifacts are tables
 
 
@@ -41,7 +41,7 @@ def write_run(store: Store, run: RunRecord) -> str:
             store.experiment_id, start_time=run.start_ms, tags=_tags(run), run_name=run.name
         )
         run_id = str(created.info.run_id)
-        status: RunStatus | Literal["KILLED"] = "KILLED"
+        status: RunStatus = "KILLED"
         try:
             _write_files(store, created.info.artifact_uri, run)
             _log(store, run_id, metrics=_points(run), params=_params(run))
@@ -54,7 +54,10 @@ def write_run(store: Store, run: RunRecord) -> str:
 
 
 def whole_runs(store: Store, sweep: str) -> dict[str, str]:
-    """The runs of a sweep that are there: identity -> id. What an interrupted command left half-written is deleted."""
+    """The runs of a sweep that are there: identity -> id.
+
+    Deleted is what an interrupted command left half-written, and trials that were lost, which train again.
+    """
     found: dict[str, str] = {}
     token = None
     while True:
