@@ -22,7 +22,7 @@ from serving.keys import KeyFile
 from serving.limits import ConcurrencyLimit, RequestLimits
 from serving.models import Served
 from serving.observing import Observing
-from serving.operations import operations_router
+from serving.operations import Reloading, operations_router
 from serving.page.routes import page_router
 from serving.protocols.mlflow_scoring.routes import mlflow_scoring_predictions, mlflow_scoring_router
 from serving.protocols.native import native_predictions, native_router
@@ -55,17 +55,17 @@ def create_app(
     # Who waits for others counts as in work: they must not take the places of those that work long.
     places = min(settings.max_concurrent, settings.max_concurrent_per_key)
     work = Work(Together(at_most=min(MOST_REQUESTS, places // 2)), max_body_bytes=settings.max_body_bytes)
-    may_reload = keys is not None or is_loopback(settings.host)
+    reloading: Reloading = "admins" if keys is not None else "this machine" if is_loopback(settings.host) else "nobody"
     app = FastAPI(
         openapi_url=None,
         redirect_slashes=False,
         telemetry=telemetry(traced=traced),
         exception_handlers={**HANDLERS, Exception: _leave},
     )
-    app.include_router(native_router(models, guarded=bool(keys)))
+    app.include_router(native_router(models, guarded=keys is not None))
     app.include_router(mlflow_scoring_router(models))
     app.include_router(open_inference_router(models, work))
-    app.include_router(operations_router(models, tally, keeper=keeper, may_reload=may_reload))
+    app.include_router(operations_router(models, tally, keeper=keeper, reloading=reloading))
     app.include_router(page_router())
     _add_description(app, models, guarded=keys is not None)
     predictions = {

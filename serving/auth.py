@@ -15,7 +15,8 @@ from serving.exchange import current_exchange
 from serving.keys import Key, KeyFile
 from serving.page.routes import FILES
 
-# Whoever watches the process has no key, and the pages ask for one themselves: none of these tells of a model.
+# Whoever watches the process has no key, and the pages ask for one themselves. Where keys are asked for, none of these
+# tells of a model.
 HEALTH_PATHS = frozenset({"/live", "/ready", "/ping", "/health", "/version", "/v2/health/live", "/v2/health/ready"})
 OPEN_PATHS = HEALTH_PATHS | FILES.keys()
 ADMIN_PATH_END = "/reload"

@@ -1,9 +1,11 @@
 """Routes for whoever runs the server: metrics, and a new look at a model's alias. Health is part of each protocol."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 
 from serving.bundle import BundleError
 from serving.errors import ErrorAnswer, ForbiddenError, NotReloadedError, StoreAwayError, UnknownModelError
@@ -12,6 +14,8 @@ from serving.models import Served
 from serving.store import AwayError
 from serving.tally import Tally
 
+# "admins": keys are asked for. "this machine": none are, and no other machine reaches the server.
+Reloading = Literal["admins", "this machine", "nobody"]
 OPEN_METRICS = "application/openmetrics-text"  # which Prometheus asks for
 
 
@@ -23,7 +27,7 @@ class Reloaded(BaseModel):
 
 
 def operations_router(
-    models: Mapping[str, Served], tally: Tally, *, keeper: Keeper | None, may_reload: bool
+    models: Mapping[str, Served], tally: Tally, *, keeper: Keeper | None, reloading: Reloading
 ) -> APIRouter:
     """Routes of operations.
 
@@ -31,7 +35,7 @@ def operations_router(
         models: name -> model; looked up for every request.
         tally: of this process; knows those of the others.
         keeper: looks aliases up; None: models stay as they are, and there is no route to reload them.
-        may_reload: somebody has seen to it that only admins get so far.
+        reloading: who may ask for it.
     """
     router = APIRouter(tags=["operations"])
 
@@ -44,15 +48,14 @@ def operations_router(
         return Response(text, headers={"content-type": media})
 
     if keeper is not None:
-        _add_reload(router, models, keeper, may_reload=may_reload)
+        _add_reload(router, models, keeper, reloading)
     return router
 
 
-def _add_reload(router: APIRouter, models: Mapping[str, Served], keeper: Keeper, *, may_reload: bool) -> None:
+def _add_reload(router: APIRouter, models: Mapping[str, Served], keeper: Keeper, reloading: Reloading) -> None:
     @router.post("/models/{name}/reload", summary="Look up the champion now", responses=REFUSALS)
-    def reload(name: str) -> Reloaded:
-        if not may_reload:
-            raise ForbiddenError("Models are reloaded with an admin's key only, and this server asks for none.")
+    def reload(name: str, request: Request) -> Reloaded:
+        _check_caller(request.headers, reloading)
         if name not in models:
             raise UnknownModelError.from_name(name, models)
         try:
@@ -63,6 +66,22 @@ def _add_reload(router: APIRouter, models: Mapping[str, Served], keeper: Keeper,
             raise NotReloadedError(f"{error.reason} Version {models[name].version} goes on.") from error
         models[name].note()
         return Reloaded(model=name, version=models[name].version)
+
+
+def _check_caller(headers: Headers, reloading: Reloading) -> None:
+    """Browsers ask a server of this machine for any page that wants it, without a look at who has written the page.
+
+    They name the page's origin with every POST. One that is the server's own proves nothing: whoever has a name may let
+    it lead here.
+
+    Raises:
+        ForbiddenError: it is nobody who may reload.
+    """
+    if reloading == "nobody":
+        raise ForbiddenError("Models are reloaded with an admin's key only, and this server asks for none.")
+    is_of_a_page = "origin" in headers or headers.get("sec-fetch-site", "none") != "none"
+    if reloading == "this machine" and is_of_a_page:
+        raise ForbiddenError("No web page may reload a model where no key is asked for. Ask from a shell or a program.")
 
 
 TEXT = {"schema": {"type": "string"}}

@@ -43,7 +43,8 @@ class Settings:
         shutdown_seconds: that running requests get after SIGTERM; container engines kill after 10.
         log_level: critical, error, warning, info (a line a request) or debug.
         keys_file: of API keys, as `python -m serving.keys` writes it; None: nobody is asked for one.
-        auth: "none" opens an address that others can reach to everybody; None: such an address needs a keys_file.
+        auth: "none" opens an address that others can reach to everybody, save for reloading models; None: such an
+            address needs a keys_file.
         cors_origins: pages of these origins may ask from a browser; empty: of no other than the server's own.
         max_concurrent: requests in work at once, in one process; the next is answered 503. Each may hold a whole body.
         max_concurrent_per_key: of these, with one API key; the next is answered 429.

@@ -30,7 +30,9 @@ OF_PREDICTIONS = {
     "422": "The body is not what it is declared as, does not fit the columns, or has no finite prediction, or the "
     "query asks for what the model cannot say; `details` has the path to each wrong value.",
 }
-OF_RELOADING = {"403": "An admin's key is needed, sent as Authorization: Bearer."}
+OF_RELOADING = {
+    "403": "An admin's key is needed, sent as Authorization: Bearer. Where no key is asked for, web pages may not."
+}
 OF_KEYS = {"401": "There is no valid API key."}
 OF_KEYS_AND_BODIES = {"429": "As many requests with this key are in work as there may be."}
 

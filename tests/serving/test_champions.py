@@ -345,6 +345,29 @@ def test_without_keys_nobody_from_elsewhere_may_reload(tmp_path: Path):
     assert ask(guarded, "POST", f"/models/{NAME}/reload", headers=header).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://server", "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+    ids=["another site", "a sandbox", "a name that another site has put here", "no origin"],
+)
+def test_no_page_in_a_browser_may_reload_where_no_key_is_asked_for(tmp_path: Path, sent: dict[str, str]):
+    publish_sales(tmp_path)
+    server = Server(tmp_path)
+    path = f"/models/{NAME}/reload"
+    refused = ask(server.app, "POST", path, headers=sent)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
+    assert "No web page" in refused.json()["error"]["message"]
+    assert ask(server.app, "POST", path, headers={"Sec-Fetch-Site": "none"}).status_code == 200
+    header = {"Authorization": f"Bearer {add_key(tmp_path / 'keys.json', name='one', role='admin')}"}
+    guarded = create_app(server.champions, Settings(), keeper=server.keeper, keys=KeyFile(tmp_path / "keys.json"))
+    assert ask(guarded, "POST", path, headers=header | sent).status_code == 200, "a key is enough"
+
+
 def test_a_shadow_answers_the_same_unseen_and_is_compared(tmp_path: Path):
     publish_sales(tmp_path, version=1)
     publish_sales(tmp_path, version=2)
