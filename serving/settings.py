@@ -14,6 +14,10 @@ LARGEST_PORT = 65_535
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 SHARE = re.compile(r"0(\.[0-9]{1,6})?|1(\.0{1,6})?")
 ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")  # of a registry; in a folder, a file that is no version
+# What Kubernetes tells every container of a service called `serving`, in the form of Docker's links.
+OF_KUBERNETES = re.compile(
+    r"SERVING_SERVICE_(HOST|PORT(_\w+)?)=.*|SERVING_PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?=.*|=\w+://.*)"
+)
 WHOLE_NUMBER = re.compile(r"[0-9]{1,12}")
 
 
@@ -84,7 +88,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     values: dict[str, Any] = {}
     wrong = []
     for variable, text in environment.items():
-        if not variable.startswith(PREFIX) or text == "":
+        if not variable.startswith(PREFIX) or text == "" or OF_KUBERNETES.fullmatch(f"{variable}={text}"):
             continue
         if variable not in known:
             wrong.append(f"{variable}: no such setting (there are {', '.join(known)})")
