@@ -68,6 +68,7 @@ class StackOptimizer(torch.optim.Optimizer):
         rates = [member.lr for member in members]
         self._base_rates: PerMember = torch.tensor(rates, dtype=finest_float(device), device=device)
         self.learning_rates = self._base_rates  # times what a plateau has made of them
+        self.stepped_rates = self._base_rates  # what the last step took
         self._schedules = list(schedules)
         self._plateau = Plateau([schedule.config for schedule in schedules])
         self._step = 0
@@ -89,8 +90,8 @@ class StackOptimizer(torch.optim.Optimizer):
         decayed = self._weights[:, : self._n_decayed]
         for own in self._slices:
             own.chain.update_(updates[own.members], own.state, decayed[own.members])
-        rates = self.current_learning_rates().to(updates.dtype)
-        self._weights.addcmul_(updates, rates.unsqueeze(1), value=-1)
+        self.stepped_rates = self.current_learning_rates()
+        self._weights.addcmul_(updates, self.stepped_rates.to(updates.dtype).unsqueeze(1), value=-1)
         self._step += 1
 
     def current_learning_rates(self) -> PerMember:

@@ -12,7 +12,7 @@ def describe_divergence(losses: Sequence[float], *, learning_rate: float) -> str
 
     Args:
         losses: the member's training losses, one an epoch; it diverged in the last one.
-        learning_rate: in that epoch.
+        learning_rate: at the last step of that epoch.
     """
     finite = [loss for loss in losses if np.isfinite(loss)]
     last = f"the last finite training loss was {finite[-1]:.4g}" if finite else "the training loss never was finite"

@@ -28,7 +28,8 @@ class EpochReport:
 
     Attributes:
         epoch: counted from 0.
-        values: curve name -> values; `train/loss`, `validation/loss`, `validation/<metric>`, `learning_rate`.
+        values: curve name -> values; `train/loss`, `validation/loss`, `validation/<metric>`, and
+            `learning_rate`: of the epoch's last step.
         predictions: on the validation part, [K, N, P].
     """
 

@@ -190,7 +190,7 @@ class StackModule(pl.LightningModule):
             "train/loss": self._mean_loss.value(),
             "validation/loss": self._held_out.losses(outputs),
             f"validation/{metric}": self._held_out.metrics(predictions, self._folds.places, [metric])[metric],
-            "learning_rate": self._optimizer().current_learning_rates(),
+            "learning_rate": self._optimizer().stepped_rates,
         }
         # The one moment of an epoch at which the device is waited for.
         arrays = {name: tensor.cpu().numpy().astype(np.float64) for name, tensor in values.items()}

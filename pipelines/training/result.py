@@ -20,7 +20,8 @@ class MemberResult:
         epochs: how many it trained.
         best_epoch: from 0; the epoch whose weights are kept.
         weights: of the best epoch, on the CPU: state_dict name -> tensor without the members axis. Empty on failure.
-        curves: name -> one value an epoch (`train/loss`, `validation/loss`, `validation/<metric>`, `learning_rate`).
+        curves: name -> one value an epoch (`train/loss`, `validation/loss`, `validation/<metric>`, and
+            `learning_rate`: of the epoch's last step).
         metrics: every metric of the task on the validation part, best weights, without the prefix `validation/`.
         predictions: on the validation part, best weights, [N, P]. Empty on failure.
     """
