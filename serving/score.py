@@ -71,15 +71,6 @@ class Job:
         return tuple(dict.fromkeys([*self.keep, *(column.name for column in self.bundle.contract.columns)]))
 
     @property
-    def texts(self) -> tuple[str, ...]:
-        """Columns that stay text in CSV. A number that goes along is written as the number it was."""
-        return tuple(
-            column.name
-            for column in self.bundle.contract.columns
-            if column.kind == "categorical" or column.name not in self.keep
-        )
-
-    @property
     def identity(self) -> str:
         """The same for the same model, rows and columns: only then do finished portions count."""
         state = self.source.stat()
@@ -124,7 +115,7 @@ def score(job: Job) -> int:
     more.check(job.asked, n_rows=0)
     with open_parts(job.output, identity=job.identity) as parts:
         bar = _Bar(count_rows(job.source))
-        portions = read_portions(job.source, columns=job.columns, texts=job.texts, n_rows=PORTION_ROWS)
+        portions = read_portions(job.source, columns=job.columns, n_rows=PORTION_ROWS)
         for place, portion in enumerate(portions):
             path = parts / f"{place:06}.parquet"
             if not path.exists():
@@ -143,7 +134,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--output", required=True, type=Path, help="predictions: Parquet or CSV; replaces one of this name"
     )
-    parser.add_argument("--keep", default="", help="columns of the input to write too, e.g. id,day")
+    parser.add_argument("--keep", default="", help="columns of the input to write too, as they stand, e.g. id,day")
     parser.add_argument("--coverage", help="of intervals or sets of labels to write too, e.g. 0.9")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of one prediction (default: all)")
     return parser.parse_args(arguments)
@@ -193,9 +184,10 @@ def _answers(
     finite = np.isfinite(predictions).all(axis=1)
     if not finite.all():
         raise ScoringError(f"Row {first_row + int(finite.argmin()) + 1}: a number is too large to compute with.")
-    kept = {name: portion.column(name) for name in job.keep}
     if is_csv(job.source):
-        kept = {name: kept_texts(name, values, first_row=first_row) for name, values in kept.items()}
+        kept = kept_texts(job.keep, portion, contract, columns, first_row=first_row)
+    else:
+        kept = {name: portion.column(name) for name in job.keep}
     is_plain = job.asked == NOTHING
     extra = {} if is_plain else extra_columns(contract, more.complete(columns, predictions, job.asked))
     answers = {**_name(contract, predictions), **extra}

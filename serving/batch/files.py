@@ -9,7 +9,6 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from serving.batch.columns import SAVE_AS_UTF8, FileAwayError, ScoringError
-from serving.missing_words import MISSING_WORDS
 
 SUFFIXES = (".parquet", ".csv")
 PARSING = pyarrow.csv.ParseOptions(newlines_in_values=True)
@@ -63,14 +62,12 @@ def is_csv(path: Path) -> bool:
     return path.suffix.lower() == ".csv"
 
 
-def read_portions(path: Path, *, columns: Sequence[str], texts: Sequence[str], n_rows: int) -> Iterator[pa.RecordBatch]:
+def read_portions(path: Path, *, columns: Sequence[str], n_rows: int) -> Iterator[pa.RecordBatch]:
     """The rows in order, exactly `n_rows` at a time save for the last portion.
 
     Args:
         path: of the file.
-        columns: that are read.
-        texts: those of them that stay text in CSV, where the others get the type that the first rows have. Text is
-            not checked to be UTF-8.
+        columns: that are read; of CSV as text, which is not checked to be UTF-8.
         n_rows: of a portion.
 
     Raises:
@@ -78,7 +75,7 @@ def read_portions(path: Path, *, columns: Sequence[str], texts: Sequence[str], n
     """
     waiting: list[pa.RecordBatch] = []
     try:
-        for batch in _batches(path, columns, texts, n_rows):
+        for batch in _batches(path, columns, n_rows):
             waiting.append(batch)
             while sum(map(len, waiting)) >= n_rows:
                 whole = pa.Table.from_batches(waiting).combine_chunks().to_batches()[0]
@@ -99,15 +96,14 @@ def open_writer(path: Path, schema: pa.Schema) -> Writer:
     return writer
 
 
-def _batches(path: Path, columns: Sequence[str], texts: Sequence[str], n_rows: int) -> Iterator[pa.RecordBatch]:
+def _batches(path: Path, columns: Sequence[str], n_rows: int) -> Iterator[pa.RecordBatch]:
     if not is_csv(path):
         with pyarrow.parquet.ParquetFile(path) as file:
             yield from file.iter_batches(batch_size=n_rows, columns=list(columns))
         return
     convert = pyarrow.csv.ConvertOptions(
         include_columns=list(columns),
-        column_types=dict.fromkeys(texts, pa.string()),
-        null_values=list(MISSING_WORDS),
+        column_types=dict.fromkeys(columns, pa.string()),
         check_utf8=False,
     )
     with pyarrow.csv.open_csv(path, parse_options=PARSING, convert_options=convert) as reader:

@@ -3,12 +3,14 @@
 What a text stands for is said by its column alone, whatever stands in the rows before it.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from serving.batch.columns import SAVE_AS_UTF8, WrongCellError, read_column, read_dates
-from serving.bundle import CategoricalColumn, Column, Contract, DateColumn, NumericColumn
+from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn, NumericColumn
 from serving.missing_words import MISSING_WORDS
 from serving.reading_csv import as_training_reads
 
@@ -17,7 +19,7 @@ MOMENTS = (pa.timestamp("us"), pa.timestamp("us", "UTC"))  # none of a column ha
 
 
 def read_texts(contract: Contract, batch: pa.RecordBatch, *, first_row: int) -> dict[str, np.ndarray]:
-    """As `columns.read_columns`, for rows of a CSV file; columns whose type is known already are taken as they are.
+    """As `columns.read_columns`, for rows of a CSV file, whose columns are text.
 
     Raises:
         ScoringError: a value does not fit its column, or is not encoded as UTF-8.
@@ -25,21 +27,37 @@ def read_texts(contract: Contract, batch: pa.RecordBatch, *, first_row: int) -> 
     return {column.name: _read(column, batch.column(column.name), first_row=first_row) for column in contract.columns}
 
 
-def kept_texts(name: str, values: pa.Array, *, first_row: int) -> pa.Array:
-    """A column that goes along: text as it stands there, save that an empty cell is a missing value.
+def kept_texts(
+    names: Sequence[str], batch: pa.RecordBatch, contract: Contract, read: Mapping[str, np.ndarray], *, first_row: int
+) -> dict[str, pa.Array]:
+    """Columns that go along: the model's numbers and truths as it takes them, anything else as the text it is.
+
+    An empty cell of text is a missing value.
+
+    Args:
+        names: of these columns.
+        batch: rows of a CSV file.
+        contract: of the model.
+        read: its columns, as `read_texts` reads them.
+        first_row: of the batch in the file, from 0; for messages.
 
     Raises:
         WrongCellError: a value is not encoded as UTF-8.
     """
-    if not pa.types.is_string(values.type):
-        return values
-    texts = _decoded(name, values, first_row=first_row)
-    return pc.if_else(pc.equal(texts, ""), None, texts)
+    columns = {column.name: column for column in contract.columns}
+    kept = {}
+    for name in names:
+        column = columns.get(name)
+        if isinstance(column, NumericColumn | BooleanColumn):
+            values = pa.array(read[name], from_pandas=True)  # NaN becomes null
+            kept[name] = values.cast(pa.bool_()) if isinstance(column, BooleanColumn) else values
+        else:
+            texts = _decoded(name, batch.column(name), first_row=first_row)
+            kept[name] = pc.if_else(pc.equal(texts, ""), None, texts)
+    return kept
 
 
 def _read(column: Column, values: pa.Array, *, first_row: int) -> np.ndarray:
-    if not pa.types.is_string(values.type):
-        return read_column(column, values, first_row=first_row)
     texts = _decoded(column.name, values, first_row=first_row)
     if isinstance(column, CategoricalColumn):
         return read_column(column, _labels(column, texts), first_row=first_row)

@@ -387,4 +387,37 @@ def test_columns_of_csv_that_go_along_keep_their_text_and_their_numbers(tmp_path
     source = written(frame, tmp_path / "rows.csv")
     assert run(folder, source, tmp_path / "out.parquet", "--keep", "id,age,blood pressure,joined,city") == 0
     found = read(tmp_path / "out.parquet").select("id", "age", "blood pressure", "joined", "city")
-    assert found.rows() == frame.select(found.columns).rows()
+    assert found.rows() == frame.select(found.columns).cast({"joined": pl.String}).rows()
+
+
+@pytest.mark.parametrize("identifier", ["00123", "12345678901234567890", "TRUE", "2024-05-31T00"])
+@pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
+def test_an_identifier_in_csv_goes_along_as_it_stands(tmp_path, output, identifier) -> None:
+    """Whatever it looks like, and whatever stands a megabyte before it."""
+    ids = [*[identifier] * 20_000, "A12"]
+    frame = (
+        patients(5).select(pl.all().gather([place % 5 for place in range(len(ids))])).with_columns(id=pl.Series(ids))
+    )
+    folder, source = publish_patients(tmp_path / "bundles"), written(frame, tmp_path / "rows.csv")
+    assert source.stat().st_size > 2**20
+    assert run(folder, source, tmp_path / output, "--keep", "id") == 0
+    out = tmp_path / output
+    found = pl.read_csv(out, infer_schema=False) if out.suffix == ".csv" else read(out)
+    assert found["id"].to_list() == ids
+
+
+@pytest.mark.parametrize(("column", "first", "last"), [("age", "1", 1.5), ("smoker", "true", False)])
+def test_numbers_and_truths_that_go_along_are_those_that_the_model_takes(tmp_path, column, first, last) -> None:
+    frame = pl.concat([patients(5)] * 12_000).with_columns(pl.lit(first).alias(column), id=pl.lit("two\nlines"))
+    frame[-1, column] = str(last).lower()
+    folder, source = publish_patients(tmp_path / "bundles"), written(frame, tmp_path / "rows.csv")
+    assert run(folder, source, tmp_path / "out.parquet", "--keep", column) == 0
+    found = read(tmp_path / "out.parquet")[column]
+    assert [found[0], found[-1]] == [True if first == "true" else 1, last]
+
+
+def test_columns_of_parquet_that_go_along_keep_their_types(tmp_path) -> None:
+    folder, frame = publish_patients(tmp_path / "bundles"), patients(4)
+    source = written(frame, tmp_path / "rows.parquet")
+    assert run(folder, source, tmp_path / "out.parquet", "--keep", ",".join(frame.columns)) == 0
+    assert read(tmp_path / "out.parquet").select(frame.columns).equals(frame)
