@@ -12,7 +12,8 @@ RUN /opt/venv/bin/pip install --no-cache-dir --constraint requirements.lock ".[$
 
 FROM python:3.11-slim
 # A named volume takes the owner of the folder it is first mounted on.
-RUN useradd --uid 10001 --create-home app && install --directory --owner=app /app/var/bundles /app/var/keys
+RUN useradd --uid 10001 --create-home app \
+    && install --directory --owner=app /app/var/bundles /app/var/keys /app/var/.served-bundles
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /app

@@ -1,55 +1,28 @@
 """The models that answer, each the version that its alias names: fetched, proven, swapped in, put back when it fails.
 
 A version that must not be served, or that fails once it is, stays out until somebody asks for it again (`reload`); the
-one before it goes on. A store that does not answer changes nothing. Not here: when this happens (`keeper`).
+last one that was sound goes on, after a restart too. A store that does not answer changes nothing. Not here: when this
+happens (`keeper`).
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from serving.bundle import BundleError
-from serving.models import Served, load_model
-from serving.observing import ANSWERS, FAILURES
-from serving.store import CHAMPION, AwayError, Found, MissingError, Store
-from serving.tally import Counts, Tally
+from serving.complaints import Complaints
+from serving.models import Load, Served
+from serving.probation import AnswerCounts, Placed, Trial
+from serving.store import CHAMPION, AwayError, Store
+from serving.tally import OF_EACH, Tally
+from serving.verdicts import Verdicts
 
-SWAPS = "swaps"  # labels: model, outcome
-LEAST_ANSWERS = 20  # before a version's share of errors says something
-PROBATION_SECONDS = 600.0  # in which a version may still be put back
+SWAPS = f"swaps{OF_EACH}"  # labels: model, version, outcome
 Outcome = Literal["swapped", "refused", "put_back", "unreachable"]
-Load = Callable[[Found], Served]
 
 logger = logging.getLogger("serving.champions")
-
-
-@dataclass(frozen=True)
-class Swap:
-    """A version that took the place of another.
-
-    Attributes:
-        previous: still loaded, in case the new one fails.
-        when: `time.monotonic()`.
-    """
-
-    previous: Served
-    when: float
-
-
-@dataclass(frozen=True)
-class Answered:
-    """How often a version has answered, in all processes since the server's start.
-
-    Attributes:
-        n_answers: of any kind.
-        n_failed: those that the version may be to blame for.
-    """
-
-    n_answers: float = 0.0
-    n_failed: float = 0.0
 
 
 class Champions(Mapping[str, Served]):
@@ -59,8 +32,8 @@ class Champions(Mapping[str, Served]):
         store: holds the bundles.
         load: makes a model of a bundle.
         tally: says how often a version failed, and counts what happens here.
+        verdicts: on versions, of all processes and before this one.
         names: to serve; empty: all that have a champion.
-        alias: that names the versions; another than champion may be missing.
         max_error_share: of a new version's answers, beyond that of the version before it.
     """
 
@@ -70,35 +43,35 @@ class Champions(Mapping[str, Served]):
         *,
         load: Load,
         tally: Tally,
+        verdicts: Verdicts | None = None,
         names: Sequence[str] = (),
-        alias: str = CHAMPION,
         max_error_share: float = 1.0,
     ) -> None:
         self._store = store
-        self._alias = alias
         self._load = load
         self._tally = tally
+        self._verdicts = verdicts or Verdicts()
         self._names = tuple(names)
         self._max_error_share = max_error_share
-        self._models: dict[str, Served] = {}
-        self._swaps: dict[str, Swap] = {}
-        self._before: dict[tuple[str, str], Answered] = {}
+        self._places: dict[str, Placed] = {}
+        self._trials: dict[str, Trial] = {}
         self._refused: dict[str, dict[str, str]] = {}
-        self._complaints: dict[str, str] = {}
-        self._changing = threading.Lock()
+        self._complaints = Complaints(logger, CHAMPION)
+        self._looking = threading.Lock()  # held while a store is asked: no version is loaded twice
+        self._changing = threading.Lock()  # never held for long
 
     def __getitem__(self, name: str) -> Served:
-        return self._models[name]
+        return self._places[name].own
 
     def __iter__(self) -> Iterator[str]:
-        return iter(list(self._models))  # may change meanwhile
+        return iter(list(self._places))  # may change meanwhile
 
     def __len__(self) -> int:
-        return len(self._models)
+        return len(self._places)
 
     def refused(self, name: str) -> dict[str, str]:
         """Version -> why it is not served, in words for callers."""
-        return dict(self._refused.get(name, {}))
+        return {**self._verdicts.put_back(name), **self._refused.get(name, {})}
 
     def names(self) -> Sequence[str]:
         """Models that should be served.
@@ -108,19 +81,29 @@ class Champions(Mapping[str, Served]):
         """
         return self._names or self._store.names()
 
+    def resume(self, name: str) -> list[BundleError]:
+        """Go on as before a restart: with the version that was sound, then, on probation, the one chosen since.
+
+        Returns:
+            why any of them cannot be served any more.
+        """
+        errors = []
+        for bundle in self._verdicts.bundles(name):
+            try:
+                self._put(self._load(self._store.open_kept(name, bundle)), bundle)
+            except BundleError as error:
+                errors.append(error)
+        return errors
+
     def refresh(self) -> None:
         """Look every alias up, and swap in what has changed; whatever goes wrong is logged, once."""
         try:
             for name in self.names():
                 self._try(name)
-        except AwayError as error:
-            self._note_away(error)
-            return
         except BundleError as error:
-            self._complain("", "The store of models cannot be read", error)
-            return
-        if self._complaints.pop("", None) is not None:
-            logger.warning("The store of models answers again")
+            self._complain_of_store(error)
+        else:
+            self._complaints.store_answers()
 
     def _try(self, name: str) -> None:
         try:
@@ -130,134 +113,118 @@ class Champions(Mapping[str, Served]):
         except BundleError as error:
             self._complain_of_version(name, error)
 
-    def refresh_one(self, name: str, *, is_asked_for: bool = False) -> None:
+    def refresh_one(self, name: str) -> None:
         """Look an alias up, and swap in the version that it names, unless that was refused before.
-
-        Args:
-            name: of the model.
-            is_asked_for: what was refused gets a new chance.
 
         Raises:
             AwayError: the store does not answer.
             BundleError: there is no champion, or the version must not be served.
         """
-        with self._changing:
-            if is_asked_for:  # under the lock: or else whoever looks meanwhile refuses it again, and nobody says so
-                self._refused.pop(name, None)
-            version = self._find_version(name)
-            own = self._models.get(name)
-            if version is None or version in self._refused.get(name, {}):
-                return
-            if own is not None and own.version == version:
-                return
-            try:
-                self._put(self._load(self._store.open_version(name, version)))
-            except AwayError:
-                raise
-            except BundleError as error:
-                self._refuse(name, version, error.reason)
-                raise
+        with self._looking:
+            self._look_up(name)
 
-    def reload(self, name: str) -> None:
+    def reload(self, name: str, *, in_all_processes: bool = True) -> None:
         """As `refresh_one`, with a new chance for a version that was refused.
+
+        Args:
+            name: of the model.
+            in_all_processes: what was put back has a new chance in each; or else this one does as another has told it.
 
         Raises:
             AwayError: the store does not answer.
             BundleError: there is no such alias, or the version must not be served.
         """
         try:
-            self.refresh_one(name, is_asked_for=True)
+            with self._looking:  # forgiven with the look: or else whoever looks meanwhile refuses it again
+                self._refused.pop(name, None)
+                if in_all_processes:
+                    self._verdicts.forgive(name)
+                self._look_up(name)
         except AwayError as error:
-            self._note_away(error)
+            self._complain_of_store(error)
             raise
         except BundleError as error:
             self._complain_of_version(name, error)
             raise
 
-    def reload_all(self) -> None:
-        """As `refresh`, with a new chance for every version."""
-        self._refused.clear()
-        self.refresh()
-
-    def _find_version(self, name: str) -> str | None:
-        """None where there is no shadow, which may be taken away; a champion goes on until there is another."""
+    def _look_up(self, name: str) -> None:
+        version = self._store.find_version(name)
+        own = self.get(name)
+        if version in self._refused.get(name, {}):
+            return
+        # Where nothing answers, a version that was put back is better than none.
+        if own is not None and (own.version == version or version in self._verdicts.put_back(name)):
+            return
         try:
-            return self._store.find_version(name, self._alias)
-        except MissingError as error:
-            if self._alias == CHAMPION:
-                raise
-            self._models.pop(name, None)
-            self._complain(name, "A model has no shadow", error, level=logging.INFO)
-            return None
+            found = self._store.open_version(name, version)
+            loaded = self._load(found)
+        except AwayError:
+            raise
+        except BundleError as error:
+            self._refuse(name, version, error.reason)
+            raise
+        self._put(loaded, found.bundle.folder.name)
+        if own is not None:
+            self._count(name, version, "swapped")
+            logger.info("swapped", extra={"fields": {"model": name, "version": version}})
+
+    def _put(self, own: Served, bundle: str) -> None:
+        """Put a version in its model's place, on probation if there is another to go back to."""
+        counts, _ = self._tally.of_all_processes()
+        placed = Placed(own, bundle, AnswerCounts.of(own, counts))
+        with self._changing:
+            trial = self._trials.pop(own.name, None)
+            # A version that is itself on probation is none to go back to.
+            previous = trial.previous if trial is not None else self._places.get(own.name)
+            self._places[own.name] = placed
+            if previous is None:
+                self._verdicts.note_sound(own.name, bundle)
+            elif previous.own.version != own.version:
+                self._trials[own.name] = Trial(placed, previous, time.monotonic())
+            self._verdicts.note_chosen(own.name, bundle)
 
     def put_back_failing(self) -> None:
-        """Put the version before back where a new one fails too often; forget it where the new one has not."""
-        if not self._swaps:
+        """Put the last sound version back where a new one fails too often, as any process has seen it.
+
+        The new one is sound once it has answered long enough.
+        """
+        if not self._trials:
             return
         counts, _ = self._tally.of_all_processes()
-        for name, swap in list(self._swaps.items()):
-            own = self._models[name]
-            share = self._error_share(own, counts) - self._error_share(swap.previous, counts)
-            if share > self._max_error_share:
-                with self._changing:
-                    reason = f"{share:.0%} more of its answers were errors than of version {swap.previous.version}'s."
-                    self._models[name] = swap.previous
-                    del self._swaps[name]
-                    self._refuse(name, own.version, reason)
-                    self._count(name, "put_back")
-                logger.error("put back", extra={"fields": {"model": name, "refused": own.version, "reason": reason}})
-            elif time.monotonic() - swap.when > PROBATION_SECONDS:
-                del self._swaps[name]
+        for name, trial in list(self._trials.items()):
+            known = self._verdicts.put_back(name).get(trial.new.own.version)
+            reason = known or trial.objection(counts, max_error_share=self._max_error_share)
+            if reason is not None:
+                self._end(name, trial, reason)
+            elif trial.is_passed(counts):
+                self._end(name, trial, None)
 
-    def _error_share(self, own: Served, counts: Counts) -> float:
-        """Of the version's answers since it was put in its place; 0 as long as there are few."""
-        now, before = _answered(own, counts), self._before.get((own.name, own.version), Answered())
-        n_answers = now.n_answers - before.n_answers
-        return (now.n_failed - before.n_failed) / n_answers if n_answers >= LEAST_ANSWERS else 0.0
-
-    def _put(self, loaded: Served) -> None:
-        previous = self._models.get(loaded.name)
-        if previous is not None:  # what it answered when it had its place before is forgiven
-            counts, _ = self._tally.of_all_processes()
-            self._before[loaded.name, loaded.version] = _answered(loaded, counts)
-        self._models[loaded.name] = loaded
-        if previous is not None:
-            self._swaps[loaded.name] = Swap(previous, time.monotonic())
-            self._count(loaded.name, "swapped")
-            logger.info("swapped", extra={"fields": {"model": loaded.name, "version": loaded.version}})
+    def _end(self, name: str, trial: Trial, objection: str | None) -> None:
+        with self._changing:
+            if self._trials.get(name) is not trial:  # another version has got the place meanwhile
+                return
+            del self._trials[name]
+            if objection is None:
+                self._verdicts.note_sound(name, trial.new.bundle)
+                return
+            self._places[name] = trial.previous
+            version = trial.new.own.version
+            self._verdicts.note_put_back(name, version, objection, instead=trial.previous.bundle)
+            self._refuse(name, version, objection)
+        self._count(name, version, "put_back")
+        logger.error("put back", extra={"fields": {"model": name, "refused": version, "reason": objection}})
 
     def _refuse(self, name: str, version: str, reason: str) -> None:
         self._refused.setdefault(name, {})[version] = reason
-        self._count(name, "refused")
+        self._count(name, version, "refused")
 
-    def _count(self, name: str, outcome: Outcome) -> None:
-        if self._alias == CHAMPION:
-            self._tally.add(SWAPS, (name, outcome))
-
-    def _note_away(self, error: AwayError) -> None:
-        self._count("", "unreachable")
-        self._complain("", "The store of models does not answer", error)
+    def _count(self, name: str, version: str, outcome: Outcome) -> None:
+        self._tally.add(SWAPS, (name, version, outcome))
 
     def _complain_of_version(self, name: str, error: BundleError) -> None:
-        if self._alias == CHAMPION:
-            self._complain(name, "A version is not served", error)
-        else:  # the model is served
-            self._complain(name, "A version is no shadow", error, level=logging.WARNING)
+        self._complaints.say(name, "A version is not served", error)
 
-    def _complain(self, name: str, message: str, error: BundleError, *, level: int = logging.ERROR) -> None:
-        """Said once: a store may be away for hours, and is asked every few seconds."""
-        if self._complaints.get(name) != str(error):
-            self._complaints[name] = str(error)
-            fields = {"model": name, "alias": self._alias, "reason": str(error)}
-            logger.log(level, message, extra={"fields": fields})
-
-
-def _answered(own: Served, counts: Counts) -> Answered:
-    labels = (own.name, own.version)
-    of_version = [count[0] for (name, has), count in counts.items() if name == ANSWERS and has[:2] == labels]
-    return Answered(sum(of_version), counts.get((FAILURES, labels), [0.0])[0])
-
-
-def loader(*, threads: int, max_rows: int) -> Load:
-    """A function that makes a model of a bundle, as `load_model` does."""
-    return lambda found: load_model(found, threads=threads, max_rows=max_rows)
+    def _complain_of_store(self, error: BundleError) -> None:
+        if isinstance(error, AwayError):
+            self._count("", "", "unreachable")
+        self._complaints.of_store(error)

@@ -1,5 +1,6 @@
 """Counts in the text formats of Prometheus and of OpenMetrics, for `GET /metrics`."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
@@ -69,9 +70,19 @@ def _of_models(counts: Counts, models: Mapping[str, Served]) -> Iterator[Metric]
     yield info
     yield _counter(counts, ROWS, "serving_rows", "Rows that were predicted.", labels=MODEL_LABELS)
     yield _counter(counts, ANSWERS, "serving_answers", "Answers of a version.", labels=(*MODEL_LABELS, "status"))
-    yield _counter(
-        counts, SWAPS, "serving_versions", "New versions, by what became of them.", labels=("model", "outcome")
+    yield _of_versions(counts)
+
+
+def _of_versions(counts: Counts) -> Metric:
+    n_versions: Counter[tuple[str, str]] = Counter()
+    for (model, _, outcome), count in _named(counts, SWAPS):
+        n_versions[model, outcome] += int(count[0])
+    metric = CounterMetricFamily(
+        "serving_versions", "New versions, by what became of them.", labels=("model", "outcome")
     )
+    for labels, n in n_versions.items():
+        metric.add_metric(labels, n)
+    return metric
 
 
 def _of_columns(counts: Counts, models: Mapping[str, Served]) -> Iterator[Metric]:

@@ -1,18 +1,24 @@
-"""A thread beside the requests: finds new versions, puts failing ones back, has answers watched and counts shared."""
+"""Threads beside the requests: one judges versions, has answers watched and counts shared; one looks for new versions.
+
+Two of them, since a store may be silent for long.
+"""
 
 import logging
+import os
 import random
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from serving.bundle import BundleError
 from serving.champions import Champions
 from serving.tally import Tally
 from serving.watch import Watch
 
 TICK_SECONDS = 1.0
 JITTER = 0.2  # of the time between two polls, so that many servers do not ask a registry all at once
-RELOAD = "reload"  # in the folder where processes meet; is touched when somebody asks for a reload
+RELOADS = "reloads"  # in the folder where processes meet
 
 logger = logging.getLogger("serving.keeper")
 
@@ -44,19 +50,20 @@ class Keeper:
         self._watch = watch
         self.tally = tally
         self._poll_seconds = poll_seconds
-        self._signal = folder / RELOAD if folder is not None else None
-        self._reloaded = self._asked()
+        self._reloads = _Reloads(folder / RELOADS if folder is not None else None)
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._keeping = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._looking = threading.Thread(target=self._look_up, name="looks versions up", daemon=True)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self._keeping.start()
+        self._looking.start()
 
     def stop(self) -> None:
         """End, without waiting for a store that does not answer; the last counts are shared."""
         self._ended.set()
-        self._thread.join(TICK_SECONDS)
+        self._keeping.join(TICK_SECONDS)
         self.tally.share()
 
     def reload(self, name: str) -> None:
@@ -65,37 +72,69 @@ class Keeper:
         Raises:
             BundleError: it must not be served, or the store does not answer.
         """
-        if self._signal is not None:
-            self._signal.touch()
-            self._reloaded = self._asked()
         self._champions.reload(name)
+        self._reloads.tell(name)  # not before: what is refused here need not be tried elsewhere
 
-    def _run(self) -> None:
+    def _keep(self) -> None:
+        while not self._ended.wait(TICK_SECONDS):
+            for step in (self.tally.share, self._champions.put_back_failing, self._watch.look):
+                _do(step)
+
+    def _look_up(self) -> None:
         due = time.monotonic()  # a shadow is not loaded yet
         while not self._ended.wait(TICK_SECONDS):
-            try:
-                self._tick()
-                if time.monotonic() >= due:
-                    self._champions.refresh()
-                    self._watch.refresh()
-                    due = time.monotonic() + self._pause()
-            except Exception:  # a defect of ours must not end the keeping, and is logged
-                logger.exception("The keeper failed")
+            _do(self._reload_as_told)
+            if time.monotonic() >= due:
+                _do(self._champions.refresh)
+                _do(self._watch.refresh)
+                due = time.monotonic() + self._pause()
 
-    def _tick(self) -> None:
-        self.tally.share()
-        self._champions.put_back_failing()
-        if self._asked() != self._reloaded:
-            self._reloaded = self._asked()
-            self._champions.reload_all()
-        self._watch.look()
+    def _reload_as_told(self) -> None:
+        for name in self._reloads.hear():
+            try:
+                self._champions.reload(name, in_all_processes=False)
+            except BundleError:
+                logger.debug("%s was reloaded elsewhere, and cannot be here", name)  # why has been said
 
     def _pause(self) -> float:
         return self._poll_seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  no secret
 
-    def _asked(self) -> float:
-        """When somebody last asked for a reload."""
+
+def _do(step: Callable[[], None]) -> None:
+    """A step of its own: the others are done whether or not it can be."""
+    try:
+        step()
+    except Exception:  # a defect of ours must not end the keeping, and is logged
+        logger.exception("The keeper failed")
+
+
+class _Reloads:
+    """What processes tell each other: a line a reload, with who did it and of which model.
+
+    Args:
+        path: of the common file; None: there is one process.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._n_bytes = len(self._read())
+
+    def tell(self, name: str) -> None:
+        """Tell the others that a model was reloaded."""
+        if self._path is not None:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(f"{os.getpid()} {name}\n")
+
+    def hear(self) -> set[str]:
+        """Models that others have reloaded since this was asked last."""
+        new = self._read()[self._n_bytes :]
+        whole = new[: new.rfind(b"\n") + 1]
+        self._n_bytes += len(whole)
+        told = [line.split(" ", 1) for line in whole.decode().split("\n")[:-1]]
+        return {name for process, name in told if int(process) != os.getpid()}
+
+    def _read(self) -> bytes:
         try:
-            return self._signal.stat().st_mtime if self._signal is not None else 0.0
+            return self._path.read_bytes() if self._path is not None else b""
         except FileNotFoundError:
-            return 0.0
+            return b""

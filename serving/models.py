@@ -4,7 +4,7 @@ An application looks a model up by name for every request, so a new version take
 requests, by one assignment.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain, pairwise
 from typing import Any, TypeVar
@@ -156,6 +156,9 @@ class Served:
         return self.wording.write(self.wording.word_rows(answers), answers)
 
 
+Load = Callable[[Found], Served]
+
+
 def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
     """Load a bundle, replay its golden rows, and warm it up with its own example.
 
@@ -201,6 +204,11 @@ def only_model(models: Mapping[str, Served]) -> Served:
     own = next(iter(models.values()))
     own.note()
     return own
+
+
+def loader(*, threads: int, max_rows: int) -> Load:
+    """A function that makes a model of a bundle, as `load_model` does."""
+    return lambda found: load_model(found, threads=threads, max_rows=max_rows)
 
 
 def _join(parts: Sequence[Columns]) -> Columns:

@@ -74,6 +74,9 @@ class RegistryStore:
         except OSError as error:
             raise BundleError(f"{folder}: cannot be written: {error.strerror}.") from error
 
+    def open_kept(self, name: str, bundle: str) -> Found:
+        return Found(name, bundle.partition("-")[0], open_bundle(self._folder / name / bundle))
+
     def _locate(self, name: str, version: str) -> str:
         """The path of a version's bundle on the server."""
         uri = self._look_up("model-versions/get-download-uri", "artifact_uri", name=name, version=version)

@@ -10,7 +10,7 @@ MOST_ROWS = 10_000  # between two looks: what they cost does not grow with the l
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweredRows:
     """Rows and their predictions.
 
     Attributes:
@@ -21,9 +21,9 @@ class Answered:
     columns: Mapping[str, np.ndarray]
     predictions: np.ndarray
 
-    def first(self, n_rows: int) -> "Answered":
+    def first(self, n_rows: int) -> "AnsweredRows":
         """The first rows alone."""
-        return Answered({name: own[:n_rows] for name, own in self.columns.items()}, self.predictions[:n_rows])
+        return AnsweredRows({name: own[:n_rows] for name, own in self.columns.items()}, self.predictions[:n_rows])
 
 
 class Sample:
@@ -34,7 +34,7 @@ class Sample:
     """
 
     def __init__(self) -> None:
-        self._room: Answered | None = None
+        self._room: AnsweredRows | None = None
         self._n_rows = 0
         self._lock = threading.Lock()
 
@@ -52,7 +52,7 @@ class Sample:
                 self._room.columns[name][rows] = values[:n_rows]
             self._room.predictions[rows] = predictions[:n_rows]
 
-    def take(self) -> Answered | None:
+    def take(self) -> AnsweredRows | None:
         """The rows since the last look, and forget them; None when there are none."""
         with self._lock:
             room, n_rows = self._room, self._n_rows
@@ -67,10 +67,10 @@ class NoSample(Sample):
         """Forget the rows."""
 
 
-def _room_for(columns: Mapping[str, np.ndarray], predictions: np.ndarray) -> Answered:
+def _room_for(columns: Mapping[str, np.ndarray], predictions: np.ndarray) -> AnsweredRows:
     """For as many rows as are kept, of these columns; labels are kept whole, whatever their length."""
     kinds = {name: np.float64 if own.dtype.kind == "f" else object for name, own in columns.items()}
-    return Answered(
+    return AnsweredRows(
         {name: np.empty(MOST_ROWS, dtype=kind) for name, kind in kinds.items()},
         np.empty((MOST_ROWS, predictions.shape[1]), dtype=predictions.dtype),
     )

@@ -60,6 +60,14 @@ class Store(Protocol):
         """
         ...
 
+    def open_kept(self, name: str, bundle: str) -> Found:
+        """Open a bundle that was opened before, by the name of its folder, without asking anybody.
+
+        Raises:
+            BundleError: it is not here any more, or must not be served.
+        """
+        ...
+
 
 class FolderStore:
     """`<root>/<name>/<version>/` with the number of the serving version in the file `<root>/<name>/champion`.
@@ -98,6 +106,9 @@ class FolderStore:
             said = f"is a version of {bundle.contract.name!r}, not of {name!r}."
             raise BundleError(f"{folder}: {said} Keep it in a folder of its model's name.", reason=f"It {said}")
         return Found(name, version, bundle)
+
+    def open_kept(self, name: str, bundle: str) -> Found:
+        return self.open_version(name, bundle)
 
 
 def open_champion(store: Store, name: str) -> Found:

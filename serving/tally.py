@@ -9,13 +9,15 @@ Not here: what is counted (`observing`, `drift`) and how it is shown (`expositio
 import json
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import add
 from pathlib import Path
 
 Labels = tuple[str, ...]
 Counts = dict[tuple[str, Labels], list[float]]
 DEPARTED = "departed.json"
+OF_EACH = "_of_each"  # ends the name of what happens once and every process counts: the largest count is the server's
 LATELY = "_lately"  # ends the name of what is no count since the start: it goes with its process
 
 
@@ -98,7 +100,8 @@ def _of_others(folder: Path) -> list[_File]:
 def _add(total: Counts, more: Counts) -> None:
     for key, count in more.items():
         known = total.get(key)
-        total[key] = count if known is None else [a + b for a, b in zip(known, count, strict=True)]
+        join: Callable[[float, float], float] = max if key[0].endswith(OF_EACH) else add
+        total[key] = count if known is None else [join(a, b) for a, b in zip(known, count, strict=True)]
 
 
 def _write(path: Path, file: _File) -> None:

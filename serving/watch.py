@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from serving.champions import Champions
 from serving.drift import count_answers, count_bins, count_states
 from serving.models import Served
-from serving.sample import Answered
+from serving.sample import AnsweredRows
+from serving.shadow import Shadow
 from serving.tally import LATELY, Tally
 
 COLUMN_STATES = "column_states"  # labels: model, version, column; one number a state
@@ -35,7 +35,7 @@ class Watch:
         tally: gets the counts.
     """
 
-    def __init__(self, champions: Champions, shadow: Champions | None, tally: Tally) -> None:
+    def __init__(self, champions: Mapping[str, Served], shadow: Shadow | None, tally: Tally) -> None:
         self._champions = champions
         self._shadow = shadow
         self._tally = tally
@@ -56,7 +56,7 @@ class Watch:
                 if shadow is not None:
                     self._compare(own, shadow, answered)
 
-    def _count(self, own: Served, answered: Answered) -> None:
+    def _count(self, own: Served, answered: AnsweredRows) -> None:
         labels = (own.name, own.version)
         leaf = self._turn(labels, len(answered.predictions))
         for column in own.contract.columns:
@@ -80,7 +80,7 @@ class Watch:
             self._tally.forget((COLUMN_BINS, ANSWER_BINS), first=labels, last=str(next_leaf % 2))
         return str(next_leaf % 2)
 
-    def _compare(self, own: Served, shadow: Served, answered: Answered) -> None:
+    def _compare(self, own: Served, shadow: Served, answered: AnsweredRows) -> None:
         labels = (own.name, own.version, shadow.version)
         if not _takes_the_same(own, shadow):
             nothing = [0.0] * (len(DIFFERENCES) + 2)

@@ -10,53 +10,92 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from serving.bundle import BundleError
-from serving.champions import Champions, loader
+from serving.champions import Champions
 from serving.keeper import Keeper
 from serving.keys import KeyFile
 from serving.logs import log_as_json
+from serving.models import loader
 from serving.registry import RegistryStore
 from serving.settings import Settings, SettingsError, read_settings
-from serving.store import FolderStore, Store
+from serving.shadow import Shadow
+from serving.store import AwayError, FolderStore, Store
 from serving.tally import Tally
 from serving.traces import is_traced
+from serving.verdicts import Verdicts
 from serving.watch import Watch
 
 USER_MISTAKE = 2
 FETCHED = ".registry"  # below the folder of bundles; hidden, so that no model is called so
+SERVED = ".served"  # likewise, or `.served-<folder>` beside it: what became of versions, for each source of them
 PARENT_SECONDS = 1.0
 
 Announce = Callable[[Mapping[str, str]], None]
 
 
-def load_champions(settings: Settings, tally: Tally | None = None) -> Champions:
-    """Load every champion; one that must not be served is reported and passed over.
+def load_champions(settings: Settings, tally: Tally | None = None, verdicts: Verdicts | None = None) -> Champions:
+    """Load every champion; one that must not be served is reported, and what was sound before it goes on.
 
     Raises:
         BundleError: there is none, or none can be served.
     """
+    verdicts = verdicts or Verdicts()
     champions = Champions(
         open_store(settings),
         load=loader(threads=settings.threads, max_rows=settings.max_rows),
         tally=tally or Tally(),
+        verdicts=verdicts,
         names=settings.names,
         max_error_share=settings.max_error_share,
     )
-    names = champions.names()
+    try:
+        names = asked = champions.names()
+    except AwayError as error:
+        names, asked = verdicts.names(), []
+        if not names:
+            raise
+        print(error, file=sys.stderr)
     if not names:
         raise BundleError(
             f"There is no model to serve in {settings.registry or settings.bundles}. Train one first: "
             "python -m pipelines.train -m data=breast_cancer sweep=quick"
         )
-    for name in names:
-        try:
-            champions.refresh_one(name)
-        except BundleError as error:
-            print(f"{name} is not served: {error}", file=sys.stderr)
+    for name, reason in _load(champions, names, asked):
+        own = champions.get(name)
+        said = f"{name}: {reason} Version {own.version} goes on." if own else f"{name} is not served: {reason}"
+        print(said, file=sys.stderr)
     if not champions:
         raise BundleError(f"None of {len(names)} models can be served.")
     return champions
+
+
+def _load(champions: Champions, names: Sequence[str], asked: Sequence[str]) -> list[tuple[str, BundleError]]:
+    """Load what served before, then what the aliases of those models that are asked for name; what went wrong."""
+    errors = [(name, error) for name in names for error in champions.resume(name)]
+    for name in asked:
+        try:
+            champions.refresh_one(name)
+        except AwayError as error:
+            return [*errors, (name, error)]  # nor would it answer for the others
+        except BundleError as error:
+            errors.append((name, error))
+    return errors
+
+
+def open_verdicts(settings: Settings, folder: Path | None) -> Verdicts:
+    """What became of versions before: in the folder of bundles, or beside it, or else among the workers alone."""
+    bundles = settings.bundles.absolute()
+    places = [bundles / SERVED, bundles.parent / f"{SERVED}-{bundles.name}"]
+    for place in places:
+        nearest = next(path for path in (place, *place.parents) if path.exists())
+        if nearest.is_dir() and os.access(nearest, os.W_OK):
+            source = settings.registry or "folder"
+            return Verdicts(place / quote(source, safe=""))
+    said = "can be written: when the server starts again it does not know which versions failed."
+    print(f"Neither {places[0]} nor {places[1]} {said}", file=sys.stderr)
+    return Verdicts(folder / SERVED if folder is not None else None)
 
 
 def open_store(settings: Settings) -> Store:
@@ -81,9 +120,9 @@ def serve(settings: Settings, listening: socket.socket, announce: Announce, *, f
     """
     keys = KeyFile(settings.keys_file) if settings.keys_file is not None else None
     tally = Tally(folder)
-    champions = load_champions(settings, tally)
+    champions = load_champions(settings, tally, open_verdicts(settings, folder))
     log_as_json(settings.log_level)
-    watch = Watch(champions, open_shadow(settings, tally), tally)
+    watch = Watch(champions, open_shadow(settings), tally)
     keeper = Keeper(champions, watch, tally, poll_seconds=settings.poll_seconds, folder=folder)
     announce({own.name: own.version for own in champions.values()})
     keeper.start()
@@ -97,12 +136,12 @@ def serve(settings: Settings, listening: socket.socket, announce: Announce, *, f
         keeper.stop()
 
 
-def open_shadow(settings: Settings, tally: Tally) -> Champions | None:
+def open_shadow(settings: Settings) -> Shadow | None:
     """The models that answer beside the champions, unseen; the keeper loads them, since nobody waits for them."""
     if settings.shadow is None:
         return None
     load = loader(threads=settings.threads, max_rows=settings.max_rows)
-    return Champions(open_store(settings), load=load, tally=tally, names=settings.names, alias=settings.shadow)
+    return Shadow(open_store(settings), load=load, alias=settings.shadow, names=settings.names)
 
 
 def _run(

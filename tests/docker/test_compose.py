@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from serving.settings import Settings, read_settings
+from serving.worker import SERVED
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker" / "compose.yaml"
@@ -109,6 +110,12 @@ def test_the_server_reads_what_training_publishes_and_cannot_change_it():
     assert "bundles:/app/var/bundles:ro" in SERVICES["serve"]["volumes"]
 
 
+def test_the_server_keeps_what_became_of_versions_beside_bundles_that_it_cannot_change():
+    place = SERVICES["serve"]["volumes"][-1].removeprefix("served:")
+    assert place == f"/app/var/{SERVED}-{_settings_of_the_server().bundles.name}"
+    assert place in (COMPOSE.parent / "serve.Dockerfile").read_text()
+
+
 def test_the_server_is_given_only_settings_that_it_knows():
     settings = _settings_of_the_server()
     limits = {"max_body_bytes": 2**20, "max_concurrent": 64, "max_concurrent_per_key": 32}
@@ -137,7 +144,7 @@ def test_the_server_reads_the_keys_that_its_own_job_makes_and_cannot_change_them
         assert f"SERVING_AUTH= and SERVING_KEYS_FILE={path}" in " ".join(told.read_text().split())
     # A named volume takes the owner of the image's folder.
     assert (
-        f"install --directory --owner=app /app/var/bundles {folder}\n" in (ROOT / "docker/serve.Dockerfile").read_text()
+        f"install --directory --owner=app /app/var/bundles {folder} " in (ROOT / "docker/serve.Dockerfile").read_text()
     )
 
 

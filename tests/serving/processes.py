@@ -22,6 +22,7 @@ class Running:
 
     address: str
     process: "subprocess.Popen[str]"
+    log: Path
 
     def stop(self, signal_number: int = signal.SIGTERM) -> int:
         self.process.send_signal(signal_number)
@@ -52,7 +53,8 @@ def run_to_the_end(folder: Path, *arguments: str, **changes: str) -> "subprocess
 @contextmanager
 def running(folder: Path, *arguments: str, **changes: str) -> Iterator[Running]:
     """A server on a port that it chooses itself, and announces."""
-    with (folder / "stderr.log").open("w") as errors:
+    log = folder / "stderr.log"
+    with log.open("w") as errors:
         process = subprocess.Popen(
             command("--port", "0", *arguments),
             cwd=folder,
@@ -65,7 +67,7 @@ def running(folder: Path, *arguments: str, **changes: str) -> Iterator[Running]:
         try:
             address = _announced(process)
             _wait_until_ready(address, process)
-            yield Running(address, process)
+            yield Running(address, process, log)
         finally:
             process.kill()
 

@@ -13,13 +13,15 @@ from starlette.types import ASGIApp, Message
 
 from serving.app import create_app
 from serving.bundle import BundleError, NumericColumn
-from serving.champions import Champions, loader
+from serving.champions import Champions
 from serving.keeper import Keeper
 from serving.keys import KeyFile, add_key
-from serving.models import Served
+from serving.models import Served, loader
 from serving.settings import Settings
+from serving.shadow import Shadow
 from serving.store import AwayError, FolderStore, Found
 from serving.tally import Tally
+from serving.verdicts import Verdicts
 from serving.watch import Watch
 from tests.serving.asking import JSON, ask
 from tests.serving.broken import BROKEN
@@ -85,11 +87,19 @@ class Store(FolderStore):
 class Server:
     """An application whose models a test refreshes itself."""
 
-    def __init__(self, root: Path, *, load: Callable[[Found], Served] | None = None, shadow: str | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        load: Callable[[Found], Served] | None = None,
+        shadow: str | None = None,
+        verdicts: Verdicts | None = None,
+    ) -> None:
         self.store, self.tally = Store(root), Tally()
         load = load or loader(threads=1, max_rows=100)
-        self.champions = Champions(self.store, load=load, tally=self.tally, max_error_share=0.2)
-        beside = Champions(self.store, load=load, tally=self.tally, alias=shadow) if shadow else None
+        self.champions = Champions(self.store, load=load, tally=self.tally, verdicts=verdicts, max_error_share=0.2)
+        self.champions.resume(NAME)
+        beside = Shadow(self.store, load=load, alias=shadow) if shadow else None
         self.watch = Watch(self.champions, beside, self.tally)
         self.keeper = Keeper(self.champions, self.watch, self.tally, poll_seconds=60)
         self.champions.refresh()
@@ -195,26 +205,137 @@ class Failing:
         raise RuntimeError("no answer")
 
 
-def failing_second(found: Found) -> Served:
-    own = loader(threads=1, max_rows=100)(found)
-    return replace(own, predictor=Failing(own)) if found.version == "2" else own
+def failing(*versions: str) -> Callable[[Found], Served]:
+    def load(found: Found) -> Served:
+        own = loader(threads=1, max_rows=100)(found)
+        return replace(own, predictor=Failing(own)) if found.version in versions else own
+
+    return load
+
+
+def ask_and_judge(server: Server, n: int) -> list[int]:
+    """Statuses, with a look at the share of errors after each."""
+    statuses = []
+    for _ in range(n):
+        statuses.append(ask(server.app, "POST", f"/models/{NAME}/predict", json=BODY).status_code)
+        server.champions.put_back_failing()
+    return statuses
 
 
 def test_a_version_that_fails_its_callers_is_put_back(tmp_path: Path):
     publish_sales(tmp_path, version=1)
-    server = Server(tmp_path, load=failing_second)
+    server = Server(tmp_path, load=failing("2"))
     for _ in range(30):
         assert server.version() == "1"
     publish_sales(tmp_path, version=2)
     server.champions.refresh()
-    for number in range(30):
-        status = ask(server.app, "POST", f"/models/{NAME}/predict", json=BODY).status_code
-        server.champions.put_back_failing()
-        assert status == (500 if number < 20 else 200)
+    assert ask_and_judge(server, 30) == [500] * 20 + [200] * 10
     server.champions.refresh()
     assert server.version() == "1"
     assert server.refused() == {"2": "100% more of its answers were errors than of version 1's."}
     assert server.metric('serving_versions_total{model="ice cream",outcome="put_back"}') == 1
+
+
+def test_of_two_failing_versions_in_a_row_none_answers(tmp_path: Path):
+    publish_sales(tmp_path, version=1)
+    server = Server(tmp_path, load=failing("2", "3"))
+    for version in (2, 3):  # the first has not been judged yet
+        publish_sales(tmp_path, version=version)
+        server.champions.refresh()
+    assert ask_and_judge(server, 30) == [500] * 20 + [200] * 10
+    assert server.version() == "1"
+
+
+@pytest.mark.parametrize(("n_answers", "ends_on"), [(0, "1"), (20, "2")], ids=["unasked", "asked"])
+def test_only_what_has_answered_often_enough_is_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_answers: int, ends_on: str
+):
+    monkeypatch.setattr("serving.probation.PROBATION_SECONDS", 0.0)
+    publish_sales(tmp_path, version=1)
+    server = Server(tmp_path, load=failing("3"))
+    publish_sales(tmp_path, version=2)
+    server.champions.refresh()
+    assert ask_and_judge(server, n_answers) == [200] * n_answers
+    server.champions.put_back_failing()
+    publish_sales(tmp_path, version=3)
+    server.champions.refresh()
+    monkeypatch.undo()
+    assert ask_and_judge(server, 20) == [500] * 20
+    assert server.version() == ends_on
+
+
+def test_what_was_repaired_while_it_was_judged_stays(tmp_path: Path):
+    publish_sales(tmp_path, version=1)
+    is_fetching, may_go_on = threading.Event(), threading.Event()
+    usual = failing("2")
+
+    def load(found: Found) -> Served:
+        if found.version == "3":
+            is_fetching.set()
+            assert may_go_on.wait(60)
+        return usual(found)
+
+    server = Server(tmp_path, load=load)
+    publish_sales(tmp_path, version=2)
+    server.champions.refresh()
+    for _ in range(20):
+        assert ask(server.app, "POST", f"/models/{NAME}/predict", json=BODY).status_code == 500
+    publish_sales(tmp_path, version=3)
+    repairing = threading.Thread(target=server.champions.reload, args=(NAME,))
+    judging = threading.Thread(target=server.champions.put_back_failing)
+    repairing.start()
+    assert is_fetching.wait(60)
+    judging.start()
+    judging.join(1.0)
+    may_go_on.set()
+    repairing.join()
+    judging.join()
+    assert (server.version(), server.refused().keys()) == ("3", {"2"})
+
+
+def test_a_server_that_starts_again_goes_on_with_the_version_that_was_sound(tmp_path: Path):
+    bundles, verdicts = tmp_path / "bundles", Verdicts(tmp_path / "served")
+    publish_sales(bundles, version=1)
+    before = Server(bundles, load=failing("2"), verdicts=verdicts)
+    publish_sales(bundles, version=2)
+    before.champions.refresh()
+    assert ask_and_judge(before, 20) == [500] * 20
+    server = Server(bundles, load=failing("2"), verdicts=verdicts)
+    assert (server.version(), server.refused()) == ("1", before.refused())
+    assert server.metric('serving_versions_total{model="ice cream",outcome="refused"}') == 0
+    assert ask(server.app, "POST", f"/models/{NAME}/reload").json()["version"] == "2"
+    assert ask_and_judge(server, 21)[-1] == 200, "it was put back again"
+
+
+def test_a_version_that_was_put_back_is_better_than_none(tmp_path: Path):
+    bundles, verdicts = tmp_path / "bundles", Verdicts(tmp_path / "served")
+    for version in (1, 2):
+        publish_sales(bundles, version=version)
+    verdicts.note_put_back(NAME, "2", "It failed.", instead="1")
+    BROKEN["no folder"][0](bundles / NAME / "1")
+    assert Server(bundles, verdicts=verdicts).version() == "2"
+
+
+def test_what_one_process_puts_back_all_do(tmp_path: Path):
+    bundles, verdicts = tmp_path / "bundles", Verdicts(tmp_path / "served")
+    publish_sales(bundles, version=1)
+    servers = [Server(bundles, load=failing("2"), verdicts=verdicts) for _ in range(2)]
+    publish_sales(bundles, version=2)
+    for server in servers:
+        server.champions.refresh()
+    assert ask_and_judge(servers[0], 20) == [500] * 20
+    servers[1].champions.put_back_failing()
+    assert [server.version() for server in servers] == ["1", "1"]
+    assert servers[0].refused() == servers[1].refused()
+
+
+def test_a_verdict_that_cannot_be_kept_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    bundles, file = tmp_path / "bundles", tmp_path / "file"
+    file.write_text("no folder")
+    publish_sales(bundles, version=1)
+    server = Server(bundles, verdicts=Verdicts(file))
+    assert server.version() == "1"
+    assert [own.message for own in caplog.records] == ["What became of versions cannot be kept"]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -394,7 +515,7 @@ def test_a_shadow_answers_the_same_unseen_and_is_compared(tmp_path: Path):
 
 
 def test_a_model_may_have_no_shadow(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    caplog.set_level(logging.INFO, logger="serving.champions")
+    caplog.set_level(logging.INFO, logger="serving.shadow")
     publish_sales(tmp_path)
     server = Server(tmp_path, shadow="challenger")
     server.watch.refresh()

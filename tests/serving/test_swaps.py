@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.champions import LEAST_ANSWERS
+from serving.probation import LEAST_ANSWERS
 from tests.serving.bundles import SALES_ROW, choose, publish_patients, publish_sales
 from tests.serving.load import Load, check, eventually
 from tests.serving.processes import running
@@ -92,6 +92,28 @@ def test_workers_judge_a_version_by_what_all_of_them_answered(tmp_path: Path):
             for _ in range(LEAST_ANSWERS):
                 assert httpx.post(f"{server.address}/predict", json=BODY, timeout=60).status_code == 422
             eventually(lambda: answering(server.address) == {"1"})
+
+
+def test_a_reload_of_one_model_leaves_the_others_as_they_are(tmp_path: Path):
+    publish_sales(tmp_path, version=1)
+    publish_patients(tmp_path, name="patients", version=1)
+    settings = {"SERVING_POLL_SECONDS": "600", "SERVING_WORKERS": "2"}
+    with running(tmp_path, "--bundles", str(tmp_path), **settings) as server:
+        eventually(lambda: len(children(server.process.pid)) == 2)
+        time.sleep(2)  # both have looked once by then
+        publish_patients(tmp_path, name=NAME, version=2)
+        assert httpx.post(f"{server.address}/models/{NAME}/reload", timeout=60).json()["version"] == "2"
+        eventually(lambda: answering(server.address) == {"2"})
+        for _ in range(LEAST_ANSWERS):
+            httpx.post(f"{server.address}/models/{NAME}/predict", json=BODY, timeout=60)
+        eventually(lambda: answering(server.address) == {"1"})
+        assert httpx.post(f"{server.address}/models/patients/reload", timeout=60).status_code == 200
+        time.sleep(3)  # every worker has heard of it by then
+        assert answering(server.address) == {"1"}
+        outcomes = ("swapped", "refused", "put_back")
+        lines = httpx.get(f"{server.address}/metrics", timeout=60).text.splitlines()
+        counted = {own: f'serving_versions_total{{model="{NAME}",outcome="{own}"}} 1.0' in lines for own in outcomes}
+        assert counted == dict.fromkeys(outcomes, True), "once, not by every worker"
 
 
 def test_a_broken_version_is_told_in_the_log_and_in_the_models_card(tmp_path: Path):

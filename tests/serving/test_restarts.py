@@ -1,0 +1,161 @@
+"""A worker, or the whole server, that starts again goes on as before: what was refused or put back stays out."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving.probation import LEAST_ANSWERS
+from tests.serving.bundles import publish_patients, publish_sales
+from tests.serving.load import eventually
+from tests.serving.processes import Running, running
+from tests.serving.registries import registry_of
+from tests.serving.test_swaps import BODY, NAME, break_model
+from tests.serving.test_workers import children
+from tests.serving.wire import wire_to
+
+pytestmark = pytest.mark.slow
+WORKERS = {"SERVING_POLL_SECONDS": "600", "SERVING_WORKERS": "2"}
+
+
+def get(server: Running, path: str) -> httpx.Response:
+    """On a connection of its own, so that any worker may answer; certificates would cost most of the time."""
+    return httpx.get(f"{server.address}{path}", timeout=60, verify=False)
+
+
+def post(server: Running, path: str, body: object = None) -> httpx.Response:
+    return httpx.post(f"{server.address}{path}", json=body, timeout=60, verify=False)
+
+
+@contextmanager
+def two_workers(folder: Path, *, bundles: Path, **settings: str) -> Iterator[Running]:
+    with running(folder, "--bundles", str(bundles), **{**WORKERS, **settings}) as server:
+        eventually(lambda: len(children(server.process.pid)) == 2)
+        eventually(lambda: ready(server) != [])
+        yield server
+
+
+def ready(server: Running) -> list[dict[str, str]]:
+    """What each of both workers serves; nothing as long as one of them does not answer."""
+    seen = set()
+    for _ in range(20):
+        seen.add(tuple(sorted(get(server, "/ready").json()["models"].items())))
+    return [dict(own) for own in seen]
+
+
+def kill_one(server: Running) -> None:
+    before = children(server.process.pid)
+    os.kill(min(before), signal.SIGKILL)
+    eventually(lambda: len(children(server.process.pid) - before) == 1)
+
+
+def kill_both(server: Running) -> None:
+    """One after the other, so that somebody always answers; none of those of before is left."""
+    before = children(server.process.pid)
+    for worker in before:
+        n_lines = log_of(server).count("is started again")
+        os.kill(worker, signal.SIGKILL)
+        eventually(lambda n_lines=n_lines: log_of(server).count("is started again") > n_lines)
+    eventually(lambda: len(children(server.process.pid)) == 2)
+
+
+def log_of(server: Running) -> str:
+    return server.log.read_text()
+
+
+def refused(server: Running) -> list[set[str]]:
+    return [set(get(server, f"/models/{NAME}").json()["refused"]) for _ in range(20)]
+
+
+def goes_on_with_1(server: Running) -> None:
+    eventually(lambda: ready(server) == [{NAME: "1", "patients": "1"}])
+    assert refused(server) == [{"2"}] * 20
+    for _ in range(20):
+        answer = post(server, f"/models/{NAME}/predict", BODY)
+        assert (answer.status_code, answer.json()["version"]) == (200, "1")
+
+
+def reload(server: Running) -> httpx.Response:
+    return post(server, f"/models/{NAME}/reload")
+
+
+def refuse_2(server: Running, bundles: Path) -> None:
+    publish_sales(bundles, version=2, damage=break_model)
+    assert reload(server).status_code == 409
+
+
+def put_2_back(server: Running, bundles: Path) -> None:
+    """Its callers send other columns."""
+    publish_patients(bundles, name=NAME, version=2)
+    assert reload(server).json()["version"] == "2"
+    eventually(lambda: {own[NAME] for own in ready(server)} == {"2"})
+    for _ in range(LEAST_ANSWERS):
+        post(server, f"/models/{NAME}/predict", BODY)
+    eventually(lambda: {own[NAME] for own in ready(server)} == {"1"})
+
+
+@pytest.mark.parametrize("fail", [refuse_2, put_2_back])
+def test_what_was_refused_or_put_back_stays_out_after_restarts(tmp_path: Path, fail):
+    bundles = tmp_path / "bundles"
+    publish_sales(bundles, version=1)
+    publish_patients(bundles, version=1)
+    with two_workers(tmp_path, bundles=bundles) as server:
+        fail(server, bundles)
+        kill_one(server)
+        goes_on_with_1(server)
+        kill_both(server)
+        goes_on_with_1(server)
+        assert server.stop() == 0
+    with two_workers(tmp_path, bundles=bundles) as server:
+        goes_on_with_1(server)
+        assert reload(server).status_code == (409 if fail is refuse_2 else 200)
+
+
+@pytest.mark.parametrize("fail", [refuse_2, put_2_back])
+def test_while_the_registry_is_away_workers_and_servers_start_with_what_was_served(tmp_path: Path, fail):
+    made, bundles = tmp_path / "made", tmp_path / "bundles"
+    publish_sales(made, version=1)
+    publish_patients(made, version=1)
+    with registry_of(made) as registry, wire_to(registry.address) as wire:
+        with two_workers(tmp_path, bundles=bundles, SERVING_REGISTRY=wire.address) as server:
+            fail(server, made)
+            wire.cut(silently=False)
+            kill_both(server)
+            eventually(lambda: ready(server) == [{NAME: "1", "patients": "1"}])
+            assert server.stop() == 0
+        with two_workers(tmp_path, bundles=bundles, SERVING_REGISTRY=wire.address) as server:
+            assert ready(server) == [{NAME: "1", "patients": "1"}]
+            assert reload(server).status_code == 502
+            wire.mend()
+            assert reload(server).status_code == (409 if fail is refuse_2 else 200)
+
+
+def test_a_version_on_probation_is_judged_by_the_server_that_starts_again(tmp_path: Path):
+    bundles = tmp_path / "bundles"
+    publish_sales(bundles, version=1)
+    publish_patients(bundles, version=1)
+    with two_workers(tmp_path, bundles=bundles) as server:
+        assert server.stop() == 0
+    publish_patients(bundles, name=NAME, version=2)  # nobody is there to see it
+    with two_workers(tmp_path, bundles=bundles) as server:
+        assert {own[NAME] for own in ready(server)} == {"2"}
+        for _ in range(LEAST_ANSWERS):
+            post(server, f"/models/{NAME}/predict", BODY)
+        eventually(lambda: {own[NAME] for own in ready(server)} == {"1"})
+
+
+def test_where_nothing_can_be_kept_among_the_bundles_workers_keep_it_among_them(tmp_path: Path):
+    bundles = tmp_path / "bundles"
+    publish_sales(bundles, version=1)
+    publish_patients(bundles, version=1)
+    for place in (bundles / ".served", tmp_path / ".served-bundles"):
+        place.write_text("no folder")
+    with two_workers(tmp_path, bundles=bundles) as server:
+        put_2_back(server, bundles)
+        kill_both(server)
+        goes_on_with_1(server)
+        assert "can be written" in log_of(server)
