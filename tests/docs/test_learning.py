@@ -1,0 +1,54 @@
+"""The commands of docs/learning.md mean what they say: each composes, with as many trials as it lists; one is typed."""
+
+import math
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.test_train_command import STAND_IN, run
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "learning.md").read_text()
+COMMANDS = re.findall(r"```bash\n(.*?)\n```", PAGE, flags=re.DOTALL)
+
+
+def n_listed(argument: str) -> int:
+    field, _, values = argument.partition("=")
+    if field == "seed":
+        return len(range(*map(int, re.findall(r"\d+", values))))
+    return 1 if values.startswith("[") else values.count(",") + 1
+
+
+def test_there_is_a_command_for_every_question():
+    assert len(COMMANDS) == PAGE.count("\n## ") == 6
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_composes(tmp_path: Path, command: str):
+    python, *arguments = shlex.split(command)
+    assert [python, *arguments[:3]] == ["python", "-m", "pipelines.train", "-m"]
+    code, output, errors = run(tmp_path, *arguments[2:], how=("-c", STAND_IN))
+    assert (code, errors) == (0, "")
+    n_trials = math.prod(map(n_listed, arguments[3:]))
+    assert n_trials > 1
+    assert f"{n_trials} trials" in output
+
+
+@pytest.mark.slow
+def test_a_learning_rate_is_too_large(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, *shlex.split(COMMANDS[0])[1:]],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "1 diverged" in done.stdout
+    trials = re.findall(r"^\*? +lr=(\S+) +trial", done.stdout, flags=re.MULTILINE)
+    assert trials[0] == "1"
+    assert set(trials) == {"0.001", "0.01", "0.1", "1", "10"}
