@@ -25,8 +25,16 @@ class JsonFormatter(logging.Formatter):
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        # A path may hold what is no UTF-8: it is shown escaped, never a reason to lose the line.
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        try:
+            return msgspec.json.encode(line, enc_hook=str).decode()
+        except UnicodeEncodeError:  # a path may hold what is no UTF-8, which is no reason to lose the line
+            return msgspec.json.encode({_escaped(name): _escaped(value) for name, value in line.items()}).decode()
+
+
+def _escaped(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def log_as_json(level: str) -> None:
