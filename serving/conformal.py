@@ -15,12 +15,12 @@ ROUNDING = 1e-6  # of a probability: what float32 and the way back from a temper
 
 
 def conformal_quantile(conformal: Conformal, coverage: float) -> float:
-    """The score of rank ceil((rows + 1) * coverage); infinite where there are fewer rows than that.
+    """The score of rank ceil((rows + 1) * coverage), at least 1; infinite where there are fewer rows than that.
 
     Where not every score was kept it is the next one that was, so the coverage is never less.
     """
     # A coverage such as 0.55 is not exact in binary, and must not be taken for a little more than it is.
-    rank = math.ceil((conformal.rows + 1) * coverage - 1e-9)
+    rank = max(math.ceil((conformal.rows + 1) * coverage - 1e-9), 1)
     if rank > conformal.rows:
         return math.inf
     return conformal.scores[(rank - 1) * len(conformal.scores) // conformal.rows]

@@ -87,7 +87,9 @@ def test_a_value_has_an_interval_unasked(app: FastAPI):
         assert own["value"] - own["interval"]["lower"] == pytest.approx(WIDTHS[90])
 
 
-@pytest.mark.parametrize(("coverage", "rank"), [("0.5", 51), ("0.95", 96), ("9e-1", 91), ("0.99", 100), (".01", 2)])
+@pytest.mark.parametrize(
+    ("coverage", "rank"), [("0.5", 51), ("0.95", 96), ("9e-1", 91), ("0.99", 100), (".01", 2), ("1e-12", 1)]
+)
 def test_an_interval_is_as_wide_as_the_coverage_asks(app: FastAPI, coverage: str, rank: int):
     answer = answer_of(app, "sales", f"?coverage={coverage}")
     assert answer["coverage"] == float(coverage)
@@ -100,7 +102,7 @@ def test_a_set_of_labels_is_there_when_asked_and_grows_with_the_coverage(app: Fa
     assert "coverage" not in answer_of(app, name)
     assert all("label_set" not in own for own in answered(app, name))
     before = [set[str]() for _ in rows_of(name)]
-    for coverage in ("0.05", "0.5", "0.8", "0.95"):
+    for coverage in ("1e-12", "0.05", "0.5", "0.8", "0.95"):
         found = answered(app, name, f"?coverage={coverage}")
         sets = [set(own["label_set"]) for own in found]
         assert all(own["label"] in labels <= set(CLASSES[name]) for own, labels in zip(found, sets, strict=True))
