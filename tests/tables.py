@@ -171,9 +171,9 @@ def gru(*, dropout: float = 0.0, steps: int | None = None, layers: int = 2) -> G
     return GRUConfig(kind="gru", steps=steps, width=4, layers=layers, dropout=dropout)
 
 
-def custom(net: str, **arguments: Any) -> CustomConfig:
-    """A user's class in `tests/models/user_nets.py`."""
-    return CustomConfig(kind="custom", target=f"tests.models.user_nets.{net}", arguments=arguments or None)
+def custom(net: str, *, module: str = "user_nets", **arguments: Any) -> CustomConfig:
+    """A user's class in a module of `tests/models/`."""
+    return CustomConfig(kind="custom", target=f"tests.models.{module}.{net}", arguments=arguments or None)
 
 
 def linear() -> LinearConfig:

@@ -6,9 +6,10 @@ from pipelines.export.onnx_graph import export_model
 from pipelines.export.parity import ParityError
 from pipelines.export.served import ServedMember, ServedModel, build_served
 from pipelines.export.writer import check_publishable, publish_bundle, publish_champion, write_bundle
-from serving.bundle import Calibration
+from serving.bundle import BundleError, Calibration
 
 __all__ = [
+    "BundleError",
     "Calibration",
     "Origin",
     "ParityError",

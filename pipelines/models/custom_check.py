@@ -128,6 +128,14 @@ def _answer(target: str, net: nn.Module, rows: Tensor, n_outputs: int) -> Tensor
         raise _mistake(target, f"{name} must return the shape {expected}, got {tuple(outputs.shape)}.")
     if not outputs.is_floating_point():
         raise _mistake(target, f"{name} must return real numbers, got {outputs.dtype}.")
+    is_finite = outputs.isfinite().all(dim=1)
+    if not is_finite.all():
+        row = int(is_finite.int().argmin())
+        raise _mistake(
+            target,
+            f"{name}, untrained, must return finite numbers, got {outputs[row].tolist()} for the inputs "
+            f"{rows[row].tolist()}. Inputs are standardised, so some are negative and many near zero.",
+        )
     return outputs
 
 

@@ -3,9 +3,12 @@
 import io
 import json
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from datetime import UTC, datetime
+from pathlib import Path
 
 import torch
 from torch.onnx import OnnxExporterError
@@ -14,7 +17,7 @@ from pipelines.config.schema import CustomConfig, LocalEngineConfig, TrialConfig
 from pipelines.config.scopes import without
 from pipelines.data.prepare import PreparedTable
 from pipelines.errors import UserError
-from pipelines.export import ServedMember, build_served, export_model
+from pipelines.export import BundleError, Origin, ParityError, ServedMember, write_bundle
 from pipelines.models import build_net, check_custom_net, input_facts, why_alone
 from pipelines.stack.layers import draw_weights_, member_weights
 from pipelines.stack.randomness import Purpose, stream_generator
@@ -52,14 +55,22 @@ def why_trained_alone(trial: TrialConfig, prepared: PreparedTable, task: Task) -
 
 
 def _check_export(model: CustomConfig, prepared: PreparedTable, task: Task) -> None:
-    """Export an untrained net: one that cannot be served would end the sweep after all of its training."""
+    """Write an untrained net as a bundle: one that cannot be served would end the sweep after all of its training."""
     inputs = input_facts(prepared)
     net = build_net([model], inputs=inputs.of_members([0]), n_outputs=task.n_outputs)
     draw_weights_(net, [stream_generator(0, Purpose.WEIGHTS)])
     member = ServedMember(model, task.loss, member_weights(net.state_dict(), 0), 1.0, run_id="", name="")
+    origin = Origin(sweep="", code_version="", created=datetime.now(UTC))
     try:
-        with _silenced():
-            export_model(build_served([member], inputs=inputs, task=task), prepared)
+        with _silenced(), tempfile.TemporaryDirectory() as workshop:
+            write_bundle(
+                Path(workshop) / "bundle", prepared=prepared, task=task, members=[member], metrics={}, origin=origin
+            )
+    except (ParityError, BundleError) as error:
+        raise UserError(
+            f"model.target={model.target} can be trained but not served: ONNX Runtime computes something else than "
+            f"torch, tried out on the untrained net. {error}"
+        ) from error
     except OnnxExporterError as error:
         reason = next((line for line in str(error.__cause__ or error).splitlines() if line.strip()), "")
         raise UserError(

@@ -228,7 +228,8 @@ def _peaks(
     with _Watch(device.type) as watch:
         paused = train_stack(members, prepared, task, until_epoch=1, device=device)
         gc.collect()  # Lightning's objects hold each other, and with them the stack: the next one would be beside it
-        train_stack(members, prepared, task, state=paused, device=device)
+        if paused.members:  # of a net that gives no numbers none is left
+            train_stack(members, prepared, task, state=paused, device=device)
     gc.collect()
     overhead = 0
     if on_cuda:  # workspaces of kernels, and what is rounded up
@@ -313,9 +314,9 @@ def _function_of_ours() -> str:
 
 @dataclass
 class _Clock:
-    """Notes when epochs end."""
+    """Notes when it begins, and when epochs end."""
 
-    ticks: list[float] = field(default_factory=list)
+    ticks: list[float] = field(default_factory=lambda: [time.perf_counter()])
 
     def epoch_ended(self, epochs: int, *, values: np.ndarray, n_steps: int) -> None:
         self.ticks.append(time.perf_counter())

@@ -100,3 +100,15 @@ class AlwaysDrops(Base):
 class BranchesWhenServed(Base):
     def forward(self, x: Tensor) -> Tensor:
         return self.only(x if float(x[0, 0]) > -1e9 else -x)
+
+
+class Logarithm(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.only(torch.log(x))
+
+
+class Chaotic(Base):
+    """Small differences of rounding, as between two libraries, become large ones."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.only(torch.sin(1e7 * torch.sin(1e3 * self.only(x)).sum(1, keepdim=True) * x))

@@ -16,8 +16,8 @@ from pipelines.engines.free_memory import free_memory
 from pipelines.engines.local import ThisProcess
 from pipelines.sweeps import plan
 from pipelines.sweeps.plan import GIBIBYTE, Plan, PlannedStack, memory_budget_bytes, plan_stacks
-from pipelines.training import StackCost
-from tests.tables import linear, mlp, optimizers, small_table, trial
+from pipelines.training import StackCost, probe_stack
+from tests.tables import custom, linear, mlp, optimizers, small_table, trial
 
 MODELS = [mlp((6, 5)), mlp((9,)), linear()]
 PREPARED, TASK = small_table()
@@ -103,6 +103,14 @@ def test_trials_whose_stack_costs_something_else_are_measured_anew(monkeypatch):
     for rates in ([0.0] * 3, [0.2] * 3, [0.1, 0.2, 0.3], [0.0, 0.5, 0.4], [0.1] * 3):
         planned([trial(model=mlp(dropout=rate)) for rate in rates])
     assert [sorted({own.model.dropout for own in trials}) for trials in probed] == [[0.0], [0.2], [0.1, 0.2, 0.3]]
+
+
+def test_trials_that_diverge_at_once_are_measured_as_far_as_they_come():
+    """What is tried out before is a batch; a net may meet a row that it has no number for later on."""
+    trials = [trial(model=custom("Logarithm", module="wrong_nets"), seed=seed) for seed in (0, 1)]
+    cost = probe_stack(trials, PREPARED, TASK, budget_bytes=10**9)
+    assert cost.memory_bytes(2) > 0
+    assert cost.seconds(2, 10) > 0
 
 
 def test_a_plan_says_how_much_and_how_long():
