@@ -11,18 +11,18 @@ from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import Request, urlopen
 
 from serving.bundle import CONTRACT_FILE, MODEL_FILE, Bundle, BundleError, open_bundle
+from serving.fetching import RefusedError, TooLargeError, fetch
 from serving.store import CHAMPION, VERSION, AwayError, Found, MissingError, check_name
 
 BUNDLE_PATH = "artifacts/bundle"  # where training logs the two files below a model's location
 PAGE = 1000  # models a question, the most that MLflow allows
 SERVER_FAILED, TOO_MANY = 500, 429  # HTTP statuses that say nothing about what was asked
 MISSING = (400, 404)  # of an alias, and of a model, that is not there
-TIMEOUT_SECONDS = 10.0  # without a byte: a server that is silent so long is away
+ANSWER_SECONDS, ANSWER_BYTES = 30.0, 64 * 2**20  # of an answer, or a contract
+MODEL_SECONDS, MODEL_BYTES = 600.0, 2 * 2**30  # of a model; a larger one ONNX cannot hold in one file
 
 
 class RegistryStore:
@@ -99,7 +99,8 @@ class RegistryStore:
             unfinished = Path(temporary) / "bundle"
             unfinished.mkdir()
             (unfinished / CONTRACT_FILE).write_bytes(contract)
-            (unfinished / MODEL_FILE).write_bytes(self._get(f"{location}/{MODEL_FILE}"))
+            model = self._get(f"{location}/{MODEL_FILE}", most_seconds=MODEL_SECONDS, most_bytes=MODEL_BYTES)
+            (unfinished / MODEL_FILE).write_bytes(model)
             bundle = open_bundle(unfinished)
             try:
                 unfinished.rename(folder)
@@ -127,17 +128,16 @@ class RegistryStore:
             raise BundleError(f"{self._address}: {question} is not answered as an MLflow server does.")
         return answer
 
-    def _get(self, path: str) -> bytes:
+    def _get(self, path: str, *, most_seconds: float = ANSWER_SECONDS, most_bytes: int = ANSWER_BYTES) -> bytes:
         url = f"{self._address}/{path}"
         try:
-            with urlopen(Request(url), timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  settings allow http(s) only
-                content: bytes = answer.read()
-        except HTTPError as error:
-            with error:
-                raise _kind(error.code)(f"{url}: {error.code} {error.reason}{_mlflow_message(error)}") from error
+            return fetch(url, headers={}, most_seconds=most_seconds, most_bytes=most_bytes)
+        except RefusedError as error:
+            raise _kind(error.status)(f"{url}: {error}{_mlflow_message(error.body)}") from error
         except (OSError, HTTPException) as error:  # URLError is an OSError
             raise AwayError(f"{url}: {getattr(error, 'reason', error)}") from error
-        return content
+        except TooLargeError as error:
+            raise BundleError(f"{url}: it is too large, {error}.", reason=f"A file is too large, {error}.") from error
 
 
 def _kind(status: int) -> type[BundleError]:
@@ -146,8 +146,8 @@ def _kind(status: int) -> type[BundleError]:
     return MissingError if status in MISSING else BundleError
 
 
-def _mlflow_message(error: HTTPError) -> str:
+def _mlflow_message(body: bytes) -> str:
     try:
-        return f": {json.loads(error.read())['message']}"
-    except (ValueError, KeyError, TypeError, OSError, HTTPException):
+        return f": {json.loads(body)['message']}"
+    except (ValueError, KeyError, TypeError):
         return ""

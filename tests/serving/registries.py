@@ -21,7 +21,8 @@ class Registry:
     Attributes:
         asked: paths, in order.
         authorizations: headers that came with them.
-        send_slowly: sends the files of bundles instead of sending them at once.
+        send_slowly: sends model files instead of sending them at once.
+        sends_head: the head of such an answer is sent as usual.
     """
 
     def __init__(self, root: Path) -> None:
@@ -29,6 +30,7 @@ class Registry:
         self.asked: list[str] = []
         self.authorizations: list[str | None] = []
         self.send_slowly: Callable[[bytes, Send], None] | None = None
+        self.sends_head = True
         self.address = ""
 
     def answer(self, path: str, question: dict[str, list[str]]) -> bytes | None:
@@ -62,13 +64,14 @@ def registry_of(root: Path) -> Iterator[Registry]:
             registry.asked.append(parts.path)
             registry.authorizations.append(self.headers["Authorization"])
             content = registry.answer(parts.path, parse_qs(parts.query))
-            self.send_response(404 if content is None else 200)
-            self.send_header("Content-Length", str(len(content or b"")))
-            self.end_headers()
-            send = registry.send_slowly
+            send = registry.send_slowly if parts.path.endswith("/model.onnx") else None
+            if send is None or registry.sends_head:
+                self.send_response(404 if content is None else 200)
+                self.send_header("Content-Length", str(len(content or b"")))
+                self.end_headers()
             with suppress(OSError):  # who asked may have had enough
-                if content and send is not None and parts.path.startswith(ARTIFACTS):
-                    send(content, self.wfile.write)
+                if send is not None:
+                    send(content or b"", self.wfile.write)
                 else:
                     self.wfile.write(content or b"")
 

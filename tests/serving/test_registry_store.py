@@ -1,6 +1,7 @@
 import threading
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 
 from serving.bundle import BundleError, open_bundle
 from serving.registry import RegistryStore
-from serving.store import open_champion
-from tests.serving.bundles import PATIENT_ROW, publish_patients
+from serving.store import AwayError, open_champion
+from tests.serving.bundles import PATIENT_ROW, publish_patients, publish_sales
 from tests.serving.processes import running
+from tests.serving.registries import Send, registry_of
 from tests.tracking.records import make_run
 from tests.tracking.servers import mlflow_server
 
@@ -71,6 +73,49 @@ def test_an_address_where_nobody_listens_is_named(tmp_path: Path):
 def test_a_name_cannot_lead_out_of_the_folder(tmp_path: Path, name: str):
     with pytest.raises(BundleError, match="is no name of a model"):
         open_champion(RegistryStore("http://127.0.0.1:9", tmp_path), name)
+
+
+def drip(content: bytes, send: Send) -> None:
+    """A byte now and then: no timeout of a socket ever ends it."""
+    for place in range(len(content)):
+        send(content[place : place + 1])
+        time.sleep(0.2)
+
+
+def drip_a_head(content: bytes, send: Send) -> None:
+    send(b"HTTP/1.1 200 OK\r\n")
+    drip(b"X-Long: " + 1000 * b"x", send)
+
+
+@pytest.mark.parametrize("how", [drip, drip_a_head])
+def test_a_server_that_drips_is_away_when_its_time_is_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: Callable[[bytes, Send], None]
+):
+    monkeypatch.setattr("serving.registry.MODEL_SECONDS", 1.0)
+    publish_sales(tmp_path / "made")
+    with registry_of(tmp_path / "made") as registry:
+        registry.send_slowly = how
+        registry.sends_head = how is drip
+        store = RegistryStore(registry.address, tmp_path / "cache")
+        started = time.monotonic()
+        with pytest.raises(AwayError, match=r"model\.onnx: not done in 1 s"):
+            open_champion(store, "ice cream")
+        assert time.monotonic() - started < 20
+        registry.send_slowly, registry.sends_head = None, True
+        assert open_champion(store, "ice cream").version == "1"
+
+
+def test_a_file_that_is_too_large_or_not_whole_is_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    publish_sales(tmp_path / "made")
+    with registry_of(tmp_path / "made") as registry:
+        store = RegistryStore(registry.address, tmp_path / "cache")
+        registry.send_slowly = lambda content, send: send(content[:-1])
+        with pytest.raises(AwayError, match="IncompleteRead"):
+            open_champion(store, "ice cream")
+        registry.send_slowly = None
+        monkeypatch.setattr("serving.registry.MODEL_BYTES", 100)
+        with pytest.raises(BundleError, match=r"model\.onnx: it is too large, more than 0 MiB"):
+            open_champion(store, "ice cream")
 
 
 def register(uri: str, bundle: Path, *, name: str) -> None:
