@@ -2,12 +2,12 @@
 
 `?traffic=false` asks for less: its rows were made up, and so count as no sign of how traffic is distributed.
 
-Not here: whether the model can say it (`models`).
+Not here: whether the model can say it (`answering`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 from urllib.parse import parse_qs
 
 from serving.errors import Detail, InvalidRequestError
@@ -15,6 +15,7 @@ from serving.errors import Detail, InvalidRequestError
 COVERAGE, EXPLAIN, TRAFFIC = "coverage", "explain", "traffic"
 TRUTHS = {"true": True, "false": False}
 MOST_FIELDS = 100  # of a query
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,8 @@ def read_asked(query: bytes) -> Asked:
     except ValueError:
         raise wrong_query([Detail(path=["query"], message=f"More than {MOST_FIELDS} fields")]) from None
     details: list[Detail] = []
-    coverage = _read(fields.get(COVERAGE), COVERAGE, details)
-    explain = _read(fields.get(EXPLAIN), EXPLAIN, details)
-    traffic = _read(fields.get(TRAFFIC), TRAFFIC, details)
+    coverage = _read(fields, COVERAGE, read_share, "a number above 0 and below 1, such as 0.9", details)
+    explain, traffic = (_read(fields, name, TRUTHS.get, "true or false", details) for name in (EXPLAIN, TRAFFIC))
     if details:
         raise wrong_query(details)
     asked = Asked(coverage=coverage, explain=bool(explain), traffic=traffic is not False)
@@ -62,16 +62,18 @@ def wrong_query(details: Sequence[Detail]) -> InvalidRequestError:
     return InvalidRequestError("The query cannot be answered.", details)
 
 
-def _read(values: list[str] | None, name: str, details: list[Detail]) -> Any:
-    """The value of a field; None where there is none, or a wrong one, which is added to the details."""
+def _read(
+    fields: Mapping[str, list[str]], name: str, parse: Callable[[str], Value | None], wanted: str, details: list[Detail]
+) -> Value | None:
+    """The value of a field; None where there is none, or one that is not as wanted, which is added to the details."""
+    values = fields.get(name)
     if values is None:
         return None
-    read = read_share(values[0]) if name == COVERAGE else TRUTHS.get(values[0])
+    read = parse(values[0])
     if len(values) > 1:
         details.append(Detail(path=["query", name], message=f"Given {len(values):,} times. Send it once"))
     elif read is None:
-        said = "a number above 0 and below 1, such as 0.9" if name == COVERAGE else "true or false"
-        details.append(Detail(path=["query", name], message=f"Input should be {said}"))
+        details.append(Detail(path=["query", name], message=f"Input should be {wanted}"))
     return read
 
 

@@ -13,6 +13,7 @@ from serving.errors import BodyTooLargeError, Detail, InvalidRequestError, Wrong
 
 # What zlib calls them. "deflate" is zlib's own format: RFC 9110, 8.4.1.2.
 WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+MOST_DIGITS = 18  # of a declared length; Python refuses to read thousands of them
 PLAIN = frozenset({"", "identity"})
 MEMBER = b"\x1f\x8b"  # begins each of a gzip body, which may have several: RFC 1952, 2.2
 # Bytes that are decompressed at once. What follows a member in them is copied, and a member may have 20 bytes.
@@ -31,6 +32,13 @@ def body_headers(scope: Scope) -> tuple[str, str, str]:
         elif name == b"content-encoding":
             encoding = value.decode("latin-1")
     return declared, ",".join(accepted), encoding
+
+
+def declared_bytes(declared: bytes) -> int:
+    """The length that a header declares: 0 where it is no number, 10**18 where it has more digits than that."""
+    if not declared.isdigit():
+        return 0
+    return int(declared) if len(declared) <= MOST_DIGITS else 10**MOST_DIGITS
 
 
 async def read_body(receive: Receive) -> bytes:

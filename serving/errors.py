@@ -160,6 +160,11 @@ class TooManyRowsError(ServingError):
     status = 413
     code = "too_many_rows"
 
+    @classmethod
+    def from_limit(cls, max_rows: int, detail: Detail) -> "TooManyRowsError":
+        """Say how many a request may have; the detail says where there are more."""
+        return cls(f"A request may have {max_rows:,} rows. Send several.", [detail])
+
 
 class WrongContentTypeError(ServingError):
     """The body is not declared as a media type that is read."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.begun import Begun
+from serving.bodies import declared_bytes
 from serving.errors import (
     BodyTooLargeError,
     BodyTooSlowError,
@@ -17,8 +18,6 @@ from serving.errors import (
     error_answer,
 )
 from serving.exchange import current_exchange
-
-MOST_DIGITS = 18  # of a declared length; Python refuses to read thousands of them
 
 
 class RequestLimits:
@@ -59,9 +58,9 @@ class RequestLimits:
             await error_answer(self._too_slow(has_body=watched.has_body))(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> ServingError | None:
-        """An error where the body is too large by its own account."""
+        """An error where the body is too large by its own account; the bytes that come are counted anyway."""
         for name, value in scope["headers"]:
-            if name == b"content-length" and _declared_bytes(value) > self._max_body_bytes:
+            if name == b"content-length" and declared_bytes(value) > self._max_body_bytes:
                 return self._too_large()
         return None
 
@@ -149,9 +148,3 @@ class ConcurrencyLimit:
         if caller is not None and self._n_running_of[caller] >= self._at_once_per_key:
             return TooManyAtOnceError(f"{self._at_once_per_key} requests with this key are in work. Wait for one.")
         return None
-
-
-def _declared_bytes(declared: bytes) -> int:
-    if not declared.isdigit():  # the HTTP server refuses what is no number
-        return 0  # the bytes are counted anyway
-    return int(declared) if len(declared) <= MOST_DIGITS else 10**MOST_DIGITS

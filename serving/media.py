@@ -28,16 +28,27 @@ def body_media(declared: str) -> str:
     Raises:
         WrongContentTypeError: it is none that is read.
     """
-    content_type, *parameters = (part.strip().lower() for part in declared.split(";"))
-    if content_type not in MEDIA:
-        shown = repr(content_type[:MOST_SHOWN]) if content_type else "undeclared"
-        lacking = f" {HOW_TO_HAVE_ARROW}" if content_type == ARROW else ""
-        raise WrongContentTypeError(f"The body must be declared as Content-Type: {_listed()}; it is {shown}.{lacking}")
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if content_type == CSV and name.strip() == "charset" and value.strip().strip('"') not in UTF_8:
-            raise WrongContentTypeError("CSV must be encoded as UTF-8.")
-    return content_type
+    media, parameters = split_content_type(declared)
+    if media not in MEDIA:
+        lacking = f" {HOW_TO_HAVE_ARROW}" if media == ARROW else ""
+        raise WrongContentTypeError(
+            f"The body must be declared as Content-Type: {_listed()}; it is {shown_media(media)}.{lacking}"
+        )
+    if media == CSV and any(name == "charset" and value not in UTF_8 for name, value in parameters):
+        raise WrongContentTypeError("CSV must be encoded as UTF-8.")
+    return media
+
+
+def split_content_type(declared: str) -> tuple[str, list[tuple[str, str]]]:
+    """The media type of a `Content-Type` and the names and values of its parameters, all in small letters."""
+    media, *parameters = (part.strip().lower() for part in declared.split(";"))
+    parts = [parameter.partition("=") for parameter in parameters]
+    return media, [(name.strip(), value.strip().strip('"')) for name, _, value in parts]
+
+
+def shown_media(media: str) -> str:
+    """How an answer repeats what a body was declared as."""
+    return repr(media[:MOST_SHOWN]) if media else "undeclared"
 
 
 @lru_cache(maxsize=256)

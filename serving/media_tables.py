@@ -26,7 +26,12 @@ def to_table(contract: Contract, predictions: np.ndarray) -> Table:
     if not classes:
         return {OUTPUT: predictions[:, 0]}
     labels = np.array(classes, dtype=object)[predictions.argmax(axis=1)]
-    return {OUTPUT: labels, **{f"probability_{label}": predictions[:, place] for place, label in enumerate(classes)}}
+    return dict(zip(class_columns(contract), (labels, *predictions.T), strict=True))
+
+
+def class_columns(contract: Contract) -> list[str]:
+    """The names of a label and one probability a class."""
+    return [OUTPUT, *(f"probability_{label}" for label in contract.target.classes)]
 
 
 def extra_columns(contract: Contract, answers: Answers) -> Table:

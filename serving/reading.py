@@ -3,8 +3,6 @@
 A body that fits is read fast, and whole columns at once (`reading_cells`). Whatever is not taken there is read again,
 slowly, by the models that the API documents, which say what is wrong with it (`reading_mistakes`).
 Whoever reads on the event loop has no time for that, nor for what a few bytes may stand for.
-An empty list is 2 bytes of JSON and 100 of memory, so a large body that opens more brackets than its rows could need is
-not parsed.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,12 +19,11 @@ from serving.media import ARROW, CSV, JSON
 from serving.predictor import columns_from_rows
 from serving.reading_cells import CellReader, Cells
 from serving.reading_csv import read_csv
-from serving.reading_mistakes import Mistakes, check_n_rows, parse, wrong_body
+from serving.reading_mistakes import Mistakes, check_brackets, check_n_rows, parse, wrong_body
 
 if TYPE_CHECKING:
     from serving.reading_arrow import ArrowReader
 
-LARGE_BODY_BYTES = 2**20  # what a smaller one costs does not matter
 FORMS = ("rows", "columns")
 Columns = dict[str, np.ndarray]
 
@@ -103,8 +100,7 @@ class RequestReader:
         return self._fit_columns(columns) if fitting is None else fitting
 
     def _check_brackets(self, body: bytes) -> None:
-        if len(body) > LARGE_BODY_BYTES and body.count(b"[") + body.count(b"{") > self._most_brackets:
-            raise wrong_body([], f"More lists and objects than {self.max_rows:,} rows can have")
+        check_brackets(body, most=self._most_brackets, max_rows=self.max_rows)
 
     def _read_json(self, body: bytes) -> Columns:
         cells = self.cells(body)

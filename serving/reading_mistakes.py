@@ -9,7 +9,7 @@ copies the row into the error of every missing one: 16 MiB of unknown columns to
 wrong size never reach it whole, and mistakes are counted out.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
@@ -22,6 +22,8 @@ from serving.haste import NoTimeError
 from serving.predictor import Row
 
 MOST_DETAILS = 100  # of one answer, which must stay readable
+LARGE_BODY_BYTES = 2**20  # what a smaller one costs does not matter
+Wrong = Callable[[list[str | int], str], InvalidRequestError]  # of a path and a message
 ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
 
@@ -119,28 +121,40 @@ class Mistakes:
         return f"There is no such column. Did you mean {near[0]!r}?" if near else "There is no such column"
 
 
-def parse(body: bytes) -> Any:
+def wrong_body(path: list[str | int], message: str) -> InvalidRequestError:
+    """The error for a body that is something else than rows."""
+    return InvalidRequestError("The body is not a request.", [Detail(path=path, message=message)])
+
+
+def parse(body: bytes, *, wrong: Wrong = wrong_body) -> Any:
     """JSON, with numbers of any size and the tokens NaN and Infinity.
 
     Raises:
-        InvalidRequestError: says where it ceases to be JSON.
+        InvalidRequestError: as `wrong` makes it; says where it ceases to be JSON.
     """
     try:
         return ANYTHING.validate_json(body)
     except ValidationError as error:
-        raise wrong_body([], error.errors(include_url=False, include_input=False)[0]["msg"]) from None
+        raise wrong([], error.errors(include_url=False, include_input=False)[0]["msg"]) from None
 
 
-def wrong_body(path: list[str | int], message: str) -> InvalidRequestError:
-    """The error for a body that is something else than rows."""
-    return InvalidRequestError("The body is not a request.", [Detail(path=path, message=message)])
+def check_brackets(body: bytes, *, most: int, max_rows: int, wrong: Wrong = wrong_body) -> None:
+    """Refuse a large body of JSON that opens more brackets than so many rows could need.
+
+    An empty list is 2 bytes of JSON and 100 of memory, so they are counted before it is parsed.
+
+    Raises:
+        InvalidRequestError: as `wrong` makes it.
+    """
+    if len(body) > LARGE_BODY_BYTES and body.count(b"[") + body.count(b"{") > most:
+        raise wrong([], f"More lists and objects than {max_rows:,} rows can have")
 
 
 def check_n_rows(n_rows: int, max_rows: int, *, form: str) -> None:
     """Raise a TooManyRowsError when there are more than allowed."""
     if n_rows > max_rows:
         detail = Detail(path=[form], message=f"{n_rows:,} rows, at most {max_rows:,}")
-        raise TooManyRowsError(f"A request may have {max_rows:,} rows. Send several.", [detail])
+        raise TooManyRowsError.from_limit(max_rows, detail)
 
 
 def refuse(mistakes: Iterable[Detail]) -> None:

@@ -21,8 +21,8 @@ from serving.answering import Answering
 from serving.asked import NOTHING, Asked, read_share
 from serving.bundle import CONTRACT_FILE, Bundle, BundleError, Contract, open_bundle
 from serving.errors import InvalidRequestError
-from serving.media_tables import extra_columns
-from serving.predictor import OUTPUT, Predictor
+from serving.media_tables import class_columns, extra_columns, to_table
+from serving.predictor import Predictor
 from serving.store import FolderStore, open_champion
 
 USER_MISTAKE = 2
@@ -200,9 +200,9 @@ def _name(contract: Contract, predictions: np.ndarray) -> dict[str, Any]:
     """As `media_tables.to_table`; labels are made by Arrow, which is faster."""
     classes = contract.target.classes
     if not classes:
-        return {OUTPUT: predictions[:, 0]}
+        return to_table(contract, predictions)
     labels = pa.array(classes).take(pa.array(predictions.argmax(axis=1)))
-    return {OUTPUT: labels, **{f"probability_{label}": predictions[:, place] for place, label in enumerate(classes)}}
+    return dict(zip(class_columns(contract), (labels, *predictions.T), strict=True))
 
 
 def _put_together(parts: Path, job: Job) -> int:

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope
 from serving.bodies import body_headers, read_body
 from serving.direct import Answer, Handler
 from serving.errors import WrongContentTypeError
-from serving.media import CSV, JSON, MOST_SHOWN
+from serving.media import CSV, JSON, MOST_SHOWN, shown_media, split_content_type
 from serving.media_tables import to_table
 from serving.models import Columns, Served, only_model
 from serving.protocols.mlflow_scoring.request import read_invocation
@@ -82,14 +82,13 @@ def _body_media(declared: str) -> str:
     Raises:
         WrongContentTypeError: it is none that is read.
     """
-    media, *parameters = (part.strip() for part in declared.split(";"))
-    if media.lower() not in (JSON, CSV):
-        shown = repr(media[:MOST_SHOWN]) if media else "undeclared"
-        raise WrongContentTypeError(f"The body must be declared as Content-Type: {JSON} or {CSV}; it is {shown}.")
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
+    media, parameters = split_content_type(declared)
+    if media not in (JSON, CSV):
+        said = f"The body must be declared as Content-Type: {JSON} or {CSV}; it is {shown_media(media)}."
+        raise WrongContentTypeError(said)
+    for name, value in parameters:
         if name != "charset":
             raise WrongContentTypeError(f"The parameter {name[:MOST_SHOWN]!r} of Content-Type is not known.")
-        if value.strip('"').lower() != "utf-8":
+        if value != "utf-8":
             raise WrongContentTypeError("The body must be encoded as UTF-8.")
-    return media.lower()
+    return media

@@ -14,20 +14,18 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
+from serving.bodies import declared_bytes
 from serving.bundle import Contract
 from serving.errors import MOST_NAME, Detail, InvalidRequestError, TooManyRowsError
 from serving.protocols.open_inference.answer import output_names
 from serving.protocols.open_inference.columns import to_column
 from serving.protocols.open_inference.tensors import DATATYPES, Tensor, WrongTensorError
+from serving.reading_mistakes import check_brackets, parse
 
 FIELDS = ("id", "parameters", "inputs", "outputs")
-LARGE_JSON_BYTES = 2**20  # what a smaller one costs does not matter
-MOST_DIGITS = 18  # of a declared length; Python refuses to read thousands of them
 MOST_SHOWN = 100  # characters of a value that are repeated in an answer
 MOST_NAMES = 20  # of columns, for whoever asked for one that is not there
-ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 Place = list[str | int]
 
 
@@ -61,7 +59,9 @@ def read_request(body: bytes, header_length: str | None, contract: Contract, *, 
         TooManyRowsError: it has more rows than allowed.
     """
     header, data = _split(body, header_length)
-    _check_brackets(header, n_columns=len(contract.columns), max_rows=max_rows)
+    # A list, and a bracket in a label such as "[0, 1)", for each value.
+    most = (2 * max_rows + 10) * (len(contract.columns) + 1)
+    check_brackets(header, most=most, max_rows=max_rows, wrong=_wrong)
     parsed = _parse(header)
     outputs = _read_outputs(parsed, output_names(contract))
     tensors = dict(_read_inputs(parsed["inputs"], data, contract, max_rows=max_rows))
@@ -71,7 +71,7 @@ def read_request(body: bytes, header_length: str | None, contract: Contract, *, 
 def _split(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
     if header_length is None:
         return body, memoryview(b"")
-    n_bytes = int(header_length) if header_length.isdecimal() and len(header_length) <= MOST_DIGITS else 0
+    n_bytes = declared_bytes(header_length.encode())
     if not 0 < n_bytes <= len(body):
         raise _wrong(
             [],
@@ -81,20 +81,8 @@ def _split(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
     return body[:n_bytes], memoryview(body)[n_bytes:]
 
 
-def _check_brackets(header: bytes, *, n_columns: int, max_rows: int) -> None:
-    """An empty list is 2 bytes of JSON and 100 of memory, so more of them than rows could need are not parsed."""
-    if len(header) <= LARGE_JSON_BYTES:
-        return
-    most = (2 * max_rows + 10) * (n_columns + 1)  # a list, and a bracket in a label such as "[0, 1)", for each value
-    if header.count(b"[") + header.count(b"{") > most:
-        raise _wrong([], f"More lists and objects than {max_rows:,} rows can have")
-
-
 def _parse(header: bytes) -> dict[str, Any]:
-    try:
-        parsed = ANYTHING.validate_json(header)  # takes NaN: a client that sends a float tensor as JSON writes it
-    except ValidationError as error:
-        raise _wrong([], error.errors(include_url=False, include_input=False)[0]["msg"]) from None
+    parsed = parse(header, wrong=_wrong)  # takes NaN: a client that sends a float tensor as JSON writes it
     if not isinstance(parsed, dict):
         raise _wrong([], 'Input should be an object: {"inputs": [{"name", "shape", "datatype", "data"}, ...]}')
     unknown = next((name for name in parsed if name not in FIELDS), None)
@@ -191,7 +179,7 @@ def _n_rows(own: dict[str, Any], path: Place, *, max_rows: int) -> int:
         raise _wrong([*path, "shape"], "Input should be [n] or [n, 1], with at least one row")
     if shape[0] > max_rows:
         detail = Detail(path=[*path, "shape"], message=f"More than {max_rows:,} rows")
-        raise TooManyRowsError(f"A request may have {max_rows:,} rows. Send several.", [detail])
+        raise TooManyRowsError.from_limit(max_rows, detail)
     n_rows: int = shape[0]
     return n_rows
 

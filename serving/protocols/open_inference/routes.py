@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from serving.errors import NotReadyError, UnknownModelError, UnknownVersionError, WrongContentTypeError
+from serving.media import shown_media, split_content_type
 from serving.models import Columns, Served
 from serving.protocols.open_inference.answer import describe_outputs, word_answer
 from serving.protocols.open_inference.columns import describe_column
@@ -93,11 +94,11 @@ def _metadata(own: Served) -> dict[str, Any]:
 
 
 async def _infer(own: Served, request: Request, work: Work) -> Response:
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = split_content_type(request.headers.get("content-type", ""))[0]
     if content_type not in CONTENT_TYPES:
         raise WrongContentTypeError(
             f"The body must be declared as application/json, or as application/octet-stream with binary tensors; "
-            f"it is {content_type[:100]!r}."
+            f"it is {shown_media(content_type)}."
         )
     header_length = request.headers.get(HEADER_LENGTH)
 
