@@ -1,6 +1,7 @@
 """MLflow's scoring protocol, as `mlflow models serve` speaks it, for the clients that there are.
 
 The one model that is served answers; where there are several, each has the native API and the Open Inference Protocol.
+What is asked for in a query (`asked`) has no place in these answers and is passed over, as MLflow passes it over.
 The protocol is described by MLflow's documentation, so its routes are not part of `/openapi.json`. `errors` knows the
 form of its errors: that of MLflow, without the trace and the data that MLflow sends along.
 """

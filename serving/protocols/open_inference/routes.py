@@ -1,6 +1,7 @@
 """The Open Inference Protocol, version 2, as KServe, Triton and MLServer speak it, for the clients that there are.
 
-Binary tensors are understood; shared memory, classification and the repository of models are not. The protocol is
+Binary tensors are understood; shared memory, classification and the repository of models are not. What is asked for in
+a query (`asked`) has no place in these answers and is passed over, as Triton passes it over. The protocol is
 described by its own specification, so its routes are not part of `/openapi.json`. `errors` knows the form of its
 errors.
 """
