@@ -5,8 +5,10 @@ shows, and so that it passes. Python runs one thread at a time, so the looker re
 second's rows at a stretch kept requests waiting for 2 ms.
 """
 
+import logging
 import time
 from collections.abc import Mapping
+from weakref import WeakSet
 
 import numpy as np
 
@@ -25,6 +27,8 @@ LEAF_ROWS = 10_000  # of one process
 PAUSE_SECONDS = 0.001  # in which requests go on
 DIFFERENCES = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)  # of a probability or of the target's scale
 
+logger = logging.getLogger("serving.watch")
+
 
 class Watch:
     """Counts what is answered, for the metrics.
@@ -40,6 +44,7 @@ class Watch:
         self._shadow = shadow
         self._tally = tally
         self._n_rows: dict[tuple[str, str], int] = {}
+        self._failed: WeakSet[Served] = WeakSet()  # said once
 
     def refresh(self) -> None:
         """Look for a new shadow."""
@@ -82,16 +87,26 @@ class Watch:
 
     def _compare(self, own: Served, shadow: Served, answered: AnsweredRows) -> None:
         labels = (own.name, own.version, shadow.version)
-        if not _takes_the_same(own, shadow):
+        predictions = self._ask(shadow, answered) if _takes_the_same(own, shadow) else None
+        if predictions is None:
             nothing = [0.0] * (len(DIFFERENCES) + 2)
             self._tally.add(SHADOW, labels, [*nothing, float(len(answered.predictions))])
             return
-        predictions = shadow.predictor.predict(answered.columns)
         scale = (own.contract.target.scale or 1.0) if not own.contract.target.classes else 1.0
         difference = np.abs(predictions - answered.predictions).max(axis=1) / scale
         buckets = np.bincount(np.searchsorted(DIFFERENCES, difference), minlength=len(DIFFERENCES) + 1)
         others = np.count_nonzero(predictions.argmax(axis=1) != answered.predictions.argmax(axis=1))
         self._tally.add(SHADOW, labels, [*buckets.astype(float).tolist(), float(others), 0.0])
+
+    def _ask(self, shadow: Served, answered: AnsweredRows) -> np.ndarray | None:
+        """None when it fails, which must not keep the other models from being looked at."""
+        try:
+            return shadow.predictor.predict(answered.columns)
+        except Exception:  # ONNX Runtime raises a class a cause, without a common base of its own
+            if shadow not in self._failed:
+                logger.exception("A shadow fails", extra={"fields": {"model": shadow.name, "version": shadow.version}})
+            self._failed.add(shadow)
+            return None
 
 
 def _takes_the_same(own: Served, shadow: Served) -> bool:

@@ -544,3 +544,20 @@ def test_a_shadow_that_takes_other_columns_is_not_asked(tmp_path: Path):
     server.version()
     server.watch.look()
     assert server.metric('serving_shadow_rows_not_asked_total{model="ice cream",shadow="2",version="1"}') == 1
+
+
+def test_a_shadow_that_fails_is_counted_and_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    publish_sales(tmp_path, version=1)
+    publish_sales(tmp_path, version=2)
+    (tmp_path / NAME / "champion").write_text("1\n")
+    (tmp_path / NAME / "challenger").write_text("2\n")
+    publish_patients(tmp_path)
+    server = Server(tmp_path, load=failing("2"), shadow="challenger")
+    for _ in range(2):
+        server.version()
+        ask(server.app, "POST", "/models/patients/predict", json={"rows": [PATIENT_ROW]})
+        server.watch.look()
+    assert server.metric('serving_shadow_rows_not_asked_total{model="ice cream",shadow="2",version="1"}') == 2
+    looked_at = 'serving_column_values_total{column="age",model="patients",state="usual",version="1"}'
+    assert server.metric(looked_at) == 2, "the other model is looked at"
+    assert [own.message for own in caplog.records if own.levelname == "ERROR"] == ["A shadow fails"]
