@@ -164,6 +164,7 @@ class Champions(Mapping[str, Served]):
             self._refuse(name, version, error.reason)
             raise
         self._put(loaded, found.bundle.folder.name)
+        self._store.tidy(name, self._needed(name))
         if own is not None:
             self._count(name, version, "swapped")
             logger.info("swapped", extra={"fields": {"model": name, "version": version}})
@@ -182,6 +183,12 @@ class Champions(Mapping[str, Served]):
             elif previous.own.version != own.version:
                 self._trials[own.name] = Trial(placed, previous, time.monotonic())
             self._verdicts.note_chosen(own.name, bundle)
+
+    def _needed(self, name: str) -> set[str]:
+        """Bundles that answer, or would again after a restart."""
+        trial = self._trials.get(name)
+        previous = [trial.previous.bundle] if trial is not None else []
+        return {self._places[name].bundle, *previous, *self._verdicts.bundles(name)}
 
     def put_back_failing(self) -> None:
         """Put the last sound version back where a new one fails too often, as any process has seen it.

@@ -3,10 +3,15 @@
 The server must hand out its artifacts itself (`mlflow server` does, unless told `--no-serve-artifacts`).
 """
 
+import base64
 import hashlib
 import json
+import re
 import shutil
 import tempfile
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
@@ -17,11 +22,18 @@ from serving.bundle import CONTRACT_FILE, MODEL_FILE, Bundle, BundleError, open_
 from serving.fetching import RefusedError, TooLargeError, fetch
 from serving.store import CHAMPION, VERSION, AwayError, Found, MissingError, check_name
 
+HEADER = re.compile(r"[\x21-\x7e]+")
 BUNDLE_PATH = "artifacts/bundle"  # where training logs the two files below a model's location
 PAGE = 1000  # models a question, the most that MLflow allows
-SERVER_FAILED, TOO_MANY = 500, 429  # HTTP statuses that say nothing about what was asked
+UNAUTHORIZED = 401
+SERVER_FAILED = 500  # HTTP's statuses from here on, and these, say nothing about what was asked
+SAYS_NOTHING = (UNAUTHORIZED, 403, 407, 408, 429)
 MISSING = (400, 404)  # of an alias, and of a model, that is not there
 ANSWER_SECONDS, ANSWER_BYTES = 30.0, 64 * 2**20  # of an answer, or a contract
+N_UNUSED = 3  # of a model's bundles that are kept beside those that serve
+LEFT_SECONDS = 86_400.0  # after which what lies half fetched is nobody's: its process was killed
+TOKEN, USERNAME, PASSWORD = (f"MLFLOW_TRACKING_{own}" for own in ("TOKEN", "USERNAME", "PASSWORD"))
+CREDENTIALS = f"{USERNAME} and {PASSWORD}, or {TOKEN}, say who is asking"
 MODEL_SECONDS, MODEL_BYTES = 600.0, 2 * 2**30  # of a model; a larger one ONNX cannot hold in one file
 
 
@@ -34,11 +46,13 @@ class RegistryStore:
     Args:
         address: of the server, `http://host:port`.
         folder: keeps what was fetched.
+        authorization: sent with every question, as the header of that name; None: nobody asks for one.
     """
 
-    def __init__(self, address: str, folder: Path) -> None:
+    def __init__(self, address: str, folder: Path, *, authorization: str | None = None) -> None:
         self._address = address.rstrip("/")
         self._folder = folder
+        self._headers = {} if authorization is None else {"Authorization": authorization}
 
     def names(self) -> list[str]:
         models: list[dict[str, Any]] = []
@@ -76,6 +90,17 @@ class RegistryStore:
 
     def open_kept(self, name: str, bundle: str) -> Found:
         return Found(name, bundle.partition("-")[0], open_bundle(self._folder / name / bundle))
+
+    def tidy(self, name: str, needed: Collection[str]) -> None:
+        folder = self._folder / name
+        with suppress(OSError):  # another process tidies, too; what is left is removed next time
+            unused = [path for path in folder.glob("[0-9]*-*") if path.name not in needed]
+            for path in sorted(unused, key=_written)[:-N_UNUSED]:
+                with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
+                    path.rename(Path(temporary) / "bundle")  # nobody sees half of it
+            for path in folder.glob(".*"):
+                if time.time() - _written(path) > LEFT_SECONDS:
+                    shutil.rmtree(path)
 
     def _locate(self, name: str, version: str) -> str:
         """The path of a version's bundle on the server."""
@@ -131,17 +156,38 @@ class RegistryStore:
     def _get(self, path: str, *, most_seconds: float = ANSWER_SECONDS, most_bytes: int = ANSWER_BYTES) -> bytes:
         url = f"{self._address}/{path}"
         try:
-            return fetch(url, headers={}, most_seconds=most_seconds, most_bytes=most_bytes)
+            return fetch(url, headers=self._headers, most_seconds=most_seconds, most_bytes=most_bytes)
         except RefusedError as error:
-            raise _kind(error.status)(f"{url}: {error}{_mlflow_message(error.body)}") from error
+            hint = f" ({CREDENTIALS})" if error.status == UNAUTHORIZED else ""
+            raise _kind(error.status)(f"{url}: {error}{_mlflow_message(error.body)}{hint}") from error
         except (OSError, HTTPException) as error:  # URLError is an OSError
             raise AwayError(f"{url}: {getattr(error, 'reason', error)}") from error
         except TooLargeError as error:
             raise BundleError(f"{url}: it is too large, {error}.", reason=f"A file is too large, {error}.") from error
 
 
+def read_authorization(environment: Mapping[str, str]) -> str | None:
+    """What MLflow's own variables say, read as its client reads them: a user with a password goes before a token.
+
+    Raises:
+        ValueError: no header can hold it.
+    """
+    username, password, token = (environment.get(own, "") for own in (USERNAME, PASSWORD, TOKEN))
+    if username and password:
+        return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
+    if not token:
+        return None
+    if not HEADER.fullmatch(token):
+        raise ValueError(f"{TOKEN} holds a character that no header may have, such as the end of a line.")
+    return f"Bearer {token}"
+
+
+def _written(path: Path) -> float:
+    return path.stat().st_mtime
+
+
 def _kind(status: int) -> type[BundleError]:
-    if status >= SERVER_FAILED or status == TOO_MANY:
+    if status >= SERVER_FAILED or status in SAYS_NOTHING:
         return AwayError
     return MissingError if status in MISSING else BundleError
 

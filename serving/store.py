@@ -1,6 +1,7 @@
 """Where bundles come from: a folder that training publishes to, or an MLflow registry (`registry`)."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -68,6 +69,10 @@ class Store(Protocol):
         """
         ...
 
+    def tidy(self, name: str, needed: Collection[str]) -> None:
+        """Remove bundles that were kept, but for the newest ones and those that are needed."""
+        ...
+
 
 class FolderStore:
     """`<root>/<name>/<version>/` with the number of the serving version in the file `<root>/<name>/champion`.
@@ -109,6 +114,9 @@ class FolderStore:
 
     def open_kept(self, name: str, bundle: str) -> Found:
         return self.open_version(name, bundle)
+
+    def tidy(self, name: str, needed: Collection[str]) -> None:
+        """Nothing to do: it holds what training published."""
 
 
 def open_champion(store: Store, name: str) -> Found:

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from serving.bundle import BundleError
 from serving.champions import Champions
@@ -18,7 +18,7 @@ from serving.keeper import Keeper
 from serving.keys import KeyFile
 from serving.logs import log_as_json
 from serving.models import loader
-from serving.registry import RegistryStore
+from serving.registry import CREDENTIALS, RegistryStore, read_authorization
 from serving.settings import Settings, SettingsError, read_settings
 from serving.shadow import Shadow
 from serving.store import AwayError, FolderStore, Store
@@ -40,6 +40,7 @@ def load_champions(settings: Settings, tally: Tally | None = None, verdicts: Ver
 
     Raises:
         BundleError: there is none, or none can be served.
+        SettingsError: the registry cannot be asked with these settings.
     """
     verdicts = verdicts or Verdicts()
     champions = Champions(
@@ -99,10 +100,23 @@ def open_verdicts(settings: Settings, folder: Path | None) -> Verdicts:
 
 
 def open_store(settings: Settings) -> Store:
-    """Where the champions come from."""
-    if settings.registry is not None:
-        return RegistryStore(settings.registry, settings.bundles / FETCHED)
-    return FolderStore(settings.bundles)
+    """Where the champions come from.
+
+    Raises:
+        SettingsError: the registry's address tells a secret, or what says who is asking cannot be sent.
+    """
+    if settings.registry is None:
+        return FolderStore(settings.bundles)
+    if "@" in urlsplit(settings.registry).netloc:
+        raise SettingsError(
+            "SERVING_REGISTRY: a user's name and password in an address would be shown in logs. "
+            f"Leave them out: {CREDENTIALS}."
+        )
+    try:
+        authorization = read_authorization(os.environ)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    return RegistryStore(settings.registry, settings.bundles / FETCHED, authorization=authorization)
 
 
 def serve(settings: Settings, listening: socket.socket, announce: Announce, *, folder: Path | None = None) -> None:
@@ -116,7 +130,7 @@ def serve(settings: Settings, listening: socket.socket, announce: Announce, *, f
 
     Raises:
         BundleError: there is nothing to serve.
-        SettingsError: the keys cannot be read.
+        SettingsError: the keys cannot be read, or the registry not be asked with these settings.
     """
     keys = KeyFile(settings.keys_file) if settings.keys_file is not None else None
     tally = Tally(folder)

@@ -22,6 +22,7 @@ class Registry:
         asked: paths, in order.
         authorizations: headers that came with them.
         send_slowly: sends model files instead of sending them at once.
+        moved_to: refers every question to this address.
         sends_head: the head of such an answer is sent as usual.
     """
 
@@ -30,6 +31,7 @@ class Registry:
         self.asked: list[str] = []
         self.authorizations: list[str | None] = []
         self.send_slowly: Callable[[bytes, Send], None] | None = None
+        self.moved_to = ""
         self.sends_head = True
         self.address = ""
 
@@ -63,6 +65,11 @@ def registry_of(root: Path) -> Iterator[Registry]:
             parts = urlsplit(self.path)
             registry.asked.append(parts.path)
             registry.authorizations.append(self.headers["Authorization"])
+            if registry.moved_to:
+                self.send_response(307)
+                self.send_header("Location", registry.moved_to + self.path)
+                self.end_headers()
+                return
             content = registry.answer(parts.path, parse_qs(parts.query))
             send = registry.send_slowly if parts.path.endswith("/model.onnx") else None
             if send is None or registry.sends_head:

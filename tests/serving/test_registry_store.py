@@ -1,3 +1,4 @@
+import os
 import threading
 import time
 import warnings
@@ -11,10 +12,15 @@ import httpx
 import pytest
 
 from serving.bundle import BundleError, open_bundle
+from serving.champions import Champions
+from serving.models import loader
 from serving.registry import RegistryStore
+from serving.settings import Settings, SettingsError
 from serving.store import AwayError, open_champion
+from serving.tally import Tally
+from serving.worker import load_champions
 from tests.serving.bundles import PATIENT_ROW, publish_patients, publish_sales
-from tests.serving.processes import running
+from tests.serving.processes import run_to_the_end, running
 from tests.serving.registries import Send, registry_of
 from tests.tracking.records import make_run
 from tests.tracking.servers import mlflow_server
@@ -116,6 +122,72 @@ def test_a_file_that_is_too_large_or_not_whole_is_not_served(tmp_path: Path, mon
         monkeypatch.setattr("serving.registry.MODEL_BYTES", 100)
         with pytest.raises(BundleError, match=r"model\.onnx: it is too large, more than 0 MiB"):
             open_champion(store, "ice cream")
+
+
+def test_what_a_registry_wants_to_know_of_the_server_is_mlflows_own_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    publish_sales(tmp_path / "made")
+    with registry_of(tmp_path / "made") as registry:
+        settings = Settings(bundles=tmp_path / "bundles", registry=registry.address)
+
+        def sent(**variables: str) -> str | None:
+            for name in ("TOKEN", "USERNAME", "PASSWORD"):
+                monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", variables.get(name, ""))
+            registry.authorizations.clear()
+            load_champions(settings)
+            (header,) = set(registry.authorizations)
+            return header
+
+        assert sent() is None
+        assert sent(TOKEN="abc") == "Bearer abc"
+        assert sent(USERNAME="jo", PASSWORD="päss:word", TOKEN="abc") == "Basic am86cMOkc3M6d29yZA=="
+        with pytest.raises(SettingsError, match="MLFLOW_TRACKING_TOKEN holds a character") as raised:
+            sent(TOKEN="abc\n")
+        assert "abc" not in str(raised.value)
+
+
+def test_a_registry_that_does_not_know_who_is_asking_says_nothing_about_a_version(tmp_path: Path):
+    with (
+        answering(b"", status=401) as address,
+        pytest.raises(AwayError, match=r"401 Unauthorized.*MLFLOW_TRACKING_USERNAME and .*, or MLFLOW_TRACKING_TOKEN"),
+    ):
+        open_champion(RegistryStore(address, tmp_path), "patients")
+
+
+def test_a_password_in_the_address_is_refused_and_not_repeated(tmp_path: Path):
+    done = run_to_the_end(tmp_path, SERVING_REGISTRY="http://jo:secret@127.0.0.1:9")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "MLFLOW_TRACKING_PASSWORD" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_a_secret_goes_to_no_other_address(tmp_path: Path):
+    publish_sales(tmp_path / "made")
+    with registry_of(tmp_path / "made") as other, registry_of(tmp_path / "made") as registry:
+        registry.moved_to = other.address
+        assert RegistryStore(registry.address, tmp_path, authorization="Bearer abc").names() == ["ice cream"]
+        assert (registry.authorizations, other.authorizations) == (["Bearer abc"], [None])
+
+
+def test_bundles_that_nobody_needs_any_more_are_removed(tmp_path: Path):
+    made, cache = tmp_path / "made", tmp_path / "cache" / "ice cream"
+    with registry_of(made) as registry:
+        store = RegistryStore(registry.address, tmp_path / "cache")
+        champions = Champions(store, load=loader(threads=1, max_rows=10), tally=Tally(), names=["ice cream"])
+        for version in range(1, 8):
+            publish_sales(made, version=version)
+            champions.refresh()
+            for own in cache.iterdir():  # in order, however short the time between two of them
+                number = int(own.name.partition("-")[0])
+                os.utime(own, (number, number))
+        left = cache / ".of a process that was killed"
+        left.mkdir()
+        os.utime(left, (0, 0))
+        publish_sales(made, version=8)
+        champions.refresh()
+    # 1 was sound, the others never answered; 8 answers.
+    assert sorted(own.name.partition("-")[0] for own in cache.iterdir()) == ["1", "5", "6", "7", "8"]
 
 
 def register(uri: str, bundle: Path, *, name: str) -> None:
