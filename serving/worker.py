@@ -34,6 +34,8 @@ PARENT_SECONDS = 1.0
 
 Announce = Callable[[Mapping[str, str]], None]
 
+logger = logging.getLogger("serving.worker")
+
 
 def load_champions(settings: Settings, tally: Tally | None = None, verdicts: Verdicts | None = None) -> Champions:
     """Load every champion; one that must not be served is reported, and what was sound before it goes on.
@@ -57,7 +59,7 @@ def load_champions(settings: Settings, tally: Tally | None = None, verdicts: Ver
         names, asked = verdicts.names(), []
         if not names:
             raise
-        print(error, file=sys.stderr)
+        logger.warning("%s", error)
     if not names:
         raise BundleError(
             f"There is no model to serve in {settings.registry or settings.bundles}. Train one first: "
@@ -66,7 +68,7 @@ def load_champions(settings: Settings, tally: Tally | None = None, verdicts: Ver
     for name, reason in _load(champions, names, asked):
         own = champions.get(name)
         said = f"{name}: {reason} Version {own.version} goes on." if own else f"{name} is not served: {reason}"
-        print(said, file=sys.stderr)
+        logger.error("%s", said)
     if not champions:
         raise BundleError(f"None of {len(names)} models can be served.")
     return champions
@@ -95,7 +97,7 @@ def open_verdicts(settings: Settings, folder: Path | None) -> Verdicts:
             source = settings.registry or "folder"
             return Verdicts(place / quote(source, safe=""))
     said = "can be written: when the server starts again it does not know which versions failed."
-    print(f"Neither {places[0]} nor {places[1]} {said}", file=sys.stderr)
+    logger.warning("Neither %s nor %s %s", *places, said)
     return Verdicts(folder / SERVED if folder is not None else None)
 
 
@@ -132,10 +134,10 @@ def serve(settings: Settings, listening: socket.socket, announce: Announce, *, f
         BundleError: there is nothing to serve.
         SettingsError: the keys cannot be read, or the registry not be asked with these settings.
     """
+    log_as_json(settings.log_level)
     keys = KeyFile(settings.keys_file) if settings.keys_file is not None else None
     tally = Tally(folder)
     champions = load_champions(settings, tally, open_verdicts(settings, folder))
-    log_as_json(settings.log_level)
     watch = Watch(champions, open_shadow(settings), tally)
     keeper = Keeper(champions, watch, tally, poll_seconds=settings.poll_seconds, folder=folder)
     announce({own.name: own.version for own in champions.values()})
@@ -199,7 +201,7 @@ def _end_with_parent(parent: int) -> None:
     """Nobody would start a worker again, or end it, whose parent was killed."""
     while os.getppid() == parent:
         threading.Event().wait(PARENT_SECONDS)
-    logging.getLogger("serving").warning("The parent process is gone")
+    logger.warning("The parent process is gone")
     os.kill(os.getpid(), signal.SIGTERM)
 
 

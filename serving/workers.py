@@ -5,6 +5,7 @@ socket open while its workers end, kills a worker that computes for 5 s, and lea
 """
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from serving.logs import log_as_json
 from serving.settings import Settings
 from serving.tally import bury
 
@@ -26,6 +28,8 @@ LONGEST_PAUSE_SECONDS = 30.0
 KILL_SECONDS = 3.0  # beyond what a worker takes at most to end by itself
 
 Announce = Callable[[Mapping[str, str]], None]
+
+logger = logging.getLogger("serving.workers")
 
 
 @dataclass
@@ -59,6 +63,7 @@ class Workers:
         Returns:
             0; or, when a worker cannot even start at first, its exit code.
         """
+        log_as_json(self._settings.log_level)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
         with tempfile.TemporaryDirectory(prefix="serving-") as folder:
@@ -105,7 +110,7 @@ class Workers:
             now = time.monotonic()
             if place.process is not None and place.process.poll() is not None:
                 code = place.process.returncode
-                print(f"Worker {place.process.pid} ended with {code}; it is started again.", file=sys.stderr)
+                logger.error("Worker %d ended with %d; it is started again.", place.process.pid, code)
                 bury(folder, place.process.pid)
                 is_sound = now - place.started > SOUND_SECONDS
                 place.pause = 0.0 if is_sound else min(max(1.0, 2 * place.pause), LONGEST_PAUSE_SECONDS)

@@ -1,5 +1,6 @@
 """`python -m serving` as a user runs it: a process, its exit code and what it prints."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -52,8 +53,8 @@ def test_a_broken_bundle_is_passed_over_while_others_are_served(tmp_path: Path):
     with running(tmp_path, SERVING_BUNDLES=str(tmp_path)) as server:
         assert httpx.get(f"{server.address}/ready").json()["models"] == {"ice cream": "1"}
         assert server.stop() == 0
-    said = (tmp_path / "stderr.log").read_text()
-    assert "patients is not served: " in said
+    (said,) = [json.loads(line)["message"] for line in (tmp_path / "stderr.log").read_text().splitlines()]
+    assert said.startswith("patients is not served: ")
     assert "its sha256 is not the one in contract.json" in said
 
 
