@@ -3,14 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
 
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.job import DoneJob, StackJob
 from pipelines.tasks.task import Task
-from pipelines.training import MemberResult, StackState
-from pipelines.training.state import untrained
 
 
 @runtime_checkable
@@ -34,32 +31,7 @@ class Engine(Protocol):
     def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
         """Train stacks, begun in the order given; yield each as soon as it is done, in any order.
 
-        A stack whose process or machine is lost again and again ends, its trials with a reason and without a model;
-        what was kept of it stays. An error that a stack itself raises ends the run.
+        A stack whose process or machine is lost again and again, and one that raises an error, ends, its trials with a
+        reason and without a model; what was kept of it stays. A UserError concerns all stacks alike and ends the run.
         """
         ...
-
-
-def lost_job(job: StackJob, *, reason: str) -> DoneJob:
-    """A stack that nothing more is known of: its trials that still trained fail for this reason."""
-    before = job.state or untrained(job.trials)
-    results = {
-        place: MemberResult(
-            failure=reason,
-            epochs=len(before.curves[place].get("train/loss", ())),
-            best_epoch=-1,
-            weights={},
-            curves=before.curves[place],
-            metrics={},
-            predictions=np.empty((0, 0)),
-        )
-        for place in before.members
-    }
-    after = StackState(
-        epoch=before.epoch,
-        members=(),
-        curves=before.curves,
-        results={**before.results, **results},
-        stopping=before.stopping.take(np.empty(0, dtype=np.int64)),
-    )
-    return DoneJob(job.number, after, 0.0, frozenset(before.members))

@@ -5,12 +5,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import format_exc
 from typing import Any
+
+import numpy as np
+import torch
 
 from pipelines.config.schema import TrialConfig
 from pipelines.data.prepare import PreparedTable
+from pipelines.errors import UserError
 from pipelines.tasks.task import Task
-from pipelines.training import Checkpoint, ProgressLine, StackState, train_stack
+from pipelines.training import Checkpoint, MemberResult, ProgressLine, StackState, train_stack
+from pipelines.training.state import untrained
 
 
 @dataclass(frozen=True)
@@ -59,13 +65,16 @@ class DoneJob:
         number: of the stack.
         state: as it is now.
         seconds: that it trained.
-        lost: members, by number, that would have trained on, had not their process or machine died.
+        lost: members, by number, that would have trained on, had not their process or machine died, or the stack raised
+            an error.
+        traceback: of that error, for whoever looks for a defect.
     """
 
     number: int
     state: StackState
     seconds: float
     lost: frozenset[int] = frozenset()
+    traceback: str = ""
 
 
 def run_job(job: StackJob, prepared: PreparedTable, task: Task) -> DoneJob:
@@ -88,6 +97,59 @@ def run_job(job: StackJob, prepared: PreparedTable, task: Task) -> DoneJob:
     # Lightning's objects hold each other, and with them the stack: without this it would stay beside the next one.
     gc.collect()
     return DoneJob(job.number, state, time.perf_counter() - started)
+
+
+def run_or_fail(job: StackJob, prepared: PreparedTable, task: Task) -> DoneJob:
+    """`run_job`; a stack that raises an error fails alone, so that all others train.
+
+    Raises:
+        UserError: something that concerns all stacks alike, as a device that is not there.
+    """
+    try:
+        return run_job(job, prepared, task)
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001  a user's net may raise anything; a defect of ours is seen in the traceback
+        reason, traceback = _describe(error, len(job.trials)), format_exc()
+    gc.collect()  # with the error goes the stack that it held
+    torch.cuda.empty_cache()
+    return lost_job(job, reason=reason, traceback=traceback)
+
+
+def lost_job(job: StackJob, *, reason: str, traceback: str = "") -> DoneJob:
+    """A stack that nothing more is known of: its trials that still trained fail for this reason."""
+    before = job.state or untrained(job.trials)
+    results = {
+        place: MemberResult(
+            failure=reason,
+            epochs=len(before.curves[place].get("train/loss", ())),
+            best_epoch=-1,
+            weights={},
+            curves=before.curves[place],
+            metrics={},
+            predictions=np.empty((0, 0)),
+        )
+        for place in before.members
+    }
+    after = StackState(
+        epoch=before.epoch,
+        members=(),
+        curves=before.curves,
+        results={**before.results, **results},
+        stopping=before.stopping.take(np.empty(0, dtype=np.int64)),
+    )
+    return DoneJob(job.number, after, 0.0, frozenset(before.members), traceback)
+
+
+def _describe(error: Exception, n_trials: int) -> str:
+    """In one line."""
+    text = next(iter(str(error).strip().splitlines()), "")
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in text:
+        return (
+            f"Out of memory with {n_trials} trials in one stack ({text}). Try a smaller engine.memory_gb, that "
+            "divides it: the same command trains what failed again, and that alone."
+        )
+    return f"Training its stack raised {type(error).__name__}: {text}"
 
 
 def _line(job: StackJob, task: Task) -> ProgressLine:

@@ -9,7 +9,7 @@ from pipelines.config.schema import LocalEngineConfig, TrainerConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.engine import Engine
 from pipelines.engines.free_memory import free_memory
-from pipelines.engines.job import DoneJob, StackJob, run_job
+from pipelines.engines.job import DoneJob, StackJob, run_or_fail
 from pipelines.engines.processes import WorkerProcesses
 from pipelines.errors import UserError
 from pipelines.tasks.task import Task
@@ -33,7 +33,7 @@ class ThisProcess:
 
     def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
         for job in jobs:
-            yield run_job(job, prepared, task)
+            yield run_or_fail(job, prepared, task)
 
 
 @contextmanager

@@ -17,9 +17,9 @@ import torch
 
 from pipelines.collector import spare_modules
 from pipelines.data.prepare import PreparedTable
-from pipelines.engines.engine import lost_job
 from pipelines.engines.free_memory import free_memory
-from pipelines.engines.job import DoneJob, StackJob, run_job
+from pipelines.engines.job import DoneJob, StackJob, lost_job, run_or_fail
+from pipelines.errors import UserError
 from pipelines.interrupts import interrupts_held_back
 from pipelines.tasks.task import Task
 
@@ -157,13 +157,13 @@ def _receive(worker: _Worker) -> DoneJob | None:
     """The stack that has ended, or None when the worker has died.
 
     Raises:
-        Exception: the one that the stack raised over there.
+        UserError: the one that the stack raised over there.
     """
     try:
         answer = pickle.loads(worker.connection.recv_bytes())  # noqa: S301  our own process wrote it
     except (EOFError, ConnectionResetError):
         return None
-    if isinstance(answer, BaseException):
+    if isinstance(answer, UserError):
         raise answer
     worker.place = None
     if not isinstance(answer, DoneJob):
@@ -194,8 +194,8 @@ def _end_with_parent() -> None:
 
 def _answer(job: StackJob, prepared: PreparedTable, task: Task) -> bytes:
     try:
-        return pickle.dumps(run_job(job, prepared, task))
-    except Exception as error:  # noqa: BLE001  it is raised again in the process that asked
+        return pickle.dumps(run_or_fail(job, prepared, task))
+    except UserError as error:  # it is raised again in the process that asked
         return pickle.dumps(error)
 
 

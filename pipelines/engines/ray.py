@@ -16,9 +16,9 @@ import torch
 
 from pipelines.config.schema import RayEngineConfig, TrainerConfig
 from pipelines.data.prepare import PreparedTable
-from pipelines.engines.engine import Engine, lost_job
+from pipelines.engines.engine import Engine
 from pipelines.engines.free_memory import free_memory
-from pipelines.engines.job import DoneJob, StackJob, run_job
+from pipelines.engines.job import DoneJob, StackJob, lost_job, run_or_fail
 from pipelines.errors import UserError
 from pipelines.interrupts import sigterm_kept
 from pipelines.tasks.task import Task
@@ -102,7 +102,7 @@ class RayTasks:
             first_line = str(error).strip().splitlines()[0]
             reason = f"Lost on the cluster after {self._config.retries} retries: {type(error).__name__}: {first_line}"
             return lost_job(job, reason=reason)
-        if job.keeping is not None:
+        if job.keeping is not None and not done.lost:
             save_state(job.keeping.path, done.state, note=job.keeping.note)
         return done
 
@@ -125,7 +125,7 @@ def _train(job: bytes, table: tuple[PreparedTable, Task], n_threads: int) -> byt
     only read, and so is shared by all tasks of a node.
     """
     torch.set_num_threads(n_threads)
-    return pickle.dumps(run_job(pickle.loads(job), *table))  # noqa: S301  our own process wrote it
+    return pickle.dumps(run_or_fail(pickle.loads(job), *table))  # noqa: S301  our own process wrote it
 
 
 def _ray() -> ModuleType:

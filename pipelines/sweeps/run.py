@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pipelines.config.schema import TrialConfig
 from pipelines.data.prepare import PreparedTable
@@ -61,6 +62,7 @@ class _Stack:
         state: how far it is; None when it has not begun.
         seconds: that it took.
         lost: members, by number, that its engine lost.
+        traceback: where that of the error is which it raised.
     """
 
     number: int
@@ -68,6 +70,7 @@ class _Stack:
     state: StackState | None
     seconds: float = 0.0
     lost: frozenset[int] = frozenset()
+    traceback: Path | None = None
 
     def trains_before(self, epoch: int | None) -> bool:
         """Whether there is something to train up to this epoch, or at all."""
@@ -220,6 +223,9 @@ def _train(
             stack.state = done.state
             stack.seconds += done.seconds
             stack.lost = done.lost
+            if done.traceback:
+                stack.traceback = folder.path / f"stack-{stack.number}.traceback"
+                stack.traceback.write_text(done.traceback, encoding="utf-8")
             if not done.state.members:
                 yield stack
 
@@ -263,5 +269,10 @@ def _stack_line(stack: _Stack, results: Sequence[TrialResult]) -> str:
     spread = f"{epochs[0]} to {epochs[-1]} epochs" if len(epochs) > 1 else counted(epochs[0], "epoch")
     lost = sum(result.is_lost for result in results)
     diverged = sum(result.failure is not None for result in results) - lost
-    failed = "".join(f", {count} {how}" for count, how in ((diverged, "diverged"), (lost, "lost")) if count)
-    return f"  stack {stack.number}: trained for {spread}{failed} in {stack.seconds:.1f} s"
+    ways = ((diverged, "diverged"), (lost, "lost" if stack.traceback is None else "failed"))
+    failed = "".join(f", {count} {how}" for count, how in ways if count)
+    line = f"  stack {stack.number}: trained for {spread}{failed} in {stack.seconds:.1f} s"
+    if stack.traceback is None:
+        return line
+    reason = next(result.failure for result in results if result.failure and result.is_lost).removesuffix(".")
+    return f"{line}\n    {reason}. The traceback is in {stack.traceback}."

@@ -12,7 +12,7 @@ from pipelines.config.schema import TrialConfig
 from pipelines.engines import Engine, Keeping, StackJob
 from pipelines.engines.local import ThisProcess
 from pipelines.training import MemberResult, StackState, load_state
-from tests.tables import mlp, small_table, trial
+from tests.tables import custom, mlp, small_table, trial
 
 STACKS = [
     [trial(seed=seed, model=mlp(hidden, dropout=0.2), max_epochs=epochs) for seed in (0, 1)]
@@ -90,3 +90,8 @@ def _kill_this_process():
 def deadly_trial() -> TrialConfig:
     """A trial that no process survives."""
     return KillsItsProcess(**vars(trial()))
+
+
+def raising_trial(net: str = "Raising") -> TrialConfig:
+    """A trial whose net raises an error when it trains."""
+    return trial(model=custom(net, module="wrong_nets"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipelines.config.schema import LocalEngineConfig, TrainerConfig
-from pipelines.engines import open_engine, processes
+from pipelines.engines import job, open_engine, processes
 from pipelines.engines.local import ThisProcess
 from pipelines.engines.processes import WorkerProcesses
 from pipelines.errors import UserError
@@ -17,6 +17,7 @@ from tests.engines.sweeps import (
     deadly_trial,
     in_order,
     jobs_of,
+    raising_trial,
     run_here,
     run_on,
     run_with_a_pause,
@@ -107,11 +108,49 @@ def test_two_processes_give_the_numbers_of_one_and_go_on_where_stacks_paused(tmp
     assert not multiprocessing.active_children(), "workers end with the run"
 
 
+def test_a_stack_that_raises_fails_with_a_reason_and_the_others_train():
+    prepared, task = small_table()
+    done = list(ThisProcess().run(jobs_of([STACKS[1], [raising_trial()] * 2, STACKS[2]]), prepared, task))
+    assert [own.lost for own in done] == [frozenset(), frozenset({0, 1}), frozenset()]
+    for member in done[1].state.results.values():
+        assert member.failure.startswith("Training its stack raised RuntimeError: mat1 and mat2 shapes")
+    assert "wrong_nets.py" in done[1].traceback
+    assert_bit_equal(in_order([done[0], replace(done[2], number=1)], 2), run_here([STACKS[1], STACKS[2]]))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."),
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_a_stack_that_runs_out_of_memory_says_what_to_try(monkeypatch, error):
+    def run_out(*_, **__):
+        raise error
+
+    monkeypatch.setattr(job, "train_stack", run_out)
+    (done,) = ThisProcess().run(jobs_of([STACKS[1]]), *small_table())
+    reason = done.state.results[0].failure
+    assert reason.startswith("Out of memory with 2 trials in one stack")
+    assert "Try a smaller engine.memory_gb" in reason
+
+
+def test_a_mistake_that_concerns_all_stacks_ends_the_run():
+    prepared, task = small_table()
+    with pytest.raises(UserError, match=r"trainer\.accelerator=mps"):
+        list(ThisProcess().run(jobs_of([[trial(accelerator="mps")], STACKS[1]]), prepared, task))
+
+
 @pytest.mark.slow
-def test_an_error_of_a_stack_is_raised_here_and_ends_the_workers():
-    with pytest.raises(ValueError, match="A stack needs at least one trial"):
-        run_on(WorkerProcesses(["cpu"]), [[trial()], [], [trial(max_epochs=9999)]])
-    assert not multiprocessing.active_children()
+def test_an_error_of_a_stack_comes_back_from_its_process_whatever_it_is():
+    there = run_on(WorkerProcesses(["cpu"]), [STACKS[1], [raising_trial("Unpicklable")], STACKS[2]])
+    assert [members[0].failure for members in there] == [
+        None,
+        "Training its stack raised OwnError: no way to send this",
+        None,
+    ]
 
 
 @pytest.mark.slow

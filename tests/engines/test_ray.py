@@ -23,6 +23,7 @@ from tests.engines.sweeps import (
     deadly_trial,
     in_order,
     jobs_of,
+    raising_trial,
     run_here,
     run_on,
     run_with_a_pause,
@@ -106,10 +107,10 @@ def test_a_cluster_of_its_own_gives_the_numbers_of_this_process_and_leaves_nothi
         assert_bit_equal(
             run_with_a_pause(engine, tmp_path / "there"), run_with_a_pause(ThisProcess(), tmp_path / "here")
         )
-        first, (lost,) = run_on(engine, [STACKS[1], [deadly_trial()]])
-        with pytest.raises(ValueError, match="A stack needs at least one trial"):
-            run_on(engine, [STACKS[1], []])
+        first, (lost,), (failed,) = run_on(engine, [STACKS[1], [deadly_trial()], [raising_trial()]])
     assert_bit_equal([*results, first], run_here([*STACKS, STACKS[1]]))
+    assert failed.failure is not None
+    assert "Training its stack raised RuntimeError: mat1 and mat2 shapes" in failed.failure
     assert lost.failure is not None
     assert "Lost on the cluster after 1 retries: WorkerCrashedError" in lost.failure
     assert not ray_processes()

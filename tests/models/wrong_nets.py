@@ -112,3 +112,16 @@ class Chaotic(Base):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.only(torch.sin(1e7 * torch.sin(1e3 * self.only(x)).sum(1, keepdim=True) * x))
+
+
+class OwnError(Exception):
+    """Cannot be sent to another process."""
+
+    def __init__(self, text: str, *, code: int) -> None:
+        super().__init__(text)
+        self.handle = lambda: code
+
+
+class Unpicklable(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        raise OwnError("no way to send this", code=1)

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from pipelines.config.schema import HalvingConfig, TrialConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines import DoneJob, StackJob
-from pipelines.engines.engine import lost_job
+from pipelines.engines.job import lost_job
 from pipelines.engines.local import ThisProcess
 from pipelines.errors import UserError
 from pipelines.sweeps.folder import open_sweep_folder, trial_identities
@@ -110,6 +110,7 @@ class LosesAStack(ThisProcess):
     """Trains as this process does, and loses one stack."""
 
     def __init__(self, number: int) -> None:
+        super().__init__()
         self.number = number
 
     def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
