@@ -97,6 +97,47 @@ def test_batches_end_as_one_sweep(tmp_path, recorders):
     assert len(runs(tmp_path, kind="baseline")) == 2 * len({run["name"] for run in runs(tmp_path, kind="baseline")})
 
 
+def test_a_trial_that_is_asked_for_again_is_answered_from_what_is_known(tmp_path):
+    recorders = MemoryRecorders()
+    told: list[str] = []
+    asked = [[0.1, 0.3, 0.1], [0.3, 0.03, 0.2], [0.1]]
+    with open_sweep(recorders, tell=told.append) as sweep:
+        scores = [score for batch in asked for score in sweep.train(trials(*batch))]
+        sweep.finish()
+
+    rates = [rate for batch in asked for rate in batch]
+    assert all(scores[place] == scores[rates.index(rate)] for place, rate in enumerate(rates))
+    assert len(set(scores)) == len(set(rates))
+    of_trials = [run for run in recorders.kept.runs if run.tags["kind"] == "trial"]
+    assert sorted(run.params["optimizer.lr"] for run in of_trials) == sorted(set(rates))
+    assert [line for line in told if "known already" in line] == [
+        "  1 of 3 trials known already: asked for before",
+        "  1 of 3 trials known already: asked for before",
+        "  1 of 1 trial known already: asked for before",
+    ]
+    (ensemble,) = [run.tables["members.json"] for run in recorders.kept.runs if run.tags["kind"] == "ensemble"]
+    assert sum(ensemble["weight"]) == pytest.approx(1)
+
+
+def test_only_what_no_earlier_run_has_trained_is_planned(tmp_path):
+    recorders = MemoryRecorders()
+    told: list[str] = []
+    run_sweep(trials(0.1, 0.3), recorders, tell=lambda _: None)
+    with open_sweep(recorders, tell=told.append) as sweep:
+        sweep.train(trials(0.1, 0.3))
+        sweep.train(trials(0.03))
+        sweep.finish()
+
+    told = "\n".join(told).splitlines()
+    lines = [line.split()[:4] for line in told if line.startswith(("Plan", "  going on", "  stack"))]
+    assert [" ".join(words) for words in lines] == [
+        "going on with an",
+        "Plan: 1 trial in",
+        "stack 1: 1 member",
+        "stack 1: trained for",
+    ]
+
+
 def test_what_a_search_may_vary_is_in_every_name_and_run_from_the_first_batch_on(tmp_path, recorders):
     (one,) = trials(0.1)
     other = replace(one, seed=9, optimizer=replace(one.optimizer, lr=0.5))
@@ -141,7 +182,7 @@ def test_a_sweep_without_any_model_says_why_and_registers_nothing(tmp_path, reco
 
 def test_a_table_without_a_model_does_not_keep_the_others_from_theirs(recorders):
     told: list[str] = []
-    result = run_sweep([*trials(1e30), *trials(0.1, data="iris"), *trials(1e30)], recorders, tell=told.append)
+    result = run_sweep([*trials(1e30), *trials(0.1, data="iris"), *trials(2e30)], recorders, tell=told.append)
 
     assert [score is None for score in result.scores] == [True, False, True]
     assert [version.name for version in result.registered] == ["iris"]

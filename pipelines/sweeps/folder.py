@@ -7,8 +7,7 @@ MLflow's to say (`pipelines.tracking`); nothing of it is kept here.
 import fcntl
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,19 +46,22 @@ class SweepFolder:
         path: of the folder.
         created: when the sweep was first begun.
         name: of the sweep, as all of its runs carry it.
+        kept: what an earlier run left to go on from, by number.
     """
 
     path: Path
     created: datetime
     name: str
+    kept: Sequence[KeptStack]
 
-    def kept_stacks(self) -> list[KeptStack]:
-        """What is there to go on from, by number."""
-        kept = []
-        for path in self.path.glob("stack-*.pt"):
-            state, note = load_state(path)
-            kept.append(KeptStack(note["number"], tuple(note["trials"]), state))
-        return sorted(kept, key=lambda stack: stack.number)
+    @property
+    def next_number(self) -> int:
+        """Of the first stack that an earlier run did not leave."""
+        return 1 + max((stack.number for stack in self.kept), default=-1)
+
+    def kept_of(self, trials: Collection[str]) -> list[KeptStack]:
+        """The kept stacks of which all trials are among these (identities)."""
+        return [stack for stack in self.kept if all(trial in trials for trial in stack.trials)]
 
     def keeping(self, number: int, trials: Sequence[str], *, every_seconds: float) -> Keeping:
         """Where a stack of these trials (identities) is kept."""
@@ -70,19 +72,16 @@ class SweepFolder:
 def trial_identities(trials: Sequence[TrialConfig], *, fingerprint: str) -> list[str]:
     """One name a trial: the hash of its resolved configuration, of the data and of the user's own net, if it has one.
 
-    Equal trials are counted.
+    Equal trials have one name.
 
     Raises:
         UserError: there is no such net.
     """
-    seen: Counter[str] = Counter()
     names = []
     for trial in trials:
         source = [version] if (version := source_version(trial.model)) else []
         content = json.dumps([without(trial, "sweep"), fingerprint, *source], sort_keys=True)
-        name = hashlib.sha256(content.encode()).hexdigest()[:DIGITS]
-        seen[name] += 1
-        names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+        names.append(hashlib.sha256(content.encode()).hexdigest()[:DIGITS])
     return names
 
 
@@ -130,4 +129,12 @@ def _read_or_begin(path: Path, identity: str) -> SweepFolder:
         unfinished.write_text(json.dumps({"created": datetime.now(UTC).isoformat()}), encoding="utf-8")
         unfinished.replace(description)
     created = datetime.fromisoformat(json.loads(description.read_text(encoding="utf-8"))["created"])
-    return SweepFolder(path, created, f"{created:%Y%m%d-%H%M%S}-{identity[:6]}")
+    return SweepFolder(path, created, f"{created:%Y%m%d-%H%M%S}-{identity[:6]}", _kept_stacks(path))
+
+
+def _kept_stacks(path: Path) -> list[KeptStack]:
+    kept = []
+    for file in path.glob("stack-*.pt"):
+        state, note = load_state(file)
+        kept.append(KeptStack(note["number"], tuple(note["trials"]), state))
+    return sorted(kept, key=lambda stack: stack.number)

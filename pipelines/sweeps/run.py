@@ -14,7 +14,7 @@ from pathlib import Path
 from pipelines.config.schema import TrialConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines import Engine, StackJob
-from pipelines.sweeps.folder import SweepFolder, trial_identities
+from pipelines.sweeps.folder import KeptStack, SweepFolder, trial_identities
 from pipelines.sweeps.halving import losers, rungs
 from pipelines.sweeps.plan import Plan, counted
 from pipelines.sweeps.records import Period, trial_name, trial_record
@@ -111,6 +111,7 @@ def train_trials(
     trials: Sequence[TrialConfig],
     plan: Plan,
     *,
+    kept: Sequence[KeptStack],
     engine: Engine,
     folder: SweepFolder,
     swept: Sequence[str],
@@ -120,11 +121,12 @@ def train_trials(
     tags: Mapping[str, str],
     tell: Callable[[str], None],
 ) -> list[TrialOutcome]:
-    """Train every stack of the plan that has not been trained before.
+    """Train every stack to its end.
 
     Args:
-        trials: on one table.
-        plan: of these trials.
+        trials: on one table, no two alike.
+        plan: of those that no kept stack has, in their order.
+        kept: stacks of these trials that an earlier run left.
         engine: trains its stacks.
         folder: where stacks are kept.
         swept: names of the parameters that differ between the sweep's trials.
@@ -138,7 +140,7 @@ def train_trials(
         One outcome a trial, in their order; their runs may still be on their way.
     """
     identities = trial_identities(trials, fingerprint=prepared.table.fingerprint)
-    stacks = _stacks(plan, identities, folder, tell=tell)
+    stacks = _stacks(plan, identities, kept, tell=tell)
     results: dict[int, TrialResult] = {}
     recorded: dict[int, tuple[Future[list[str]], int]] = {}
 
@@ -173,14 +175,13 @@ def train_trials(
     ]
 
 
-def _stacks(plan: Plan, identities: Sequence[str], folder: SweepFolder, *, tell: Callable[[str], None]) -> list[_Stack]:
-    """The stacks that an earlier run left, as they were, and those of the plan without their trials."""
-    kept = folder.kept_stacks()
+def _stacks(
+    plan: Plan, identities: Sequence[str], kept: Sequence[KeptStack], *, tell: Callable[[str], None]
+) -> list[_Stack]:
+    """The stacks that an earlier run left, as they were, and those of the plan."""
     place_of = {identity: place for place, identity in enumerate(identities)}
     stacks = [
-        _Stack(stack.number, tuple(place_of[identity] for identity in stack.trials), stack.state)
-        for stack in kept
-        if place_of.keys() >= set(stack.trials)
+        _Stack(stack.number, tuple(place_of[identity] for identity in stack.trials), stack.state) for stack in kept
     ]
     if stacks:
         n_training = sum(stack.n_training for stack in stacks)
@@ -188,11 +189,9 @@ def _stacks(plan: Plan, identities: Sequence[str], folder: SweepFolder, *, tell:
         ended, training = counted(n_ended, "trial"), "was" if n_training == 1 else "were"
         tell(f"  going on with an earlier run of this sweep: {ended} had ended, {n_training} {training} in training")
     known = {place for stack in stacks for place in stack.places}
-    number = 1 + max((stack.number for stack in kept), default=-1)
-    for planned in plan.stacks:
-        if places := tuple(place for place in planned.trials if place not in known):
-            stacks.append(_Stack(number, places, None))
-            number += 1
+    new = [place for place in range(len(identities)) if place not in known]
+    for number, planned in enumerate(plan.stacks, start=plan.first_number):
+        stacks.append(_Stack(number, tuple(new[trial] for trial in planned.trials), None))
     return stacks
 
 

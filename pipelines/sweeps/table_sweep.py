@@ -8,8 +8,8 @@ from pipelines.config.schema import TaskKind, TrialConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines import Engine
 from pipelines.sweeps.finalists import Finalists, choose_finalists
-from pipelines.sweeps.folder import SweepFolder
-from pipelines.sweeps.plan import memory_budget_bytes, plan_stacks
+from pipelines.sweeps.folder import SweepFolder, trial_identities
+from pipelines.sweeps.plan import counted, memory_budget_bytes, plan_stacks
 from pipelines.sweeps.run import TrialOutcome, train_trials
 from pipelines.tasks.task import Task
 from pipelines.tracking.recorder import Recorder
@@ -27,8 +27,7 @@ class TableSweep:
         folder: keeps the stacks, of all batches.
         recorder: keeps the runs.
         tags: of every run.
-        outcomes: of all batches until now, numbered by their place.
-        n_stacks: of all batches until now.
+        known: outcome of each trial of all batches until now, by its identity.
     """
 
     prepared: PreparedTable
@@ -38,8 +37,15 @@ class TableSweep:
     folder: SweepFolder
     recorder: Recorder
     tags: Mapping[str, str]
-    outcomes: list[TrialOutcome] = field(default_factory=list)
-    n_stacks: int = 0
+    known: dict[str, TrialOutcome] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._next_number = self.folder.next_number  # of the first stack that is planned
+
+    @property
+    def outcomes(self) -> list[TrialOutcome]:
+        """Of all batches until now, each trial once, numbered by their place."""
+        return list(self.known.values())
 
     @property
     def trials(self) -> list[TrialConfig]:
@@ -49,7 +55,9 @@ class TableSweep:
     def train(
         self, trials: Sequence[TrialConfig], *, swept: Sequence[str], tell: Callable[[str], None]
     ) -> list[TrialOutcome]:
-        """Plan, train and record a batch; its trials take the numbers after those of earlier batches.
+        """Train and record a batch. A trial that is asked for again is answered with what is known of it.
+
+        What an earlier run of the sweep has trained is not planned, nor trained again.
 
         Args:
             trials: on this table.
@@ -59,19 +67,37 @@ class TableSweep:
         Returns:
             One outcome a trial, in their order.
         """
+        identities = trial_identities(trials, fingerprint=self.prepared.table.fingerprint)
+        new = {own: trial for own, trial in zip(identities, trials, strict=True) if own not in self.known}
+        if len(new) < len(trials):
+            tell(f"  {len(trials) - len(new)} of {counted(len(trials), 'trial')} known already: asked for before")
+        if new:
+            outcomes = self._train_new(new, swept=swept, tell=tell)
+            self.known.update(zip(new, outcomes, strict=True))
+        return [self.known[own] for own in identities]
+
+    def _train_new(
+        self, trials: Mapping[str, TrialConfig], *, swept: Sequence[str], tell: Callable[[str], None]
+    ) -> list[TrialOutcome]:
+        kept = self.folder.kept_of(trials)
+        has_begun = {trial for stack in kept for trial in stack.trials}
+        asked = list(trials.values())
         plan = plan_stacks(
-            trials,
+            [trial for identity, trial in trials.items() if identity not in has_begun],
             self.prepared,
             self.task,
-            budget_bytes=memory_budget_bytes(trials[0].engine, self.engine),
+            budget_bytes=memory_budget_bytes(asked[0].engine, self.engine),
             n_places=self.engine.n_places,
-            first_number=self.n_stacks,
+            first_number=self._next_number,
             device=self.engine.device,
         )
-        tell(str(plan))
-        outcomes = train_trials(
-            trials,
+        self._next_number += len(plan.stacks)
+        if plan.stacks:
+            tell(str(plan))
+        return train_trials(
+            asked,
             plan,
+            kept=kept,
             engine=self.engine,
             folder=self.folder,
             swept=swept,
@@ -81,9 +107,6 @@ class TableSweep:
             tags=self.tags,
             tell=tell,
         )
-        self.n_stacks += len(plan.stacks)
-        self.outcomes += outcomes
-        return outcomes
 
     def choose(self) -> Finalists:
         """The best trial and the ensemble, of all batches.

@@ -36,11 +36,11 @@ def table(printed: str) -> str:
 
 
 def start(folder: Path) -> "subprocess.Popen[str]":
-    """Start the command and wait for its plan."""
+    """Start the command and wait for its plan, or for what it goes on from."""
     command = [sys.executable, "-u", "-m", "pipelines.train", *COMMAND]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    while (line := process.stdout.readline()) and not line.startswith("Plan"):
+    while (line := process.stdout.readline()) and not line.startswith(("Plan", "  going on")):
         pass
     return process
 

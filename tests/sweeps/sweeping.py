@@ -28,14 +28,16 @@ def train(
     engine: Engine | None = None,
 ) -> list[TrialOutcome]:
     prepared, task = table or small_table()
-    places = range(len(trials))
-    starts = range(0, len(trials), members_a_stack)
-    stacks = [PlannedStack(tuple(places[start : start + members_a_stack]), 1, 1, 1.0) for start in starts]
     identities = trial_identities(trials, fingerprint=prepared.table.fingerprint)
     with open_sweep_folder(root, identities, resume=resume) as folder:
+        kept = folder.kept_of(identities)
+        places = range(len(trials) - sum(len(stack.trials) for stack in kept))
+        starts = range(0, len(places), members_a_stack)
+        stacks = [PlannedStack(tuple(places[start : start + members_a_stack]), 1, 1, 1.0) for start in starts]
         return train_trials(
             trials,
-            Plan(tuple(stacks)),
+            Plan(tuple(stacks), first_number=folder.next_number),
+            kept=kept,
             engine=engine or ThisProcess(),
             folder=folder,
             swept=swept_names(trials),

@@ -161,12 +161,6 @@ def test_stacks_may_be_planned_otherwise_the_second_time(tmp_path, kill_after) -
         assert_same(known.result.members[0], own.result.members[0])
 
 
-def test_equal_trials_of_one_sweep_are_told_apart() -> None:
-    names = trial_identities([trial(), trial(seed=1), trial()], fingerprint="f")
-    assert len(set(names)) == 3
-    assert names[2] == f"{names[0]}-2"
-
-
 @settings(max_examples=20)
 @given(other=st.sampled_from([{"seed": 1}, {"max_epochs": 5}, {"model": mlp(dropout=0.1)}, {"precision": "32-true"}]))
 def test_an_identity_is_of_the_configuration_and_of_the_data(other: dict[str, Any]) -> None:
