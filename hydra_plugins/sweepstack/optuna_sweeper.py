@@ -53,8 +53,8 @@ class OptunaSweeper(Sweeper):
         if isinstance(self._launcher, StackLauncher):
             self._launcher.expect(space.corners())
         with open_search(config, space) as search:
-            if search.n_before:
-                print(f"Search: study {config.study} goes on; it has {search.n_before} trials.")
+            if search.n_asked:
+                print(f"Search: study {config.study} goes on; it has {search.n_asked} trials.")
             if search.differences:
                 print(f"Search: its space is not as it began: {'; '.join(search.differences)}.")
             returns = self._launched(search, config)

@@ -132,7 +132,7 @@ def read_space(overrides: Sequence[Override], is_group: Callable[[str], bool]) -
         is_group: whether a key names a config group.
 
     Raises:
-        UserError: nothing is searched.
+        UserError: nothing is searched, or the data are.
     """
     last = {override.get_key_element(): override for override in overrides}
     fixed = [_fixed(override) for override in last.values() if not override.is_sweep_override()]
@@ -141,6 +141,12 @@ def read_space(overrides: Sequence[Override], is_group: Callable[[str], bool]) -
         raise UserError(
             "hydra/sweeper=optuna has nothing to search. Give a space, such as "
             "'optimizer.lr=tag(log,interval(1e-4,1e-1))', or choose one: sweep=thorough."
+        )
+    if of_data := [own.override.input_line for own in dimensions if own.key.partition(".")[0] == "data"]:
+        raise UserError(
+            f"{', '.join(map(str, of_data))}: a search compares scores, and those on several tables, or on one that is "
+            "divided in several ways, cannot be compared. Give one value, and each its own search; or train every "
+            "combination: hydra/sweeper=grid."
         )
     return SearchSpace(tuple(fixed), tuple(dimensions))
 

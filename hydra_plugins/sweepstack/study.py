@@ -19,10 +19,12 @@ from pipelines.errors import UserError
 if TYPE_CHECKING:
     import optuna
     from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
 
 SQLITE = "sqlite:///"
 POSTGRESQL = "postgresql+psycopg://"
-FIXED, OVERRIDES, BATCH = "fixed overrides", "overrides", "batch"  # attributes of the study and of its trials
+FIXED = "fixed overrides"  # attribute of the study
+OVERRIDES, BATCH, SIZE = "overrides", "batch", "batch size"  # of its trials
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Search:
         space: what is searched.
 
     Attributes:
-        n_before: trials that the study had when it was opened.
+        n_asked: trials that the study has; one that was interrupted while it was asked never was a trial of ours.
         differences: in words, what is searched otherwise than before.
 
     Raises:
@@ -82,29 +84,33 @@ class Search:
 
     def __init__(self, study: "optuna.Study", config: SearchConfig, space: SearchSpace) -> None:
         self._space = space
+        self._config = config
         self._distributions = space.distributions()
         self._study = study
-        self.n_before = len(self._study.get_trials(deepcopy=False))
-        self._study.sampler = _sampler(config, n_before=self.n_before)
+        self._give_up_half_asked()
+        self.n_asked = len(self._ours())
         searched = _searched(self._study)
         _refuse_other_space(self._study.study_name, searched, self._distributions)
         _keep_fixed(self._study, space.fixed)
         self.differences = list(_differences(searched, self._distributions)) if searched else []
 
-    def earlier_batches(self) -> list[list[Asked]]:
-        """What a study that is continued has asked until now, in order."""
-        batches: dict[int, list[Asked]] = {}
-        for trial in self._study.get_trials(deepcopy=False):
-            if OVERRIDES in trial.user_attrs:  # else interrupted while it was asked: it never was a trial of ours
-                asked = Asked(trial.number, trial.user_attrs[OVERRIDES])
-                batches.setdefault(trial.user_attrs[BATCH], []).append(asked)
-        return [batches[number] for number in sorted(batches)]
+    def earlier_batches(self) -> Iterator[list[Asked]]:
+        """What a study that is continued has asked until now, in order.
+
+        One that was interrupted while it was asked is asked to its end, with all that was told before.
+        """
+        batches: dict[int, list[FrozenTrial]] = {}
+        for trial in self._ours():
+            batches.setdefault(trial.user_attrs[BATCH], []).append(trial)
+        for number, trials in sorted(batches.items()):
+            size = trials[0].user_attrs.get(SIZE, 0)
+            asked = [Asked(trial.number, trial.user_attrs[OVERRIDES]) for trial in trials]
+            yield [*asked, *(self._ask_one(number, size) for _ in range(size - len(asked)))]
 
     def ask(self, n_trials: int) -> list[Asked]:
         """Propose a batch."""
-        batch = self._study.get_trials(deepcopy=False)
-        number = 1 + max((trial.user_attrs.get(BATCH, -1) for trial in batch), default=-1)
-        return [self._ask_one(number) for _ in range(n_trials)]
+        number = 1 + max((trial.user_attrs[BATCH] for trial in self._ours()), default=-1)
+        return [self._ask_one(number, n_trials) for _ in range(n_trials)]
 
     def tell(self, asked: Sequence[Asked], scores: Sequence[float | None]) -> None:
         """Answer a batch.
@@ -129,11 +135,25 @@ class Search:
         best = max(told, key=lambda trial: (trial.value or 0.0, -trial.number))
         return [text for text in best.user_attrs[OVERRIDES] if text not in self._space.fixed]
 
-    def _ask_one(self, batch: int) -> Asked:
+    def _ours(self) -> "list[FrozenTrial]":
+        return [trial for trial in self._study.get_trials(deepcopy=False) if OVERRIDES in trial.user_attrs]
+
+    def _give_up_half_asked(self) -> None:
+        """An interruption may leave a trial that never was one of ours; as a running one it would sway the sampler."""
+        from optuna.trial import TrialState  # noqa: PLC0415  Hydra imports this module at every start
+
+        for trial in self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+            if OVERRIDES not in trial.user_attrs:
+                self._study.tell(trial.number, state=TrialState.FAIL)
+
+    def _ask_one(self, batch: int, size: int) -> Asked:
+        self._study.sampler = _sampler(self._config, place=self.n_asked)
         trial = self._study.ask(self._distributions)
         overrides = self._space.overrides({key: trial.params[key] for key in self._distributions})
         trial.set_user_attr(BATCH, batch)
-        trial.set_user_attr(OVERRIDES, overrides)
+        trial.set_user_attr(SIZE, size)
+        trial.set_user_attr(OVERRIDES, overrides)  # last: it makes the trial one of ours
+        self.n_asked += 1
         return Asked(trial.number, overrides)
 
 
@@ -174,14 +194,21 @@ def _shown(url: str) -> str:
     return f"{scheme}{slashes}{user.partition(':')[0]}:***{at}{tail}" if at else url
 
 
-def _sampler(config: SearchConfig, *, n_before: int) -> "optuna.samplers.BaseSampler":
+def _sampler(config: SearchConfig, *, place: int) -> "optuna.samplers.BaseSampler":
+    """Who proposes the trial at this place of the study: the same, whatever was interrupted before."""
+    from numpy.random import SeedSequence  # noqa: PLC0415  Hydra imports this module at every start
     from optuna.exceptions import ExperimentalWarning  # noqa: PLC0415  Hydra imports this module at every start
     from optuna.samplers import QMCSampler, RandomSampler, TPESampler  # noqa: PLC0415  likewise
 
+    seed = int(SeedSequence([config.seed, place]).generate_state(1)[0])
     if config.sampler == "qmc":  # goes on in its sequence by what the study keeps
         with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-            return QMCSampler(seed=config.seed, scramble=True, warn_independent_sampling=False)
-    seed = config.seed + n_before  # else a study that is continued would be asked its first trials again
+            return QMCSampler(
+                seed=config.seed,
+                scramble=True,
+                independent_sampler=RandomSampler(seed=seed),
+                warn_independent_sampling=False,
+            )
     return RandomSampler(seed=seed) if config.sampler == "random" else TPESampler(seed=seed)
 
 

@@ -179,6 +179,53 @@ def test_an_interrupted_study_asks_again_what_it_had_not_heard_of(stand_in, monk
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 6
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
+def test_a_study_interrupted_in_a_batch_ends_with_the_trials_of_an_undisturbed_one(stand_in, monkeypatch, sampler):
+    def interrupted(sweep, trials):
+        if len(stand_in.batches) == 1:
+            raise KeyboardInterrupt
+        return trained(sweep, trials)
+
+    settings = {"n_trials": 24, "batch_size": 8, "sampler": sampler}
+    space = [RATE, "model.dropout=interval(0,0.5)"]
+    trained = FakeSweep.train
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeSweep, "train", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            search(*space, study="disturbed", **settings)
+    stand_in.trials.clear()
+    search(*space, study="disturbed", **settings)
+    search(*space, study="undisturbed", **settings)
+
+    assert stand_in.trials[:24] == stand_in.trials[24:]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("n_attributes", [4, 60])
+def test_a_study_interrupted_while_it_was_asked_ends_with_the_trials_of_an_undisturbed_one(
+    stand_in, monkeypatch, sampler, n_attributes
+):
+    def interrupted(trial, key, value):
+        if len(kept) == n_attributes:
+            raise KeyboardInterrupt
+        kept.append(key)
+        keep(trial, key, value)
+
+    settings = {"n_trials": 24, "batch_size": 8, "sampler": sampler}
+    keep, kept = optuna.trial.Trial.set_user_attr, []
+    with monkeypatch.context() as patched:
+        patched.setattr(optuna.trial.Trial, "set_user_attr", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            search(RATE, study="disturbed", **settings)
+    stand_in.batches.clear()
+    stand_in.trials.clear()
+    search(RATE, study="disturbed", **settings)
+    search(RATE, study="undisturbed", **settings)
+
+    assert [len(batch) for batch in stand_in.batches] == [8] * 6
+    assert rates(stand_in)[:24] == rates(stand_in)[24:]
+
+
 def test_mistakes_of_the_settings_are_told_together(stand_in):
     with pytest.raises(UserError) as caught:
         search(RATE, n_trials=0, batch_size="many", sampler="grid")
@@ -215,9 +262,11 @@ def test_a_setting_that_is_not_one_is_refused_wherever_it_was_written(stand_in):
             r"storage=mysql://u:\*\*\*@host/d keeps no study",
         ),
         ([RATE], {"study": "a", "storage": "sqlite:////proc/no/a.db"}, r"/proc/no cannot be made"),
-        ([RATE, "data=iris,table"], {}, r"data\.path: must be given for data=table"),
+        ([RATE, "model=mlp,custom"], {}, r"model\.target: must be given"),
+        ([RATE, "data=iris,diabetes"], {}, r"^data=iris,diabetes: a search compares scores, .* hydra/sweeper=grid\.$"),
+        ([RATE, "data.split_seed=range(0,3)"], {}, r"^data\.split_seed=range\(0,3\): a search compares scores"),
     ],
-    ids=["nothing", "bounds", "log", "storage", "folder", "a combination"],
+    ids=["nothing", "bounds", "log", "storage", "folder", "a combination", "tables", "divisions"],
 )
 def test_what_cannot_be_searched_is_told_before_anything_trains(stand_in, overrides, settings, message):
     with pytest.raises(UserError, match=message):
