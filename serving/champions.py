@@ -15,7 +15,7 @@ from serving.bundle import BundleError
 from serving.complaints import Complaints
 from serving.models import Load, Served
 from serving.probation import AnswerCounts, Placed, Trial
-from serving.store import CHAMPION, AwayError, Store
+from serving.store import CHAMPION, AwayError, Found, Store
 from serving.tally import OF_EACH, Tally
 from serving.verdicts import Verdicts
 
@@ -56,6 +56,7 @@ class Champions(Mapping[str, Served]):
         self._places: dict[str, Placed] = {}
         self._trials: dict[str, Trial] = {}
         self._refused: dict[str, dict[str, str]] = {}
+        self._resumed: set[str] = set()  # models of which nobody has asked whether a version is what it was
         self._complaints = Complaints(logger, CHAMPION)
         self._looking = threading.Lock()  # held while a store is asked: no version is loaded twice
         self._changing = threading.Lock()  # never held for long
@@ -71,7 +72,7 @@ class Champions(Mapping[str, Served]):
 
     def refused(self, name: str) -> dict[str, str]:
         """Version -> why it is not served, in words for callers."""
-        return {**self._verdicts.put_back(name), **self._refused.get(name, {})}
+        return dict(self._refused.get(name, {}))
 
     def names(self) -> Sequence[str]:
         """Models that should be served.
@@ -91,6 +92,7 @@ class Champions(Mapping[str, Served]):
         for bundle in self._verdicts.bundles(name):
             try:
                 self._put(self._load(self._store.open_kept(name, bundle)), bundle)
+                self._resumed.add(name)
             except BundleError as error:
                 errors.append(error)
         return errors
@@ -149,14 +151,15 @@ class Champions(Mapping[str, Served]):
 
     def _look_up(self, name: str) -> None:
         version = self._store.find_version(name)
-        own = self.get(name)
-        if version in self._refused.get(name, {}):
-            return
-        # Where nothing answers, a version that was put back is better than none.
-        if own is not None and (own.version == version or version in self._verdicts.put_back(name)):
+        place = self._places.get(name)
+        is_known = place is not None and place.own.version == version and name not in self._resumed
+        if is_known or version in self._refused.get(name, {}):
             return
         try:
             found = self._store.open_version(name, version)
+            self._resumed.discard(name)
+            if place is not None and (place.bundle == found.bundle.folder.name or self._was_put_back(found)):
+                return
             loaded = self._load(found)
         except AwayError:
             raise
@@ -165,9 +168,16 @@ class Champions(Mapping[str, Served]):
             raise
         self._put(loaded, found.bundle.folder.name)
         self._store.tidy(name, self._needed(name))
-        if own is not None:
+        if place is not None:
             self._count(name, version, "swapped")
             logger.info("swapped", extra={"fields": {"model": name, "version": version}})
+
+    def _was_put_back(self, found: Found) -> bool:
+        """By another process, or before this one. Asked only where something answers: it is better than nothing."""
+        reason = self._verdicts.put_back(found.name).get(found.bundle.folder.name)
+        if reason is not None:
+            self._refused.setdefault(found.name, {})[found.version] = reason
+        return reason is not None
 
     def _put(self, own: Served, bundle: str) -> None:
         """Put a version in its model's place, on probation if there is another to go back to."""
@@ -180,7 +190,7 @@ class Champions(Mapping[str, Served]):
             self._places[own.name] = placed
             if previous is None:
                 self._verdicts.note_sound(own.name, bundle)
-            elif previous.own.version != own.version:
+            elif previous.bundle != bundle:
                 self._trials[own.name] = Trial(placed, previous, time.monotonic())
             self._verdicts.note_chosen(own.name, bundle)
 
@@ -199,7 +209,7 @@ class Champions(Mapping[str, Served]):
             return
         counts, _ = self._tally.of_all_processes()
         for name, trial in list(self._trials.items()):
-            known = self._verdicts.put_back(name).get(trial.new.own.version)
+            known = self._verdicts.put_back(name).get(trial.new.bundle)
             reason = known or trial.objection(counts, max_error_share=self._max_error_share)
             if reason is not None:
                 self._end(name, trial, reason)
@@ -216,7 +226,7 @@ class Champions(Mapping[str, Served]):
                 return
             self._places[name] = trial.previous
             version = trial.new.own.version
-            self._verdicts.note_put_back(name, version, objection, instead=trial.previous.bundle)
+            self._verdicts.note_put_back(name, trial.new.bundle, objection, instead=trial.previous.bundle)
             self._refuse(name, version, objection)
         self._count(name, version, "put_back")
         logger.error("put back", extra={"fields": {"model": name, "refused": version, "reason": objection}})

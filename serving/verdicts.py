@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 SOUND, CHOSEN = "sound", "chosen"  # files with the name of a bundle
-PUT_BACK = "put_back"  # a folder with a file a version, which says why
+PUT_BACK = "put_back"  # a folder with a file a bundle, which says why
 
 logger = logging.getLogger("serving.verdicts")
 
@@ -37,11 +37,11 @@ class Verdicts:
         return list(dict.fromkeys(own for kind in (SOUND, CHOSEN) if (own := self._read(name, kind))))
 
     def put_back(self, name: str) -> dict[str, str]:
-        """Version -> why it was put back."""
+        """Bundle -> why it was put back."""
         if self._folder is None:
             return {}
-        versions = [path.name for path in (self._folder / name / PUT_BACK).glob("[0-9]*")]
-        return {version: why for version in versions if (why := self._read(name, PUT_BACK, version))}
+        bundles = [path.name for path in (self._folder / name / PUT_BACK).glob("[0-9]*")]
+        return {own: why for own in bundles if (why := self._read(name, PUT_BACK, own))}
 
     def note_sound(self, name: str, bundle: str) -> None:
         """It served well, or there is none before it."""
@@ -51,9 +51,9 @@ class Verdicts:
         """It got its place."""
         self._write(bundle, name, CHOSEN)
 
-    def note_put_back(self, name: str, version: str, reason: str, *, instead: str) -> None:
-        """It failed, and a bundle that was sound before answers instead."""
-        self._write(reason, name, PUT_BACK, version)
+    def note_put_back(self, name: str, bundle: str, reason: str, *, instead: str) -> None:
+        """It failed, and another that was sound before answers instead."""
+        self._write(reason, name, PUT_BACK, bundle)
         self._write(instead, name, SOUND)
         self._write(instead, name, CHOSEN)
 

@@ -1,4 +1,5 @@
 import os
+import shutil
 import threading
 import time
 import warnings
@@ -18,6 +19,7 @@ from serving.registry import RegistryStore
 from serving.settings import Settings, SettingsError
 from serving.store import AwayError, open_champion
 from serving.tally import Tally
+from serving.verdicts import Verdicts
 from serving.worker import load_champions
 from tests.serving.bundles import PATIENT_ROW, publish_patients, publish_sales
 from tests.serving.processes import run_to_the_end, running
@@ -168,6 +170,17 @@ def test_a_secret_goes_to_no_other_address(tmp_path: Path):
         registry.moved_to = other.address
         assert RegistryStore(registry.address, tmp_path, authorization="Bearer abc").names() == ["ice cream"]
         assert (registry.authorizations, other.authorizations) == (["Bearer abc"], [None])
+
+
+def test_a_registry_that_was_made_anew_is_asked_what_its_versions_are(tmp_path: Path):
+    made, verdicts = tmp_path / "made", Verdicts(tmp_path / "served")
+    with registry_of(made) as registry:
+        settings = Settings(bundles=tmp_path / "bundles", registry=registry.address)
+        for publish in (publish_sales, publish_patients):
+            bundle = publish(made, name="a", version=1)
+            champions = load_champions(settings, verdicts=verdicts)
+            assert champions["a"].contract == open_bundle(bundle).contract
+            shutil.rmtree(bundle)
 
 
 def test_bundles_that_nobody_needs_any_more_are_removed(tmp_path: Path):
