@@ -3,7 +3,7 @@
 import gc
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from traceback import format_exc
 from typing import Any
@@ -15,7 +15,7 @@ from pipelines.config.schema import TrialConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.errors import UserError
 from pipelines.tasks.task import Task
-from pipelines.training import Checkpoint, MemberResult, ProgressLine, StackState, train_stack
+from pipelines.training import Checkpoint, MemberResult, ProgressLine, StackState, load_state, train_stack
 from pipelines.training.state import untrained
 
 
@@ -80,6 +80,8 @@ class DoneJob:
 def run_job(job: StackJob, prepared: PreparedTable, task: Task) -> DoneJob:
     """Train here and now, and keep the outcome."""
     started = time.perf_counter()
+    if _is_done(job) and job.state is not None:
+        return DoneJob(job.number, job.state, 0.0)
     keeping = job.keeping
     checkpoint = None if keeping is None else Checkpoint(keeping.path, keeping.every_seconds, keeping.note)
     state = train_stack(
@@ -97,6 +99,21 @@ def run_job(job: StackJob, prepared: PreparedTable, task: Task) -> DoneJob:
     # Lightning's objects hold each other, and with them the stack: without this it would stay beside the next one.
     gc.collect()
     return DoneJob(job.number, state, time.perf_counter() - started)
+
+
+def resumed(job: StackJob) -> StackJob:
+    """The same job from where its file is, for a process or a machine that died on the way."""
+    keeping = job.keeping
+    if keeping is None or not keeping.path.exists():
+        return job
+    state, note = load_state(keeping.path)
+    return replace(job, state=state) if note == dict(keeping.note) else job
+
+
+def _is_done(job: StackJob) -> bool:
+    """Whether the stack was kept already as it is to end: only its answer was lost."""
+    state, until = job.state, job.until_epoch
+    return state is not None and (not state.members or (until is not None and state.epoch >= until))
 
 
 def run_or_fail(job: StackJob, prepared: PreparedTable, task: Task) -> DoneJob:

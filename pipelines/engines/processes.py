@@ -18,7 +18,7 @@ import torch
 from pipelines.collector import spare_modules
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.free_memory import free_memory
-from pipelines.engines.job import DoneJob, StackJob, lost_job, run_or_fail
+from pipelines.engines.job import DoneJob, StackJob, lost_job, resumed, run_or_fail
 from pipelines.errors import UserError
 from pipelines.interrupts import interrupts_held_back
 from pipelines.tasks.task import Task
@@ -140,8 +140,9 @@ def _give_work(workers: Sequence[_Worker], queue: _Queue, jobs: Sequence[StackJo
     for worker in workers:
         if worker.place is None and queue.waiting:
             worker.place = queue.next_place()
+            job = jobs[worker.place] if queue.begun[worker.place] == 1 else resumed(jobs[worker.place])
             try:
-                worker.connection.send(replace(jobs[worker.place], shows_progress=False))  # lines would mix
+                worker.connection.send(replace(job, shows_progress=False))  # lines would mix
             except BrokenPipeError:
                 continue  # it is dead; `_ready` reports that
 

@@ -1,16 +1,18 @@
 """engine=local: in this process, or in one process a device, with the same numbers."""
 
 import multiprocessing
+import time
 from dataclasses import replace
 
 import pytest
 import torch
 
 from pipelines.config.schema import LocalEngineConfig, TrainerConfig
-from pipelines.engines import job, open_engine, processes
+from pipelines.engines import Keeping, StackJob, job, open_engine, processes
 from pipelines.engines.local import ThisProcess
 from pipelines.engines.processes import WorkerProcesses
 from pipelines.errors import UserError
+from pipelines.training import load_state, save_state
 from tests.engines.sweeps import (
     STACKS,
     assert_bit_equal,
@@ -165,6 +167,35 @@ def test_a_worker_that_dies_once_loses_nothing():
         worker.kill()
         results = in_order([first, *ended], 3)
     assert_bit_equal(results, run_here(stacks))
+
+
+@pytest.mark.slow
+def test_a_stack_whose_process_dies_goes_on_from_its_file(tmp_path):
+    path = tmp_path / "stack.pt"
+    long = StackJob(1, [trial(max_epochs=10**9)], keeping=Keeping(path, 0.0, {"number": 1}))
+    with open_engine(local("cpu", "cpu"), TRAINER) as engine:
+        ended = engine.run([StackJob(0, [trial(max_epochs=1)]), long], *small_table())
+        next(ended)
+        while not path.exists():
+            time.sleep(0.01)
+        busy = max(multiprocessing.active_children(), key=lambda process: process.pid)  # it was started last
+        busy.kill()
+        busy.join()
+        state, note = load_state(path)
+        state.stopping.max_epochs[:] = state.epoch + 3  # who begins anew does not end
+        save_state(path, state, note=note)
+        (done,) = ended
+    assert done.state.results[0].epochs == state.epoch + 3
+
+
+@pytest.mark.parametrize("until", [2, None])
+def test_a_stack_of_which_only_the_answer_was_lost_is_not_trained_again(tmp_path, until):
+    keeping = Keeping(tmp_path / "stack.pt", 0.0, {"number": 0})
+    asked = StackJob(0, [trial(max_epochs=3)], until_epoch=until, keeping=keeping)
+    (done,) = ThisProcess().run([asked], *small_table())
+    (again,) = ThisProcess().run([job.resumed(asked)], *small_table())
+    assert again.state.curves == done.state.curves
+    assert again.state.members == done.state.members
 
 
 @pytest.mark.slow
