@@ -201,9 +201,9 @@ class Champions(Mapping[str, Served]):
         return {self._places[name].bundle, *previous, *self._verdicts.bundles(name)}
 
     def put_back_failing(self) -> None:
-        """Put the last sound version back where a new one fails too often, as any process has seen it.
+        """Put the last sound version back where a new one fails too often; one that has answered long enough is sound.
 
-        The new one is sound once it has answered long enough.
+        Any process's verdict holds for all.
         """
         if not self._trials:
             return
@@ -213,7 +213,7 @@ class Champions(Mapping[str, Served]):
             reason = known or trial.objection(counts, max_error_share=self._max_error_share)
             if reason is not None:
                 self._end(name, trial, reason)
-            elif trial.is_passed(counts):
+            elif trial.is_passed(counts) or self._verdicts.sound(name) == trial.new.bundle:
                 self._end(name, trial, None)
 
     def _end(self, name: str, trial: Trial, objection: str | None) -> None:

@@ -32,6 +32,10 @@ class Verdicts:
         """Models that have been served."""
         return sorted(path.parent.name for path in self._folder.glob(f"*/{SOUND}")) if self._folder else []
 
+    def sound(self, name: str) -> str:
+        """The bundle that was sound last; empty when there is none."""
+        return self._read(name, SOUND)
+
     def bundles(self, name: str) -> list[str]:
         """What served last: the bundle that was sound, then the one chosen since, if another."""
         return list(dict.fromkeys(own for kind in (SOUND, CHOSEN) if (own := self._read(name, kind))))

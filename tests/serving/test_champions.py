@@ -329,6 +329,23 @@ def test_what_one_process_puts_back_all_do(tmp_path: Path):
     assert servers[0].refused() == servers[1].refused()
 
 
+def test_what_one_process_finds_sound_all_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    bundles, verdicts = tmp_path / "bundles", Verdicts(tmp_path / "served")
+    publish_sales(bundles, version=1)
+    servers = [Server(bundles, load=failing("3"), verdicts=verdicts) for _ in range(2)]
+    publish_sales(bundles, version=2)
+    for server in servers:
+        server.champions.refresh()
+    with monkeypatch.context() as patched:
+        patched.setattr("serving.probation.PROBATION_SECONDS", 0.0)
+        assert ask_and_judge(servers[0], 20) == [200] * 20
+    servers[1].champions.put_back_failing()
+    publish_sales(bundles, version=3)
+    servers[1].champions.refresh()
+    assert ask_and_judge(servers[1], 20) == [500] * 20
+    assert servers[1].version() == "2"
+
+
 def test_a_verdict_that_cannot_be_kept_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     bundles, file = tmp_path / "bundles", tmp_path / "file"
     file.write_text("no folder")
