@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from typing import NamedTuple
 from pipelines.config.schema import LossName, TrackingConfig, TrialConfig
 from pipelines.data.prepare import Part, PreparedTable
 from pipelines.engines import Engine, open_engine
+from pipelines.errors import UserError
 from pipelines.export import Origin, calibrate, check_publishable, publish_bundle, publish_champion, write_bundle
 from pipelines.selection.baselines import BaselineResult, run_baselines
 from pipelines.sweeps.custom_nets import why_trained_alone
@@ -159,7 +160,7 @@ class Sweep:
         for trial in trials:  # before there is a folder or a database: a mistake leaves nothing
             why_trained_alone(trial, prepared, task)
         check_publishable(Path(first.tracking.bundles), name=prepared.table.name)
-        folder = self._leaving.enter_context(_folder(trials, prepared))
+        folder = self._leaving.enter_context(_folder(trials, prepared, tell=self._tell))
         recorder = self._leaving.enter_context(
             _recorder(self._recorders, first.tracking, experiment=prepared.table.name)
         )
@@ -228,15 +229,20 @@ def _recorder(recorders: RecorderProcess, config: TrackingConfig, *, experiment:
     recorder = recorders.open(config.uri, experiment=config.experiment or experiment, artifacts=config.artifacts)
     try:
         yield recorder
-    finally:
-        recorder.close()
+    except BaseException:
+        with suppress(UserError):  # what could not be written is written by the next command
+            recorder.close()
+        raise
+    recorder.close()
 
 
-def _folder(trials: Sequence[TrialConfig], prepared: PreparedTable) -> AbstractContextManager[SweepFolder]:
+def _folder(
+    trials: Sequence[TrialConfig], prepared: PreparedTable, *, tell: Callable[[str], None]
+) -> AbstractContextManager[SweepFolder]:
     """A sweep is known by its first batch: a search that begins alike goes on alike."""
     identities = trial_identities(trials, fingerprint=prepared.table.fingerprint)
     tracking = trials[0].tracking
-    return open_sweep_folder(Path(tracking.checkpoints), identities, resume=tracking.resume)
+    return open_sweep_folder(Path(tracking.checkpoints), identities, resume=tracking.resume, tell=tell)
 
 
 def _tags(prepared: PreparedTable, folder: SweepFolder) -> dict[str, str]:

@@ -138,6 +138,29 @@ def test_only_what_no_earlier_run_has_trained_is_planned(tmp_path):
     ]
 
 
+class GoneRecorder(MemoryRecorder):
+    """Its server is gone when everything is to be written."""
+
+    def close(self) -> None:
+        raise UserError("No server answers.")
+
+
+def test_an_interrupt_is_told_as_such_even_when_the_runs_could_not_be_written(tmp_path):
+    recorders = MemoryRecorders()
+    recorders.kept = GoneRecorder()
+
+    def interrupted(*, by: type[BaseException] | None) -> None:
+        with open_sweep(recorders, tell=lambda _: None) as sweep:
+            sweep.train(trials(0.1))
+            if by is not None:
+                raise by
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(by=KeyboardInterrupt)
+    with pytest.raises(UserError, match="No server answers"):
+        interrupted(by=None)
+
+
 def test_what_a_search_may_vary_is_in_every_name_and_run_from_the_first_batch_on(tmp_path, recorders):
     (one,) = trials(0.1)
     other = replace(one, seed=9, optimizer=replace(one.optimizer, lr=0.5))

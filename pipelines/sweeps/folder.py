@@ -7,7 +7,8 @@ MLflow's to say (`pipelines.tracking`); nothing of it is kept here.
 import fcntl
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from pipelines.config.scopes import without
 from pipelines.engines import Keeping
 from pipelines.errors import UserError, unwritable
 from pipelines.models import source_version
-from pipelines.training import StackState, load_state
+from pipelines.training import StackState, UnreadableStateError, load_state
 
 DIGITS = 16  # of a trial's identity: 64 bits
 
@@ -86,13 +87,16 @@ def trial_identities(trials: Sequence[TrialConfig], *, fingerprint: str) -> list
 
 
 @contextmanager
-def open_sweep_folder(root: Path, identities: Sequence[str], *, resume: bool) -> Iterator[SweepFolder]:
+def open_sweep_folder(
+    root: Path, identities: Sequence[str], *, resume: bool, tell: Callable[[str], None]
+) -> Iterator[SweepFolder]:
     """The folder of the sweep that begins with these trials, for one process at a time.
 
     Args:
         root: holds the folders of all sweeps.
         identities: of the trials.
         resume: False forgets what an earlier run left.
+        tell: called with a line for each file that cannot be read; it counts as not there.
 
     Raises:
         UserError: another process trains this sweep, or the folder cannot be written.
@@ -113,7 +117,7 @@ def open_sweep_folder(root: Path, identities: Sequence[str], *, resume: bool) ->
             ) from None
         if not resume:
             _forget(path)
-        yield _read_or_begin(path, identity)
+        yield _read_or_begin(path, identity, tell=tell)
 
 
 def _forget(path: Path) -> None:
@@ -122,19 +126,35 @@ def _forget(path: Path) -> None:
             file.unlink()
 
 
-def _read_or_begin(path: Path, identity: str) -> SweepFolder:
+def _read_or_begin(path: Path, identity: str, *, tell: Callable[[str], None]) -> SweepFolder:
     description = path / "sweep.json"
-    if not description.exists():
-        unfinished = description.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps({"created": datetime.now(UTC).isoformat()}), encoding="utf-8")
-        unfinished.replace(description)
-    created = datetime.fromisoformat(json.loads(description.read_text(encoding="utf-8"))["created"])
-    return SweepFolder(path, created, f"{created:%Y%m%d-%H%M%S}-{identity[:6]}", _kept_stacks(path))
+    try:
+        created = datetime.fromisoformat(json.loads(description.read_text(encoding="utf-8"))["created"])
+    except (FileNotFoundError, ValueError, LookupError) as error:
+        if not isinstance(error, FileNotFoundError):
+            tell(f"  {description} cannot be read ({error}): the sweep is recorded as another one")
+        created = datetime.now(UTC)
+        _begin(description, created)
+    return SweepFolder(path, created, f"{created:%Y%m%d-%H%M%S}-{identity[:6]}", _kept_stacks(path, tell=tell))
 
 
-def _kept_stacks(path: Path) -> list[KeptStack]:
+def _begin(description: Path, created: datetime) -> None:
+    unfinished = description.with_suffix(".unfinished")
+    with unfinished.open("w", encoding="utf-8") as file:
+        json.dump({"created": created.isoformat()}, file)
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut could leave the name without what belongs to it
+    unfinished.replace(description)
+
+
+def _kept_stacks(path: Path, *, tell: Callable[[str], None]) -> list[KeptStack]:
     kept = []
-    for file in path.glob("stack-*.pt"):
-        state, note = load_state(file)
+    for file in sorted(path.glob("stack-*.pt")):
+        try:
+            state, note = load_state(file)
+        except UnreadableStateError as error:
+            tell(f"  {file} cannot be read ({error}): what its stack has trained is trained again")
+            file.replace(file.with_suffix(".unreadable"))
+            continue
         kept.append(KeptStack(note["number"], tuple(note["trials"]), state))
     return sorted(kept, key=lambda stack: stack.number)

@@ -7,7 +7,7 @@ from pipelines.training.fit import fit, train_stack
 from pipelines.training.probe import StackCost, probe_stack, variety
 from pipelines.training.progress import Progress, ProgressLine
 from pipelines.training.result import MemberResult
-from pipelines.training.state import StackState, load_state, save_state
+from pipelines.training.state import StackState, UnreadableStateError, load_state, save_state
 
 __all__ = [
     "OTHER_FOLD_DIVERGED",
@@ -18,6 +18,7 @@ __all__ = [
     "ProgressLine",
     "StackCost",
     "StackState",
+    "UnreadableStateError",
     "check_device",
     "device_here",
     "fit",

@@ -4,9 +4,11 @@ A state holds the members that still train, and what those that have ended left.
 configurations: whoever goes on brings them again.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -15,6 +17,10 @@ from torch import Tensor
 from pipelines.config.schema import TrialConfig
 from pipelines.training.result import MemberResult, result_from_plain, result_to_plain
 from pipelines.training.stopping import StoppingState, start_stopping
+
+
+class UnreadableStateError(Exception):
+    """A file that is broken, or that another version wrote."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +95,26 @@ def save_state(path: Path, state: StackState, *, note: Mapping[str, Any]) -> Non
         "stopping": {name: torch.from_numpy(values) for name, values in vars(state.stopping).items()},
     }
     unfinished = path.with_suffix(".unfinished")
-    torch.save({"state": plain, "note": dict(note)}, unfinished)
+    with unfinished.open("wb") as file:
+        torch.save({"state": plain, "note": dict(note)}, file)
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut could leave the name without what belongs to it
     unfinished.replace(path)
 
 
 def load_state(path: Path) -> tuple[StackState, dict[str, Any]]:
-    """Read a state and the note that it was saved with; no code is run from the file."""
-    saved = torch.load(path, weights_only=True)
-    plain = saved["state"]
-    state = plain | {
-        "results": {place: result_from_plain(result) for place, result in plain["results"].items()},
-        "stopping": StoppingState(**{name: values.numpy() for name, values in plain["stopping"].items()}),
-    }
-    return StackState(**state), saved["note"]
+    """Read a state and the note that it was saved with; no code is run from the file.
+
+    Raises:
+        UnreadableStateError: there is no state in it.
+    """
+    try:
+        saved = torch.load(path, weights_only=True)
+        plain = saved["state"]
+        state = plain | {
+            "results": {place: result_from_plain(result) for place, result in plain["results"].items()},
+            "stopping": StoppingState(**{name: values.numpy() for name, values in plain["stopping"].items()}),
+        }
+        return StackState(**state), saved["note"]
+    except (OSError, EOFError, RuntimeError, UnpicklingError, LookupError, TypeError, ValueError) as error:
+        raise UnreadableStateError(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error

@@ -29,7 +29,8 @@ def train(
 ) -> list[TrialOutcome]:
     prepared, task = table or small_table()
     identities = trial_identities(trials, fingerprint=prepared.table.fingerprint)
-    with open_sweep_folder(root, identities, resume=resume) as folder:
+    tell = (told if told is not None else []).append
+    with open_sweep_folder(root, identities, resume=resume, tell=tell) as folder:
         kept = folder.kept_of(identities)
         places = range(len(trials) - sum(len(stack.trials) for stack in kept))
         starts = range(0, len(places), members_a_stack)
@@ -45,5 +46,5 @@ def train(
             task=task,
             recorder=recorder,
             tags={"sweep": folder.name},
-            tell=(told if told is not None else []).append,
+            tell=tell,
         )

@@ -1,11 +1,13 @@
 """A sweep that was interrupted goes on: nothing is trained twice, no run is doubled, the table is the same."""
 
 import dataclasses
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings, strategies as st
 
 from pipelines.config.schema import HalvingConfig, TrialConfig
@@ -149,6 +151,40 @@ def test_without_resume_everything_is_trained_once_more_as_a_sweep_of_its_own(tm
         train(trials, tmp_path, MemoryRecorder(), members_a_stack=6, resume=False)
 
 
+@pytest.mark.parametrize("left", [b"", b"PK\3\4 and no more", None], ids=["empty", "cut off", "of another version"])
+def test_a_file_that_cannot_be_read_counts_as_not_there(tmp_path, left) -> None:
+    trials = sweep_trials()
+    expected = train(trials, tmp_path, MemoryRecorder(), members_a_stack=3)
+    (file,) = tmp_path.glob("*/stack-0.pt")
+    if left is None:
+        torch.save({"state": {"epoch": 1}, "note": {}}, file)
+    else:
+        file.write_bytes(left)
+
+    told: list[str] = []
+    outcomes = train(trials, tmp_path, MemoryRecorder(), members_a_stack=3, told=told)
+    for own, known in zip(outcomes, expected, strict=True):
+        assert_same(known.result.members[0], own.result.members[0])
+    assert told[0].startswith(f"  {file} cannot be read (")
+    assert "3 trials had ended" in told[1]
+
+    told.clear()
+    train(trials, tmp_path, MemoryRecorder(), members_a_stack=3, told=told)
+    assert "6 trials had ended" in told[0], "it is told once"
+
+
+def test_a_sweep_whose_description_was_cut_off_begins_another(tmp_path) -> None:
+    told: list[str] = []
+    for _ in range(3):
+        with open_sweep_folder(tmp_path, ["a"], resume=True, tell=told.append) as folder:
+            (description,) = tmp_path.glob("*/sweep.json")
+            assert json.loads(description.read_text())["created"] == folder.created.isoformat()
+            if not told:
+                description.write_text("")
+    assert len(told) == 1
+    assert told[0].startswith(f"  {description} cannot be read (")
+
+
 def test_stacks_may_be_planned_otherwise_the_second_time(tmp_path, kill_after) -> None:
     trials = sweep_trials()
     expected = train(trials, tmp_path / "undisturbed", MemoryRecorder(), members_a_stack=6)
@@ -172,12 +208,12 @@ def test_an_identity_is_of_the_configuration_and_of_the_data(other: dict[str, An
 
 def test_one_sweep_is_trained_by_one_process(tmp_path) -> None:
     with (
-        open_sweep_folder(tmp_path, ["a"], resume=True),
+        open_sweep_folder(tmp_path, ["a"], resume=True, tell=print),
         pytest.raises(UserError, match="Another process trains this very sweep"),
-        open_sweep_folder(tmp_path, ["a"], resume=True),
+        open_sweep_folder(tmp_path, ["a"], resume=True, tell=print),
     ):
         pass
-    with open_sweep_folder(tmp_path, ["a"], resume=True):
+    with open_sweep_folder(tmp_path, ["a"], resume=True, tell=print):
         pass
 
 
@@ -185,6 +221,6 @@ def test_a_folder_that_cannot_be_written_is_a_users_mistake(tmp_path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(UserError, match=r"tracking\.checkpoints"),
-        open_sweep_folder(tmp_path / "file", ["a"], resume=True),
+        open_sweep_folder(tmp_path / "file", ["a"], resume=True, tell=print),
     ):
         pass
