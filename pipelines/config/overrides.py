@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 
 from pipelines.config import fields
 from pipelines.config.mistakes import Mistake, did_you_mean, refuse, unknown_field, wrong_value
-from pipelines.config.schema import TrialConfig
+from pipelines.config.schema import MLPConfig, TrialConfig
 from pipelines.config.scopes import belongs_to_command
 from pipelines.config.sweepers import FIELDS as SWEEPER_FIELDS, unknown_setting
 
@@ -32,6 +32,13 @@ _SEARCH_SPACE = "sweep"  # the group whose options hold comma lists of their own
 _SETTINGS = "hydra.sweeper"  # the node that tells the sweeper how to go about it
 _LEAVES_OUT = "optuna"  # the sweeper that gives a trial only what its options have
 _ONE_SWEEP = "stack"  # the launcher that makes all trials one sweep; others run each as a command of its own
+_SWITCHES = {  # what a field of a net is for: nothing at all unless another field has this value
+    "model.frequencies": ("numbers", "periodic"),
+    "model.frequency_scale": ("numbers", "periodic"),
+    "model.number_width": ("numbers", "periodic"),
+    "model.bins": ("numbers", "piecewise"),
+    "model.embedding_width": ("categories", "embedding"),
+}
 _CHECKED_ELEMENTS = 1000  # of a list; a range may name a billion, and its values are all alike
 
 
@@ -110,6 +117,7 @@ def _mistakes(overrides: Sequence[str], loader: ConfigLoader, searched: Sequence
     if composed[0].hydra.runtime.choices.get("hydra/launcher") == _ONE_SWEEP:
         yield from _swept_settings(lines)
         yield from _settings_that_differ(lines, composed)
+    yield from _without_effect(lines, composed)
     for line in lines:
         if _is_choice(line, options):
             found = _in_options(line, options[line.key])
@@ -240,6 +248,23 @@ def _settings(composed: Any) -> dict[str, Any]:
 
 def _of_the_command(path: str, origin: str) -> Mistake:
     return Mistake(f"{path}{origin}", "belongs to the command, not to a trial; give one value")
+
+
+def _without_effect(lines: Sequence[_Line], composed: Sequence[Any]) -> Iterator[Mistake]:
+    """Fields that are given while they are switched off; swept, they would train one net as several architectures."""
+    if any(line.key == "model" and line.swept for line in lines):
+        return  # each of them may have them on or off
+    given = [(path, values, line.origin) for line in lines for path, values in _assignments(line.key, line.elements)]
+    set_to = {path: values for path, values, _ in given if values}
+    for path, _, origin in given:
+        if path in set_to and path in _SWITCHES:
+            name, needed = _SWITCHES[path]
+            switch = f"model.{name}"
+            values = set_to.get(switch, [OmegaConf.select(config, switch) for config in composed])
+            off = [choice for choice in fields.choices_of(fields.fields_of(MLPConfig)[name]) if choice != needed]
+            if all(value in off for value in values):  # neither on, nor another mistake
+                now = " and ".join(f"{switch}={value}" for value in dict.fromkeys(values))
+                yield Mistake(f"{path}{origin}", f"does nothing with {now}; give {switch}={needed} as well")
 
 
 def _in_options(line: _Line, options: Sequence[str]) -> Iterator[Mistake]:

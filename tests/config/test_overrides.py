@@ -22,7 +22,7 @@ def message(*overrides, **options):
 
 
 def test_no_wrong_command_line_is_overlooked():
-    assert len(WRONG) == 40
+    assert len(WRONG) == 42
 
 
 @pytest.mark.parametrize(("typed", "answer"), WRONG, ids=[typed for typed, _ in WRONG])
@@ -45,6 +45,8 @@ def test_fields_of_a_misspelled_option_may_be_those_of_any_option():
         ["sweep=quick", "optimizer=rmsprop", "optimizer.alpha=0.9"],
         ["~model.dropout"],
         ["model.hidden.0=8"],
+        ["model.bins=8", "model.numbers=piecewise", "~model.frequencies"],
+        ["model=mlp,resnet", "model.bins=8,16"],
         ["data=iris,wine", "tracking.experiment=${data.source}", "trainer.max_epochs=3,4"],
         [
             "sweep=thorough",
