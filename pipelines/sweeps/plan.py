@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,10 +14,11 @@ from pipelines.data.prepare import PreparedTable
 from pipelines.engines import Engine
 from pipelines.sweeps.custom_nets import why_trained_alone
 from pipelines.tasks.task import Task
-from pipelines.training import StackCost, probe_stack, variety
+from pipelines.training import StackCost, probe_stack, rows_sitting_out, variety
 
 GIBIBYTE = 2**30
 FEWEST_MEMBERS = 8  # of a stack that was divided to fill places: smaller ones would gain little
+WORTH_TELLING = 0.05  # of a fold's rows, sitting out
 MINUTE, HOUR = 60, 3600
 
 # What is known of each architecture: a search asks for the same ones again and again.
@@ -56,7 +57,7 @@ class Plan:
         stacks: in the order in which they begin.
         n_places: how many train side by side.
         first_number: of the first stack; the others follow.
-        notes: on nets that could not be stacked, a line each.
+        notes: on nets that could not be stacked, and on folds of which many rows sit out, a line each.
     """
 
     stacks: tuple[PlannedStack, ...]
@@ -122,6 +123,8 @@ def plan_stacks(
         groups.setdefault((architecture, None if alone is None else index), []).append(index)
         if alone is not None:
             notes[alone] = None
+    for batch_size in sorted({trial.trainer.batch_size for trial in trials}):
+        notes |= dict.fromkeys(_sitting_out(prepared, batch_size))
     stacks = []
     for (architecture, _), indices in groups.items():
         own = [trials[index] for index in indices]
@@ -135,6 +138,18 @@ def plan_stacks(
             stacks.append(PlannedStack(part, cost.n_parameters, memory_bytes, seconds, n_folds))
     longest_first = tuple(sorted(stacks, key=lambda stack: (-stack.seconds, stack.trials)))
     return Plan(longest_first, n_places, first_number, tuple(notes))
+
+
+def _sitting_out(prepared: PreparedTable, batch_size: int) -> Iterator[str]:
+    """A line where folds are so unequal that more than a few rows of one sit every epoch out."""
+    sizes = [len(fold.train) for fold in prepared.folds]
+    shares = [n_rows / size for n_rows, size in zip(rows_sitting_out(sizes, batch_size), sizes, strict=True)]
+    if max(shares, default=0.0) >= WORTH_TELLING:
+        fold = shares.index(max(shares))
+        yield (
+            f"folds are unequal: of the {sizes[fold]:,} rows that fold {fold} trains on, {shares[fold]:.0%} sit each "
+            f"epoch out, others every time, as the smallest has {min(sizes):,} and all take as many steps"
+        )
 
 
 def memory_budget_bytes(config: EngineConfig, engine: Engine) -> int:

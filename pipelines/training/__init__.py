@@ -1,5 +1,6 @@
 """Training a stack in Lightning. The doors are `fit`, to the end, and `train_stack`, from one epoch to another."""
 
+from pipelines.training.batches import rows_sitting_out
 from pipelines.training.checkpoint import Checkpoint
 from pipelines.training.device import Accelerator, check_device, device_here
 from pipelines.training.divergence import OTHER_FOLD_DIVERGED
@@ -24,6 +25,7 @@ __all__ = [
     "fit",
     "load_state",
     "probe_stack",
+    "rows_sitting_out",
     "save_state",
     "train_stack",
     "variety",

@@ -87,12 +87,23 @@ def fold_places(prepared: PreparedTable, *, device: torch.device) -> list[Int[Te
     return [fold * n_rows + torch.from_numpy(own.train).to(device) for fold, own in enumerate(prepared.folds)]
 
 
+def rows_sitting_out(sizes: Sequence[int], batch_size: int) -> list[int]:
+    """How many of each fold's training rows sit every epoch out, so that all folds take as many steps."""
+    n_rows = _n_steps(sizes, batch_size) * batch_size
+    return [max(0, size - n_rows) for size in sizes]
+
+
+def _n_steps(sizes: Sequence[int], batch_size: int) -> int:
+    return min(math.ceil(size / batch_size) for size in sizes)
+
+
 class StreamBatches:
     """One epoch of batches each time it is iterated, `BATCHES_AT_ONCE` at once, every stream in its own order.
 
     The last batch of an epoch holds what is left. The order of epoch e depends on the seed and e alone. Folds of
     unequal size train for the same number of steps: the last batch of a smaller one is filled up with rows that do
-    not count, and of one that would need more steps some rows, others every time, sit an epoch out.
+    not count, and of one that would need more steps some rows, others every time, sit an epoch out: a few, or many
+    where one fold is much larger than another (`rows_sitting_out`).
 
     Args:
         rows: of the training part.
@@ -122,7 +133,7 @@ class StreamBatches:
         self._streams = streams
         self._batch_size = batch_size
         self._next_epoch = first_epoch
-        self.n_steps = min(math.ceil(len(own) / batch_size) for own in places)
+        self.n_steps = _n_steps([len(own) for own in places], batch_size)
 
     def __len__(self) -> int:
         return math.ceil(self.n_steps / BATCHES_AT_ONCE)

@@ -162,3 +162,15 @@ def test_seeds_and_folds_are_members_of_one_stack(table) -> None:
     (stack,) = plan.stacks
     assert stack.n_members == 4 * N_FOLDS
     assert "stack 0: 12 members" in str(plan)
+
+
+def test_the_plan_tells_when_many_rows_of_a_large_fold_sit_every_epoch_out() -> None:
+    """As when one value of `data.group` has most of the rows: the fold that holds it out trains on few."""
+    trials = [folded_trial(seed=seed) for seed in (0, 1)]
+    fold_of_row = np.where(np.arange(48) < 32, 0, 1 + np.arange(48) % 2)
+    (note,) = plan_stacks(trials, *in_folds(raw_table(), fold_of_row=fold_of_row), budget_bytes=2**33).notes
+    assert note == (
+        "folds are unequal: of the 40 rows that fold 1 trains on, 60% sit each epoch out, others every time, as the "
+        "smallest has 16 and all take as many steps"
+    )
+    assert plan_stacks(trials, *in_folds(raw_table()), budget_bytes=2**33).notes == ()
