@@ -10,6 +10,7 @@ from tests.contracts.test_stack_equality import assert_same
 from tests.sweeps.sweeping import train
 from tests.tables import mlp, small_table, trial
 
+NET = mlp(dropout=0.2, activation="relu")
 HALVING = HalvingConfig(kind="halving", eta=2, min_epochs=2)
 
 
@@ -88,13 +89,13 @@ def test_a_trial_that_diverged_in_the_last_epoch_before_a_rung_takes_no_place(lo
 
 @pytest.mark.parametrize("members_a_stack", [8, 3])
 def test_survivors_equal_undisturbed_trials_and_losers_those_that_end_at_the_rung(tmp_path, members_a_stack) -> None:
-    trials = [trial(stopping=HALVING, max_epochs=8, seed=seed, model=mlp(dropout=0.2)) for seed in range(8)]
+    trials = [trial(stopping=HALVING, max_epochs=8, seed=seed, model=NET) for seed in range(8)]
     outcomes = train(trials, tmp_path, MemoryRecorder(), members_a_stack=members_a_stack)
     epochs = [outcome.result.epochs for outcome in outcomes]
     assert sorted(epochs) == [2, 2, 2, 2, 4, 4, 8, 8]
     prepared, task = small_table()
     for seed, outcome in enumerate(outcomes):
-        alone = trial(max_epochs=outcome.result.members[0].epochs, seed=seed, model=mlp(dropout=0.2))
+        alone = trial(max_epochs=outcome.result.members[0].epochs, seed=seed, model=NET)
         assert_same(fit([alone], prepared, task)[0], outcome.result.members[0])
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from pipelines.config.schema import TrialConfig
 from pipelines.training import Checkpoint, StackState, fit, load_state, train_stack
-from tests.contracts.test_stack_equality import assert_same, member_trials
+from tests.contracts.test_stack_equality import assert_same, stacks
 from tests.tables import early, mlp, optimizers, small_table, trial
 
 
@@ -20,7 +20,7 @@ def assert_same_end(trials: list[TrialConfig], state: StackState) -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(trials=st.lists(member_trials, min_size=1, max_size=5), pauses=st.sets(st.integers(1, 5)))
+@given(trials=stacks(min_size=1, max_size=5), pauses=st.sets(st.integers(1, 5)))
 def test_a_stack_that_pauses_anywhere_ends_as_if_it_had_not(trials: list[TrialConfig], pauses: set[int]) -> None:
     prepared, task = small_table()
     state = None
