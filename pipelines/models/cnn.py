@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -12,7 +11,7 @@ from pipelines.errors import UserError
 from pipelines.models.inputs import InputFacts
 from pipelines.models.mlp import ACTIVATIONS
 from pipelines.models.net import StackedNet
-from pipelines.models.stem import OneHot, check_numbers_alike, own_beside_labels
+from pipelines.models.stem import OneHot, check_numbers_alike, labels_behind, own_beside_labels
 from pipelines.stack.conv import StackedConv2d, halve_images
 from pipelines.stack.layers import StackedDropout, StackedLinear
 from pipelines.stack.randomness import DropoutNoise
@@ -61,11 +60,7 @@ class StackedCNN(StackedNet):
         images = numbers.reshape(*numbers.shape[:2], 1, *self.grid)  # [S, B, 1, H, W]
         for convolution in self.convolutions:
             images = halve_images(self.activation(convolution(images)))
-        features = images.flatten(2)
-        if self.categories.n_features:
-            labels = self.categories(codes).to(features.dtype)
-            features = torch.cat([features, labels.expand(len(features), -1, -1)], dim=2)
-        hidden = self.activation(self.hidden(features))
+        hidden = self.activation(self.hidden(labels_behind(images.flatten(2), self.categories, codes)))
         if noise is not None:
             hidden = self.dropout(hidden, noise)
         outputs: Tensor = self.output(hidden)

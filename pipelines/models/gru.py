@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -10,7 +9,7 @@ from pipelines.config.schema import GRUConfig
 from pipelines.errors import UserError
 from pipelines.models.inputs import InputFacts
 from pipelines.models.net import StackedNet
-from pipelines.models.stem import OneHot, check_numbers_alike, own_beside_labels
+from pipelines.models.stem import OneHot, check_numbers_alike, labels_behind, own_beside_labels
 from pipelines.stack.layers import StackedDropout, StackedLinear
 from pipelines.stack.randomness import DropoutNoise
 from pipelines.stack.recurrent import StackedGRU
@@ -67,11 +66,7 @@ class StackedGRUNet(StackedNet):
             states = layer(states)
             if noise is not None:
                 states = self._drop(states, noise)
-        features = states[:, :, -1]
-        if self.categories.n_features:
-            labels = self.categories(codes).to(features.dtype)
-            features = torch.cat([features, labels.expand(len(features), -1, -1)], dim=2)
-        outputs: Tensor = self.output(features)
+        outputs: Tensor = self.output(labels_behind(states[:, :, -1], self.categories, codes))
         return outputs
 
     def _drop(

@@ -250,6 +250,18 @@ class TableStem(nn.Module):
         return torch.cat([own.expand(n_slices, -1, -1), labels.expand(n_slices, -1, -1)], dim=2)
 
 
+def labels_behind(
+    features: Float[Tensor, "members_or_streams rows features"],
+    categories: OneHot,
+    codes: Int[Tensor, "streams rows columns"],
+) -> Float[Tensor, "members_or_streams rows all_features"]:
+    """Features, and behind them the one-hot labels of the same rows where a table has some."""
+    if not categories.n_features:
+        return features
+    labels = categories(codes).to(features.dtype)
+    return torch.cat([features, labels.expand(len(features), -1, -1)], dim=2)
+
+
 def side_by_side(widths: Sequence[int], own: Sequence[np.ndarray]) -> np.ndarray:
     """Places among blocks that lie side by side, from the places in each of them."""
     starts = np.cumsum([0, *widths])
