@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pipelines.axes import PerMember, take_members
 from pipelines.config.schema import OptimizerConfig
 from pipelines.optim.ahead import StepsAhead
-from pipelines.optim.plateau import Plateau
+from pipelines.optim.plateau import start_plateau
 from pipelines.optim.recipes import build_chain, finest_float
 from pipelines.optim.saving import from_plain, to_plain
 from pipelines.optim.schedule import MemberSchedule, schedule_factors
@@ -70,7 +70,7 @@ class StackOptimizer(torch.optim.Optimizer):
         self.learning_rates = self._base_rates  # times what a plateau has made of them
         self.stepped_rates = self._base_rates  # what the last step took
         self._schedules = list(schedules)
-        self._plateau = Plateau([schedule.config for schedule in schedules])
+        self._plateau = start_plateau([schedule.config for schedule in schedules])
         self._step = 0
         self._factors = StepsAhead(self._factors_of)
 
@@ -107,7 +107,7 @@ class StackOptimizer(torch.optim.Optimizer):
     def observe(self, scores: np.ndarray) -> None:
         """Take in an epoch's validation scores [K], greater is better, for schedules that depend on them."""
         if self._plateau.is_used:
-            self._plateau.observe(scores)
+            self._plateau = self._plateau.after(scores)
             self._scale_rates()
 
     def _scale_rates(self) -> None:
@@ -117,12 +117,12 @@ class StackOptimizer(torch.optim.Optimizer):
         """Everything that the next step depends on, save parameters and configurations."""
         # Transforms without a memory are left out: which of them a chain holds depends on who is in the stack.
         states = [[to_plain(state) for state in own.state if state is not None] for own in self._slices]
-        return {"step": self._step, "states": states, "plateau": self._plateau.state_dict()}
+        return {"step": self._step, "states": states, "plateau": self._plateau.observed()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where an optimizer of the same members was when its `state_dict` was taken."""
         self._step = state_dict["step"]
-        self._plateau.load_state_dict(state_dict["plateau"])
+        self._plateau = self._plateau.going_on(state_dict["plateau"])
         self._scale_rates()
         for own, plain in zip(self._slices, state_dict["states"], strict=True):
             remembered = iter(plain)
@@ -152,7 +152,7 @@ class StackOptimizer(torch.optim.Optimizer):
         self._slices = slices
         self._base_rates = self._base_rates[members]
         self._schedules = [self._schedules[member] for member in members.tolist()]
-        self._plateau.take_(members.numpy())
+        self._plateau = self._plateau.take(members.numpy())
         self._scale_rates()
         self._factors = StepsAhead(self._factors_of)
 

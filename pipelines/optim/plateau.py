@@ -4,6 +4,7 @@ The one schedule that is no function of the step alone, so it has a state. Plain
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,48 +12,70 @@ from torch import Tensor
 
 from pipelines.config.schema import PlateauScheduleConfig, ScheduleConfig
 
+OBSERVED = ("best", "waited", "scales")
 
+
+@dataclass(frozen=True)
 class Plateau:
-    """As `torch.optim.lr_scheduler.ReduceLROnPlateau(mode="max", threshold_mode="abs")`, one a member.
+    """As `torch.optim.lr_scheduler.ReduceLROnPlateau(mode="max", threshold_mode="abs")`, one value a member.
 
-    Args:
-        schedules: one a member; those of another kind keep the factor 1.
+    Attributes:
+        factor: by which a rate is reduced.
+        patience: epochs without improvement that are allowed; infinite for members of another schedule.
+        min_delta: an improvement must be larger.
+        least: no rate is reduced below this share of itself.
+        best: score until now.
+        waited: epochs since it improved.
+        scales: what each member's learning rate is multiplied by.
     """
 
-    def __init__(self, schedules: Sequence[ScheduleConfig]) -> None:
-        own = [schedule if isinstance(schedule, PlateauScheduleConfig) else None for schedule in schedules]
-        self._factor = np.array([1.0 if one is None else one.factor for one in own])
-        self._patience = np.array([np.inf if one is None else one.patience for one in own], dtype=np.float64)
-        self._min_delta = np.array([0.0 if one is None else one.min_delta for one in own])
-        self._least = np.array([1.0 if one is None else one.final_fraction for one in own])
-        self._best = np.full(len(own), -np.inf)
-        self._waited = np.zeros(len(own))
-        self.scales = np.ones(len(own))  # what each member's learning rate is multiplied by
+    factor: np.ndarray
+    patience: np.ndarray
+    min_delta: np.ndarray
+    least: np.ndarray
+    best: np.ndarray
+    waited: np.ndarray
+    scales: np.ndarray
 
     @property
     def is_used(self) -> bool:
         """Whether any member has this schedule."""
-        return bool(np.isfinite(self._patience).any())
+        return bool(np.isfinite(self.patience).any())
 
-    def observe(self, scores: np.ndarray) -> None:
-        """Take in an epoch's validation scores [K]; greater is better, and what is no number is no improvement."""
-        improved = scores > self._best + self._min_delta
-        self._best = np.where(improved, scores, self._best)
-        self._waited = np.where(improved, 0.0, self._waited + 1)
-        is_over = self._waited > self._patience
-        self.scales = np.where(is_over, np.maximum(self.scales * self._factor, self._least), self.scales)
-        self._waited = np.where(is_over, 0.0, self._waited)
+    def after(self, scores: np.ndarray) -> "Plateau":
+        """An epoch later, by validation scores [K]; greater is better, and what is no number is no improvement."""
+        improved = scores > self.best + self.min_delta
+        waited = np.where(improved, 0.0, self.waited + 1)
+        is_over = waited > self.patience
+        return replace(
+            self,
+            best=np.where(improved, scores, self.best),
+            waited=np.where(is_over, 0.0, waited),
+            scales=np.where(is_over, np.maximum(self.scales * self.factor, self.least), self.scales),
+        )
 
-    def take_(self, members: np.ndarray) -> None:
-        """Keep these members."""
-        for name, values in vars(self).items():
-            setattr(self, name, values[members])
+    def take(self, members: np.ndarray) -> "Plateau":
+        """Of these members alone."""
+        return Plateau(**{name: values[members] for name, values in vars(self).items()})
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """What was observed."""
-        return {name: torch.from_numpy(getattr(self, name).copy()) for name in ("_best", "_waited", "scales")}
+    def observed(self) -> dict[str, Tensor]:
+        """What `going_on` takes."""
+        return {name: torch.from_numpy(getattr(self, name).copy()) for name in OBSERVED}
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on where another of the same members was."""
-        for name, values in state.items():
-            setattr(self, name, values.numpy().copy())
+    def going_on(self, observed: Mapping[str, Tensor]) -> "Plateau":
+        """Where another of the same members was."""
+        return replace(self, **{name: observed[name].numpy().copy() for name in OBSERVED})
+
+
+def start_plateau(schedules: Sequence[ScheduleConfig]) -> Plateau:
+    """Before the first epoch; members of another schedule keep the scale 1."""
+    own = [schedule if isinstance(schedule, PlateauScheduleConfig) else None for schedule in schedules]
+    return Plateau(
+        factor=np.array([1.0 if one is None else one.factor for one in own]),
+        patience=np.array([np.inf if one is None else one.patience for one in own], dtype=np.float64),
+        min_delta=np.array([0.0 if one is None else one.min_delta for one in own]),
+        least=np.array([1.0 if one is None else one.final_fraction for one in own]),
+        best=np.full(len(own), -np.inf),
+        waited=np.zeros(len(own)),
+        scales=np.ones(len(own)),
+    )

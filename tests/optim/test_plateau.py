@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from pipelines.config.schema import ConstantScheduleConfig, PlateauScheduleConfig
 from pipelines.optim import MemberSchedule, StackOptimizer
-from pipelines.optim.plateau import Plateau
+from pipelines.optim.plateau import start_plateau
 from tests.tables import optimizers
 
 CONSTANT = ConstantScheduleConfig(kind="constant", warmup_epochs=0.0)
@@ -28,7 +28,7 @@ def plateau(**changes: float) -> PlateauScheduleConfig:
     min_delta=st.sampled_from([0.0, 0.07]),
 )
 def test_a_member_is_reduced_as_torch_reduces(scores, factor, patience, min_delta) -> None:
-    own = Plateau([CONSTANT, plateau(factor=factor, patience=patience, min_delta=min_delta)])
+    own = start_plateau([CONSTANT, plateau(factor=factor, patience=patience, min_delta=min_delta)])
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     theirs = ReduceLROnPlateau(
         optimizer,
@@ -41,7 +41,7 @@ def test_a_member_is_reduced_as_torch_reduces(scores, factor, patience, min_delt
         eps=0.0,
     )
     for score in scores:
-        own.observe(np.array([score, score]))
+        own = own.after(np.array([score, score]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that no step was taken before
             theirs.step(score)
@@ -50,9 +50,9 @@ def test_a_member_is_reduced_as_torch_reduces(scores, factor, patience, min_delt
 
 
 def test_what_is_no_number_is_no_improvement() -> None:
-    own = Plateau([plateau(patience=1)])
+    own = start_plateau([plateau(patience=1)])
     for score in (1.0, float("nan"), float("nan")):
-        own.observe(np.array([score]))
+        own = own.after(np.array([score]))
     assert own.scales.tolist() == [0.5]
 
 
