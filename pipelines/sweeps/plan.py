@@ -143,8 +143,10 @@ def plan_stacks(
 def _sitting_out(prepared: PreparedTable, batch_size: int) -> Iterator[str]:
     """A line where folds are so unequal that more than a few rows of one sit every epoch out."""
     sizes = [len(fold.train) for fold in prepared.folds]
+    if not sizes:
+        return
     shares = [n_rows / size for n_rows, size in zip(rows_sitting_out(sizes, batch_size), sizes, strict=True)]
-    if max(shares, default=0.0) >= WORTH_TELLING:
+    if max(shares) >= WORTH_TELLING:
         fold = shares.index(max(shares))
         yield (
             f"folds are unequal: of the {sizes[fold]:,} rows that fold {fold} trains on, {shares[fold]:.0%} sit each "
