@@ -190,6 +190,8 @@ def test_one_is_no_plural(recorders):
 
     assert "  going on with an earlier run of this sweep: 1 trial had ended, 0 were in training" in told
     assert any(line.startswith("  stack 0: trained for 1 epoch in ") for line in told)
+    with pytest.raises(UserError, match=r"^The only trial on diabetes failed"):
+        run_sweep(trials(1e30), recorders, tell=told.append)
 
 
 def test_a_sweep_without_any_model_says_why_and_registers_nothing(tmp_path, recorders):

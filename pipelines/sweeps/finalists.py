@@ -67,9 +67,8 @@ def choose_finalists(
     places = [place for place, outcome in enumerate(outcomes) if outcome.result.failure is None]
     if not places:
         reasons = "\n".join(f"  {outcome.name}: {outcome.result.failure}" for outcome in outcomes[:5])
-        raise NoModelError(
-            f"All {len(outcomes)} trials on {prepared.table.name} failed, so there is no model to serve:\n{reasons}"
-        )
+        failed = "The only trial" if len(outcomes) == 1 else f"All {len(outcomes)} trials"
+        raise NoModelError(f"{failed} on {prepared.table.name} failed, so there is no model to serve:\n{reasons}")
     predictions = np.stack([outcomes[place].result.predictions for place in places])  # [K, N, P]
     target, parts = prepared.validation.target, [fold.held_out for fold in prepared.folds]
     best = _finalist(best_member(task, predictions, target, parts=parts), places)

@@ -18,6 +18,8 @@ from pipelines.config.schema import TrialConfig
 from pipelines.training.result import MemberResult, result_from_plain, result_to_plain
 from pipelines.training.stopping import StoppingState, start_stopping
 
+FORMAT = 1  # of the file; another number for whatever would read it otherwise
+
 
 class UnreadableStateError(Exception):
     """A file that is broken, or that another version wrote."""
@@ -96,7 +98,7 @@ def save_state(path: Path, state: StackState, *, note: Mapping[str, Any]) -> Non
     }
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("wb") as file:
-        torch.save({"state": plain, "note": dict(note)}, file)
+        torch.save({"format": FORMAT, "state": plain, "note": dict(note)}, file)
         file.flush()
         os.fsync(file.fileno())  # or a power cut could leave the name without what belongs to it
     unfinished.replace(path)
@@ -110,6 +112,8 @@ def load_state(path: Path) -> tuple[StackState, dict[str, Any]]:
     """
     try:
         saved = torch.load(path, weights_only=True)
+        if saved.get("format") != FORMAT:
+            raise UnreadableStateError("another version of this program wrote it")
         plain = saved["state"]
         state = plain | {
             "results": {place: result_from_plain(result) for place, result in plain["results"].items()},

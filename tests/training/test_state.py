@@ -4,10 +4,11 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings, strategies as st
 
 from pipelines.config.schema import TrialConfig
-from pipelines.training import Checkpoint, StackState, fit, load_state, train_stack
+from pipelines.training import Checkpoint, StackState, UnreadableStateError, fit, load_state, train_stack
 from tests.contracts.test_stack_equality import assert_same, stacks
 from tests.tables import early, mlp, optimizers, small_table, trial
 
@@ -61,6 +62,17 @@ def test_training_goes_on_from_its_file_in_float64_and_float32(tmp_path: Path) -
         assert note == {"trials": ["a"]}
         assert state.epoch == 3
         assert_same_end(trials, train_stack(trials, prepared, task, state=state))
+
+
+def test_a_file_of_another_version_is_not_read(tmp_path: Path) -> None:
+    prepared, task = small_table()
+    path = tmp_path / "stack.pt"
+    train_stack([trial(max_epochs=1)], prepared, task, checkpoint=Checkpoint(path, every_seconds=0.0, note={}))
+    saved = torch.load(path, weights_only=True)
+    del saved["format"]
+    torch.save(saved, path)
+    with pytest.raises(UnreadableStateError, match="another version"):
+        load_state(path)
 
 
 def test_a_checkpoint_is_written_only_when_its_time_has_come(tmp_path: Path) -> None:
