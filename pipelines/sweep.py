@@ -25,7 +25,15 @@ from pipelines.sweeps.folder import SweepFolder, open_sweep_folder, trial_identi
 from pipelines.sweeps.leaderboard import leaderboard_rows, render_leaderboard
 from pipelines.sweeps.prepare import prepare
 from pipelines.sweeps.ranking import check_one_ranking, places_by_table
-from pipelines.sweeps.records import Period, baseline_record, ensemble_record, prefixed, swept_beside, swept_names
+from pipelines.sweeps.records import (
+    EnsembleMember,
+    Period,
+    baseline_record,
+    ensemble_record,
+    prefixed,
+    swept_beside,
+    swept_names,
+)
 from pipelines.sweeps.run import TrialOutcome
 from pipelines.sweeps.table_sweep import TableSweep
 from pipelines.tasks.metrics import HIGHER_IS_BETTER, score
@@ -268,7 +276,10 @@ def _record_champion(
         return run_ids[best]
     now = time.time()
     record = ensemble_record(
-        {run_ids[place]: weight for place, weight in finalists.ensemble.members.items()},
+        [
+            EnsembleMember(run_ids[place], outcomes[place].identity, weight)
+            for place, weight in finalists.ensemble.members.items()
+        ],
         finalists.ensemble.selection.metrics,
         tags=tags,
         period=Period(now, now),

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.config.schema import MetricName, TrialConfig
 from pipelines.config.scopes import without
@@ -134,28 +134,40 @@ def _fold_table(result: TrialResult) -> dict[str, list[str | float | int]]:
     return columns | {name: [member.metrics[name] for member in result.members] for name in result.metrics}
 
 
+class EnsembleMember(NamedTuple):
+    """A member of an ensemble: its run, its trial's identity, which is the same in every store, and its weight."""
+
+    run_id: str
+    identity: str
+    weight: float
+
+
 def ensemble_record(
-    weights: Mapping[str, float], metrics: Mapping[MetricName, float], *, tags: Mapping[str, str], period: Period
+    members: Sequence[EnsembleMember],
+    metrics: Mapping[MetricName, float],
+    *,
+    tags: Mapping[str, str],
+    period: Period,
 ) -> RunRecord:
     """The run of an ensemble; a sweep that is continued, or chooses otherwise, may have several.
 
     Args:
-        weights: name of a member's run -> its weight in the average.
+        members: of it.
         metrics: on the validation part.
         tags: of the sweep.
         period: of its selection.
     """
-    content = json.dumps(sorted(weights.items()))
+    content = json.dumps(sorted((own.identity, own.weight) for own in members))
     return RunRecord(
-        name=f"ensemble of {len(weights)}",
+        name=f"ensemble of {len(members)}",
         identity=f"ensemble {hashlib.sha256(content.encode()).hexdigest()[:DIGITS]}",
         status="FINISHED",
         start_ms=int(period.started * MILLISECONDS),
         end_ms=int(period.ended * MILLISECONDS),
-        params={"n_members": len(weights)},
+        params={"n_members": len(members)},
         tags={"kind": "ensemble", **tags},
         metrics=_validation(metrics),
-        tables={"members.json": {"member": list(weights), "weight": list(weights.values())}},
+        tables={"members.json": {"member": [own.run_id for own in members], "weight": [own.weight for own in members]}},
     )
 
 

@@ -30,6 +30,7 @@ class TrialOutcome:
 
     Attributes:
         trial: its configuration.
+        identity: of it, wherever and whenever it is trained.
         name: of its run.
         result: what it left.
         recorded: ids of the runs of its stack, once they are written.
@@ -37,6 +38,7 @@ class TrialOutcome:
     """
 
     trial: TrialConfig
+    identity: str
     name: str
     result: TrialResult
     recorded: Future[list[str]]
@@ -170,7 +172,7 @@ def train_trials(
         record(stack)
         tell(_stack_line(stack, [results[place] for place in stack.places]))
     return [
-        TrialOutcome(trial, trial_name(trial, swept), results[place], *recorded[place])
+        TrialOutcome(trial, identities[place], trial_name(trial, swept), results[place], *recorded[place])
         for place, trial in enumerate(trials)
     ]
 
