@@ -28,7 +28,7 @@ HALVING = HalvingConfig(kind="halving", eta=2, min_epochs=2)
 EVERY_EPOCH = dataclasses.replace(trial().tracking, checkpoint_seconds=0.0)
 
 
-class KilledError(Exception):
+class KilledError(BaseException):
     """Ends a sweep where a kill would."""
 
 
