@@ -42,7 +42,7 @@ def wait_for_line(process: "subprocess.Popen[str]", start: str) -> None:
 
 def ended(process: "subprocess.Popen[str]", started: Sequence[psutil.Process]) -> tuple[int, str]:
     """Exit code and errors of a command, once all that it had started is gone."""
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     _, alive = psutil.wait_procs(started, timeout=30)
     assert not alive
     return process.returncode, errors
