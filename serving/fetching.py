@@ -62,7 +62,7 @@ def fetch(url: str, *, headers: Mapping[str, str], most_seconds: float, most_byt
 
 def _ask(request: Request, deadline: "_Deadline", most_bytes: int) -> bytes:
     try:
-        with build_opener(_Http(deadline), _Https(deadline)).open(request, timeout=SILENT_SECONDS) as answer:
+        with build_opener(_Watched(deadline)).open(request, timeout=SILENT_SECONDS) as answer:
             return _read(answer, most_bytes)
     except HTTPError as error:
         with error:
@@ -122,25 +122,21 @@ class _Deadline:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # of TLS, too, whose own would free what is read
 
 
-class _Http(HTTPHandler):
+class _Watched(HTTPHandler, HTTPSHandler):
+    """Opens connections that the deadline cuts off."""
+
     def __init__(self, deadline: _Deadline) -> None:
         super().__init__()
         self._deadline = deadline
 
     def http_open(self, req: Request) -> HTTPResponse:
-        return self.do_open(partial(_PlainConnection, deadline=self._deadline), req)
-
-
-class _Https(HTTPSHandler):
-    def __init__(self, deadline: _Deadline) -> None:
-        super().__init__()
-        self._deadline = deadline
+        return self.do_open(partial(_Connection, deadline=self._deadline), req)
 
     def https_open(self, req: Request) -> HTTPResponse:
         return self.do_open(partial(_TlsConnection, deadline=self._deadline), req)
 
 
-class _PlainConnection(HTTPConnection):
+class _Connection(HTTPConnection):
     def __init__(self, host: str, *, deadline: _Deadline, **options: Any) -> None:
         super().__init__(host, **options)
         self._deadline = deadline
@@ -150,11 +146,5 @@ class _PlainConnection(HTTPConnection):
         self._deadline.watch(self.sock)
 
 
-class _TlsConnection(HTTPSConnection):
-    def __init__(self, host: str, *, deadline: _Deadline, **options: Any) -> None:
-        super().__init__(host, **options)
-        self._deadline = deadline
-
-    def connect(self) -> None:
-        super().connect()
-        self._deadline.watch(self.sock)
+class _TlsConnection(_Connection, HTTPSConnection):
+    pass

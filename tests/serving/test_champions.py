@@ -316,13 +316,19 @@ def test_a_version_that_was_put_back_is_better_than_none(tmp_path: Path):
     assert Server(bundles, verdicts=verdicts).version() == "2"
 
 
-def test_what_one_process_puts_back_all_do(tmp_path: Path):
-    bundles, verdicts = tmp_path / "bundles", Verdicts(tmp_path / "served")
+def two_that_swapped(folder: Path, *, fails: str) -> list[Server]:
+    """Servers that share verdicts and went from version 1 to 2."""
+    bundles, verdicts = folder / "bundles", Verdicts(folder / "served")
     publish_sales(bundles, version=1)
-    servers = [Server(bundles, load=failing("2"), verdicts=verdicts) for _ in range(2)]
+    servers = [Server(bundles, load=failing(fails), verdicts=verdicts) for _ in range(2)]
     publish_sales(bundles, version=2)
     for server in servers:
         server.champions.refresh()
+    return servers
+
+
+def test_what_one_process_puts_back_all_do(tmp_path: Path):
+    servers = two_that_swapped(tmp_path, fails="2")
     assert ask_and_judge(servers[0], 20) == [500] * 20
     servers[1].champions.put_back_failing()
     assert [server.version() for server in servers] == ["1", "1"]
@@ -330,17 +336,12 @@ def test_what_one_process_puts_back_all_do(tmp_path: Path):
 
 
 def test_what_one_process_finds_sound_all_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    bundles, verdicts = tmp_path / "bundles", Verdicts(tmp_path / "served")
-    publish_sales(bundles, version=1)
-    servers = [Server(bundles, load=failing("3"), verdicts=verdicts) for _ in range(2)]
-    publish_sales(bundles, version=2)
-    for server in servers:
-        server.champions.refresh()
+    servers = two_that_swapped(tmp_path, fails="3")
     with monkeypatch.context() as patched:
         patched.setattr("serving.probation.PROBATION_SECONDS", 0.0)
         assert ask_and_judge(servers[0], 20) == [200] * 20
     servers[1].champions.put_back_failing()
-    publish_sales(bundles, version=3)
+    publish_sales(tmp_path / "bundles", version=3)
     servers[1].champions.refresh()
     assert ask_and_judge(servers[1], 20) == [500] * 20
     assert servers[1].version() == "2"
