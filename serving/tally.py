@@ -8,11 +8,12 @@ Not here: what is counted (`observing`, `drift`) and how it is shown (`expositio
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import add
 from pathlib import Path
+
+from serving.whole import write_whole
 
 Labels = tuple[str, ...]
 Counts = dict[tuple[str, Labels], list[float]]
@@ -105,11 +106,8 @@ def _add(total: Counts, more: Counts) -> None:
 
 
 def _write(path: Path, file: _File) -> None:
-    """Whole: a reader sees the old file or the new one."""
     rows = [[name, labels, count] for (name, labels), count in list(file.counts.items())]
-    unfinished = path.with_name(f".{path.name}.{threading.get_native_id()}")
-    unfinished.write_text(json.dumps({"running": file.n_running, "buried": file.buried, "counts": rows}))
-    unfinished.replace(path)
+    write_whole(path, json.dumps({"running": file.n_running, "buried": file.buried, "counts": rows}))
 
 
 def _read(path: Path) -> _File:

@@ -6,8 +6,9 @@ whoever starts again goes on from them.
 
 import logging
 import shutil
-import threading
 from pathlib import Path
+
+from serving.whole import write_whole
 
 SOUND, CHOSEN = "sound", "chosen"  # files with the name of a bundle
 PUT_BACK = "put_back"  # a folder with a file a bundle, which says why
@@ -79,9 +80,7 @@ class Verdicts:
         path = self._folder.joinpath(*parts)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_name(f".{path.name}.{threading.get_native_id()}")
-            unfinished.write_text(text, encoding="utf-8")
-            unfinished.replace(path)
+            write_whole(path, text)
         except OSError as error:  # the server goes on, as long as it runs
             if not self._has_failed:
                 fields = {"file": str(path), "reason": error.strerror}

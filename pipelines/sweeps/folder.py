@@ -7,7 +7,6 @@ MLflow's to say (`pipelines.tracking`); nothing of it is kept here.
 import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pipelines.engines import Keeping
 from pipelines.errors import UserError, unwritable
 from pipelines.models import source_version
 from pipelines.training import StackState, UnreadableStateError, load_state
+from pipelines.whole import written_whole
 
 DIGITS = 16  # of a trial's identity: 64 bits
 
@@ -139,12 +139,8 @@ def _read_or_begin(path: Path, identity: str, *, tell: Callable[[str], None]) ->
 
 
 def _begin(description: Path, created: datetime) -> None:
-    unfinished = description.with_suffix(".unfinished")
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump({"created": created.isoformat()}, file)
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut could leave the name without what belongs to it
-    unfinished.replace(description)
+    with written_whole(description) as file:
+        file.write(json.dumps({"created": created.isoformat()}).encode())
 
 
 def _kept_stacks(path: Path, *, tell: Callable[[str], None]) -> list[KeptStack]:

@@ -4,7 +4,6 @@ A state holds the members that still train, and what those that have ended left.
 configurations: whoever goes on brings them again.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor
 from pipelines.config.schema import TrialConfig
 from pipelines.training.result import MemberResult, result_from_plain, result_to_plain
 from pipelines.training.stopping import StoppingState, start_stopping
+from pipelines.whole import written_whole
 
 FORMAT = 1  # of the file; another number for whatever would read it otherwise
 
@@ -96,12 +96,8 @@ def save_state(path: Path, state: StackState, *, note: Mapping[str, Any]) -> Non
         "results": {place: result_to_plain(result) for place, result in state.results.items()},
         "stopping": {name: torch.from_numpy(values) for name, values in vars(state.stopping).items()},
     }
-    unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("wb") as file:
+    with written_whole(path) as file:
         torch.save({"format": FORMAT, "state": plain, "note": dict(note)}, file)
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut could leave the name without what belongs to it
-    unfinished.replace(path)
 
 
 def load_state(path: Path) -> tuple[StackState, dict[str, Any]]:
