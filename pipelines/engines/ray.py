@@ -7,10 +7,11 @@ import logging
 import os
 import pickle
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import ModuleType
+from typing import TypeVar
 
 import torch
 
@@ -24,7 +25,10 @@ from pipelines.interrupts import sigterm_kept
 from pipelines.tasks.task import Task
 from pipelines.training import Accelerator, device_here, save_state
 
+Returned = TypeVar("Returned")
+
 SECONDS_TO_ANSWER = 5.0
+WITHOUT_TASK_EVENTS = {"task_events_report_interval_ms": 0}  # nobody looks at them, and their last flush takes seconds
 
 
 @contextmanager
@@ -41,7 +45,7 @@ def ray_engine(config: RayEngineConfig, trainer: TrainerConfig) -> Iterator[Engi
             "or a fraction to share one."
         )
     ray = _ray()
-    own = {} if config.address else {"include_dashboard": False}
+    own = {} if config.address else {"include_dashboard": False, "_system_config": WITHOUT_TASK_EVENTS}
     if config.address is not None:
         _check_answers(config.address)
     try:
@@ -66,6 +70,7 @@ class RayTasks:
     def __init__(self, ray: ModuleType, config: RayEngineConfig, accelerator: Accelerator, *, n_places: int) -> None:
         self._ray = ray
         self._config = config
+        self._call = ray.remote(_call)
         self._trains_on: Accelerator = accelerator if config.gpus_per_stack else "cpu"
         self.n_places = n_places
         self.device = device_here(self._trains_on)
@@ -73,8 +78,8 @@ class RayTasks:
     def free_bytes(self) -> int:
         """Of one place, that stands for all: on a GPU the stack's share of it, else its share of the node."""
         ray, config = self._ray, self._config
-        ask = ray.remote(_free).options(num_cpus=config.cpus_per_stack, num_gpus=config.gpus_per_stack)
-        free, is_on_gpu = ray.get(ask.remote(self._trains_on))
+        ask = self._call.options(num_cpus=config.cpus_per_stack, num_gpus=config.gpus_per_stack)
+        free, is_on_gpu = ray.get(ask.remote(_free, self._trains_on))
         if is_on_gpu:
             return int(free * min(1.0, config.gpus_per_stack))
         cores = max(node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"])
@@ -82,12 +87,12 @@ class RayTasks:
 
     def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
         ray, config = self._ray, self._config
-        train = ray.remote(_train).options(
+        train = self._call.options(
             num_cpus=config.cpus_per_stack, num_gpus=config.gpus_per_stack, max_retries=config.retries
         )
         table = ray.put((prepared, task))
         n_threads = config.cpus_per_stack
-        pending = {train.remote(pickle.dumps(_without_files(job)), table, n_threads): job for job in jobs}
+        pending = {train.remote(_train, pickle.dumps(_without_files(job)), table, n_threads): job for job in jobs}
         while pending:
             (ended,), _ = ray.wait(list(pending), num_returns=1)
             yield self._collect(ended, pending.pop(ended))
@@ -110,6 +115,15 @@ class RayTasks:
 def _without_files(job: StackJob) -> StackJob:
     """A node has neither our folder nor our terminal: a stack is kept here, when it is done."""
     return replace(job, keeping=None, shows_progress=False)
+
+
+def _call(function: Callable[..., Returned], *arguments: object) -> Returned:
+    """Every task is this one, so that the first makes it known and no later one asks the cluster's head for anything.
+
+    SIGTERM to all processes of a command ends a head that is its own, too: whoever asks it then waits for 60 seconds,
+    deaf to signals, and is ended by Ray itself.
+    """
+    return function(*arguments)
 
 
 def _free(accelerator: Accelerator) -> tuple[int, bool]:

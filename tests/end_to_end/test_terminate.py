@@ -40,6 +40,12 @@ def wait_for_line(process: "subprocess.Popen[str]", start: str) -> None:
     assert line, "the command ended before"
 
 
+def wait_for_process(process: "subprocess.Popen[str]", name: str) -> None:
+    while name not in [child.name() for child in started_by(process)]:
+        assert process.poll() is None, "the command ended before"
+        time.sleep(0.05)
+
+
 def ended(process: "subprocess.Popen[str]", started: Sequence[psutil.Process]) -> tuple[int, str]:
     """Exit code and errors of a command, once all that it had started is gone."""
     _, errors = process.communicate(timeout=120)
@@ -57,6 +63,8 @@ def started_by(process: "subprocess.Popen[str]") -> list[psutil.Process]:
 def test_a_command_that_trains_ends_with_all_of_its_processes(tmp_path, engine, send):
     with command(tmp_path, *ENDLESS, *engine) as process:
         wait_for_line(process, "Plan")
+        if engine == ("engine=ray",):
+            wait_for_process(process, "ray::_call")  # Ray ends a command at once that hands it a table while it dies
         started = started_by(process)
         send(process.pid, signal.SIGTERM)
         assert ended(process, started) == (143, "Interrupted.\n")

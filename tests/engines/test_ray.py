@@ -6,7 +6,6 @@ import socket
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import psutil
 import pytest
@@ -83,9 +82,11 @@ def test_an_address_that_does_not_answer_is_told_at_once():
 
 
 def test_a_stack_without_a_gpu_of_its_own_is_measured_on_the_cpu_whatever_is_here(monkeypatch):
+    import ray  # noqa: PLC0415  slow
+
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert RayTasks(ModuleType("ray"), on_ray(), "auto", n_places=1).device.type == "cpu"
-    assert RayTasks(ModuleType("ray"), on_ray(gpus_per_stack=0.5), "auto", n_places=1).device.type == "cuda"
+    assert RayTasks(ray, on_ray(), "auto", n_places=1).device.type == "cpu"
+    assert RayTasks(ray, on_ray(gpus_per_stack=0.5), "auto", n_places=1).device.type == "cuda"
 
 
 def test_a_stack_that_is_to_train_on_a_gpu_and_gets_none_is_refused():
