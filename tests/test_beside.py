@@ -152,6 +152,7 @@ def test_a_second_interrupt_ends_what_is_under_way(asking: "subprocess.Popen[str
     number = int(read_line(asking))
     os.killpg(asking.pid, interrupt)
     assert [read_line(asking) for _ in range(2)][1] == "counting"
+    time.sleep(1.0)  # who asks has asked, and waits for the answer by now
     os.killpg(asking.pid, interrupt)
     assert read_line(asking) == "counted"
     asking.wait(timeout=10)
