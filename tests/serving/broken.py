@@ -58,6 +58,22 @@ def _take_a_later_opset(model: onnx.ModelProto) -> None:
         opset.version = 99
 
 
+def _ending_in(op_type: str, *inputs: str, axis: int) -> Callable[[Path], None]:
+    """Another last step, and no golden row that would tell."""
+
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.initializer.append(onnx.helper.make_tensor("index", onnx.TensorProto.INT64, [1], [7]))
+        model.graph.node.pop()
+        model.graph.node.append(onnx.helper.make_node(op_type, inputs, ["prediction"], axis=axis))
+        model.graph.output[0].type.tensor_type.shape.dim[axis].dim_param = "some"
+
+    def break_it(folder: Path) -> None:
+        _changing(lambda contract: contract["golden"].clear())(folder)
+        _changing_model(change)(folder)
+
+    return break_it
+
+
 def _point_outside(model: onnx.ModelProto) -> None:
     tensor = next(node for node in model.graph.node if node.op_type == "Constant").attribute[0].t
     tensor.ClearField("double_data")
@@ -75,6 +91,15 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "other columns": (_changing(_forget_a_column), "The model and its contract disagree on humidity"),
     "no example of its own": (_changing(_forget_every_example), "Its own example is refused"),
+    "a graph that fails": (_ending_in("Gather", "scores", "index", axis=1), "Its own example cannot be answered"),
+    "a column too many": (
+        _ending_in("Concat", "scores", "scores", axis=1),
+        "Its own example is answered in the shape (1, 2), not (1, 1)",
+    ),
+    "a row too many": (
+        _ending_in("Concat", "scores", "scores", axis=0),
+        "Its own example is answered in the shape (2, 1), not (1, 1)",
+    ),
     "a later opset": (_changing_model(_take_a_later_opset), "ONNX Runtime cannot load it: it is of opset 99,"),
     "weights in another file": (_changing_model(_point_outside), "ONNX Runtime cannot load it"),
     "no model file": (lambda folder: (folder / "model.onnx").unlink(), "It cannot be read"),
