@@ -1,4 +1,6 @@
-"""Who may ask: ASGI middleware that wants an API key, and says what a key's role may do.
+"""Who may ask: ASGI middleware that wants an API key, and writes down what its role may do.
+
+What an admin's key is needed for is refused where it would be done (`operations`): a path is written in several ways.
 
 A program sends `Authorization: Bearer <key>`. A browser cannot, so it is asked for a password, which is a key too. The
 browser sends it along on its own, also when another site makes it ask: so it never has an admin's rights.
@@ -10,20 +12,19 @@ import binascii
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.errors import ForbiddenError, ServingError, UnauthorizedError, error_answer
+from serving.errors import UnauthorizedError, error_answer
 from serving.exchange import current_exchange
-from serving.keys import Key, KeyFile
+from serving.keys import KeyFile
 from serving.page.routes import FILES
 
 # Whoever watches the process has no key, and the pages ask for one themselves. Where keys are asked for, none of these
 # tells of a model.
 HEALTH_PATHS = frozenset({"/live", "/ready", "/ping", "/health", "/version", "/v2/health/live", "/v2/health/ready"})
 OPEN_PATHS = HEALTH_PATHS | FILES.keys()
-ADMIN_PATH_END = "/reload"
 
 
 class Authentication:
-    """Answers 401 without a valid key and 403 where its role does not suffice.
+    """Answers 401 without a valid key.
 
     Args:
         app: behind it.
@@ -39,26 +40,22 @@ class Authentication:
             await self._app(scope, receive, send)
             return
         try:
-            key = self._authenticate(scope)
-        except ServingError as error:
+            self._authenticate(Headers(scope=scope))
+        except UnauthorizedError as error:
             await error_answer(error)(scope, receive, send)
             return
-        exchange = current_exchange()
-        if exchange is not None:
-            exchange.caller = key.name
         await self._app(scope, receive, send)
 
-    def _authenticate(self, scope: Scope) -> Key:
-        headers = Headers(scope=scope)
+    def _authenticate(self, headers: Headers) -> None:
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         is_browser = scheme.lower() == "basic"
         presented = _password(credentials) if is_browser else credentials
         key = self._keys.find(presented.strip()) if scheme.lower() in ("bearer", "basic") else None
         if key is None:
             raise _unauthorized(headers)
-        if scope["path"].endswith(ADMIN_PATH_END) and (key.role != "admin" or is_browser):
-            raise ForbiddenError("This needs the key of an admin, sent as Authorization: Bearer <key>.")
-        return key
+        exchange = current_exchange()
+        if exchange is not None:
+            exchange.caller, exchange.is_admin = key.name, key.role == "admin" and not is_browser
 
 
 def _unauthorized(headers: Headers) -> UnauthorizedError:

@@ -23,6 +23,7 @@ class Exchange:
         protocol: native, mlflow or open_inference.
         started: `time.perf_counter()` at its first line.
         caller: name of the API key; None where none is asked for.
+        is_admin: the key is an admin's, and no browser has sent it.
         model: that was asked; "" when it was none.
         version: of the model that answers.
         rows: that were predicted.
@@ -33,6 +34,7 @@ class Exchange:
     protocol: str
     started: float
     caller: str | None = None
+    is_admin: bool = False
     model: str = ""
     version: str = ""
     rows: int = 0

@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 
 from serving.bundle import BundleError
 from serving.errors import ErrorAnswer, ForbiddenError, NotReloadedError, StoreAwayError, UnknownModelError
+from serving.exchange import current_exchange
 from serving.keeper import Keeper
 from serving.models import Served
 from serving.store import AwayError
@@ -77,6 +78,9 @@ def _check_caller(headers: Headers, reloading: Reloading) -> None:
     Raises:
         ForbiddenError: it is nobody who may reload.
     """
+    exchange = current_exchange()
+    if reloading == "admins" and not (exchange is not None and exchange.is_admin):
+        raise ForbiddenError("This needs the key of an admin, sent as Authorization: Bearer <key>.")
     if reloading == "nobody":
         raise ForbiddenError("Models are reloaded with an admin's key only, and this server asks for none.")
     is_of_a_page = "origin" in headers or headers.get("sec-fetch-site", "none") != "none"
