@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from dataclasses import fields
 from pathlib import Path
@@ -19,7 +20,7 @@ from serving.settings import PREFIX, Settings
 from serving.watch import LEAF_ROWS
 from serving.worker import load_champions
 from tests.serving.asking import ask
-from tests.serving.bundles import publish
+from tests.serving.bundles import publish, publish_patients
 from tests.serving.processes import running
 from tests.serving.test_answering import calibration
 
@@ -88,7 +89,11 @@ def test_every_question_is_answered(tmp_path: Path, bundles: Path) -> None:
     (block,) = [block for block in re.findall(r"```bash\n(.*?)```", PAGE, flags=re.DOTALL) if "curl" in block]
     questions = block.split("curl -s ")[1:]
     assert len(questions) == 3
-    with running(tmp_path, SERVING_BUNDLES=str(bundles)) as server:
+    (names,) = re.findall(r"^SERVING_NAMES=(\S+) make serve$", PAGE, flags=re.MULTILINE)
+    beside_others = tmp_path / "bundles"
+    shutil.copytree(bundles, beside_others, symlinks=True)
+    publish_patients(beside_others)
+    with running(tmp_path, SERVING_BUNDLES=str(beside_others), SERVING_NAMES=names) as server:
         for question in questions:
             typed = "curl -s " + question.replace("http://127.0.0.1:8000", server.address)
             said = json.loads(subprocess.run(["bash", "-c", typed], capture_output=True, text=True, check=True).stdout)
