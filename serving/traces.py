@@ -1,7 +1,7 @@
 """OpenTelemetry traces: a span a request, by FastAPI, and within it one a run of a model, when an endpoint is set.
 
 A caller's `traceparent` is continued. Spans are sent in the background, as the standard's variables `OTEL_*` say, over
-HTTP (`pip install 'sweepstack[traces]'`).
+HTTP (the extra `traces`).
 """
 
 import logging
@@ -36,7 +36,7 @@ def is_traced(environment: Mapping[str, str] = os.environ) -> bool:
     except ModuleNotFoundError:  # of a package above it
         is_there = False
     if not is_there:
-        logger.warning("No traces are sent: pip install 'sweepstack[traces]'")
+        logger.warning("No traces are sent: no exporter is installed. In the checkout: pip install -e '.[traces]'")
     return is_there
 
 

@@ -149,7 +149,9 @@ def _ray() -> ModuleType:
     try:
         import ray  # noqa: PLC0415  an extra that few install
     except ImportError as error:
-        raise UserError("engine=ray needs Ray, which is not installed: pip install 'sweepstack[ray]'") from error
+        raise UserError(
+            "engine=ray needs Ray, which is not installed. In the checkout: pip install -e '.[ray]'"
+        ) from error
     module: ModuleType = ray
     return module
 

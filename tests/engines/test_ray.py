@@ -66,7 +66,7 @@ def test_without_ray_the_message_says_what_to_install(monkeypatch):
         return real_import(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_ray)
-    with pytest.raises(UserError, match=r"pip install 'sweepstack\[ray\]'"), open_engine(on_ray(), TRAINER):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[ray\]'"), open_engine(on_ray(), TRAINER):
         pass
 
 

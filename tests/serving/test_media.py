@@ -211,7 +211,7 @@ def test_without_pyarrow_arrow_is_answered_with_what_to_install(app: FastAPI, mo
     media.answer_media.cache_clear()
     for answer, status in ((post(app, b"", ARROW), 415), (post(app, b"", CSV, Accept=ARROW), 406)):
         assert answer.status_code == status
-        assert "pip install 'sweepstack[score]'" in answer.json()["error"]["message"]
+        assert "pip install pyarrow" in answer.json()["error"]["message"]
     media.body_media.cache_clear()
     media.answer_media.cache_clear()
 

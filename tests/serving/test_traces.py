@@ -30,7 +30,7 @@ def test_without_an_endpoint_nothing_is_traced():
 def test_an_exporter_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     monkeypatch.setattr("serving.traces.EXPORTER", "nowhere.to.be.found")
     assert not is_traced({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"})
-    assert "pip install 'sweepstack[traces]'" in caplog.text
+    assert "pip install -e '.[traces]'" in caplog.text
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
