@@ -228,6 +228,10 @@ class BundleError(Exception):
         self.reason = reason
 
 
+class PassingError(BundleError):
+    """A fault of this machine, such as a full disk, which says nothing about a bundle: it may be tried again."""
+
+
 @dataclass(frozen=True)
 class Bundle:
     """An opened bundle.
@@ -250,14 +254,16 @@ def open_bundle(folder: Path) -> Bundle:
     `predictor` sees to it that ONNX Runtime follows none.
 
     Raises:
-        BundleError: a file is missing or unreadable, of another format version, or not the one the contract names.
+        PassingError: this machine cannot read a file that is there.
+        BundleError: a file is missing, of another format version, or not the one the contract names.
     """
     path = folder / CONTRACT_FILE
     try:
         contract = Contract.model_validate_json(path.read_bytes())
         model = (folder / MODEL_FILE).read_bytes()
     except OSError as error:
-        raise BundleError(f"{error.filename}: cannot be read: {error.strerror}.") from error
+        kind = BundleError if isinstance(error, FileNotFoundError | NotADirectoryError) else PassingError
+        raise kind(f"{error.filename or folder}: cannot be read: {error.strerror}.") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "contents"

@@ -1,8 +1,8 @@
 """The models that answer, each the version that its alias names: fetched, proven, swapped in, put back when it fails.
 
 A version that must not be served, or that fails once it is, stays out until somebody asks for it again (`reload`); the
-last one that was sound goes on, after a restart too. A store that does not answer changes nothing. Not here: when this
-happens (`keeper`).
+last one that was sound goes on, after a restart too. A store that does not answer changes nothing, nor does a fault of
+this machine. Not here: when this happens (`keeper`).
 """
 
 import logging
@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from serving.bundle import BundleError
+from serving.bundle import BundleError, PassingError
 from serving.complaints import Complaints
 from serving.models import Load, Served
 from serving.probation import AnswerCounts, Placed, Trial
@@ -161,7 +161,7 @@ class Champions(Mapping[str, Served]):
             if place is not None and (place.bundle == found.bundle.folder.name or self._was_put_back(found)):
                 return
             loaded = self._load(found)
-        except AwayError:
+        except PassingError:
             raise
         except BundleError as error:
             self._refuse(name, version, error.reason)

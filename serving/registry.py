@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from serving.bundle import CONTRACT_FILE, MODEL_FILE, Bundle, BundleError, open_bundle
+from serving.bundle import CONTRACT_FILE, MODEL_FILE, Bundle, BundleError, PassingError, open_bundle
 from serving.fetching import RefusedError, TooLargeError, fetch
 from serving.store import CHAMPION, VERSION, AwayError, Found, MissingError, check_name
 
@@ -86,7 +86,7 @@ class RegistryStore:
             shutil.rmtree(folder, ignore_errors=True)
             return Found(name, version, self._fetch(location, contract, folder))
         except OSError as error:
-            raise BundleError(f"{folder}: cannot be written: {error.strerror}.") from error
+            raise PassingError(f"{folder}: cannot be written: {error.strerror}.") from error
 
     def open_kept(self, name: str, bundle: str) -> Found:
         return Found(name, bundle.partition("-")[0], open_bundle(self._folder / name / bundle))

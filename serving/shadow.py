@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 
-from serving.bundle import BundleError
+from serving.bundle import BundleError, PassingError
 from serving.complaints import Complaints
 from serving.models import Load, Served
 from serving.store import AwayError, MissingError, Store
@@ -59,7 +59,8 @@ class Shadow(Mapping[str, Served]):
         except AwayError:
             raise
         except BundleError as error:
-            self._refused[name] = version
+            if not isinstance(error, PassingError):
+                self._refused[name] = version
             self._complaints.say(name, "A version is no shadow", error, level=logging.WARNING)
 
     def _find_version(self, name: str) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from serving.bundle import Bundle, BundleError, open_bundle
+from serving.bundle import Bundle, BundleError, PassingError, open_bundle
 
 CHAMPION = "champion"
 # One component of a path, and none that is hidden or leads upwards.
@@ -23,8 +23,8 @@ class Found:
     bundle: Bundle
 
 
-class AwayError(BundleError):
-    """The store does not answer, which says nothing about a bundle: it may be asked again."""
+class AwayError(PassingError):
+    """The store does not answer, nor would it for another model."""
 
 
 class MissingError(BundleError):
@@ -57,6 +57,7 @@ class Store(Protocol):
 
         Raises:
             AwayError: the store does not answer.
+            PassingError: this machine cannot read or keep it now.
             BundleError: it must not be served.
         """
         ...

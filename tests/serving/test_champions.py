@@ -29,6 +29,7 @@ from tests.serving.bundles import (
     PATIENT_ROW,
     SALES_COLUMNS,
     SALES_ROW,
+    choose,
     publish,
     publish_patients,
     publish_sales,
@@ -165,6 +166,47 @@ def test_a_version_that_cannot_be_proven_stays_out_however_often_it_is_offered(
     publish_sales(tmp_path, version=3)
     server.champions.refresh()
     assert server.version() == "3"
+
+
+def hide(path: Path) -> None:
+    """As a disk with a fault does: the file is there, and cannot be read."""
+    path.rename(path.with_suffix(".whole"))
+    path.symlink_to(path.name)
+
+
+def unhide(path: Path) -> None:
+    path.with_suffix(".whole").replace(path)
+
+
+def test_a_fault_of_this_machine_refuses_no_version(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    publish_sales(tmp_path, version=1)
+    server = Server(tmp_path)
+    path = publish_sales(tmp_path, version=2) / "model.onnx"
+    hide(path)
+    publish_patients(tmp_path)
+    for _ in range(5):
+        server.champions.refresh()
+    assert set(server.champions) == {NAME, "patients"}, "others are looked up"
+    assert ask(server.app, "POST", f"/models/{NAME}/reload").status_code == 409
+    assert (server.version(), server.refused()) == ("1", {})
+    assert [own.message for own in caplog.records] == ["A version is not served"], "said once"
+    unhide(path)
+    server.champions.refresh()
+    assert server.version() == "2"
+
+
+def test_a_fault_of_this_machine_refuses_no_shadow(tmp_path: Path):
+    publish_sales(tmp_path, version=1)
+    path = publish_sales(tmp_path, version=2) / "model.onnx"
+    choose(tmp_path, name=NAME, version=1)
+    choose(tmp_path, name=NAME, version=2, alias="challenger")
+    hide(path)
+    shadow = Shadow(FolderStore(tmp_path), load=loader(threads=1, max_rows=100), alias="challenger")
+    shadow.refresh()
+    assert set(shadow) == set()
+    unhide(path)
+    shadow.refresh()
+    assert shadow[NAME].version == "2"
 
 
 def test_a_store_that_is_away_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture):

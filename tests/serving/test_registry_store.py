@@ -183,6 +183,20 @@ def test_a_registry_that_was_made_anew_is_asked_what_its_versions_are(tmp_path: 
             shutil.rmtree(bundle)
 
 
+def test_a_version_that_cannot_be_kept_is_fetched_again_once_it_can(tmp_path: Path):
+    publish_sales(tmp_path / "made", version=1)
+    cache = tmp_path / "cache"
+    cache.write_text("no folder")
+    with registry_of(tmp_path / "made") as registry:
+        store = RegistryStore(registry.address, cache)
+        champions = Champions(store, load=loader(threads=1, max_rows=10), tally=Tally())
+        champions.refresh()
+        assert (set(champions), champions.refused("ice cream")) == (set(), {})
+        cache.unlink()
+        champions.refresh()
+    assert champions["ice cream"].version == "1"
+
+
 def test_bundles_that_nobody_needs_any_more_are_removed(tmp_path: Path):
     made, cache = tmp_path / "made", tmp_path / "cache" / "ice cream"
     with registry_of(made) as registry:
