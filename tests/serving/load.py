@@ -48,7 +48,7 @@ class Load:
             thread.join(SECONDS)
 
     def _ask(self) -> None:
-        with httpx.Client(timeout=SECONDS) as client:
+        with httpx.Client(timeout=SECONDS, verify=False) as client:
             while not self._stopped.is_set():
                 try:
                     answer = client.post(f"{self._address}/predict", json=self._body)

@@ -114,7 +114,7 @@ def test_a_request_that_has_begun_is_answered_after_the_server_was_asked_to_end(
         with socket.create_connection((url.host, url.port or 0)) as client:
             head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
             client.sendall(head.encode() + b"\r\n\r\n" + body[:10])
-            httpx.get(f"{server.address}/live")  # accepted after the request above, so that one has begun
+            server.get("/live")  # accepted after the request above, so that one has begun
             server.process.terminate()
             refused(url)
             client.sendall(body[10:])

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -48,7 +47,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def expected(server: Running) -> np.ndarray:
     """Probabilities of `ROWS`, [N, 3], by the native API."""
-    answer = httpx.post(f"{server.address}/predict", json={"rows": ROWS}, timeout=60).json()
+    answer = server.post("/predict", json={"rows": ROWS}).json()
     return np.array([[own["probabilities"][name] for name in CLASSES] for own in answer["predictions"]])
 
 
@@ -111,7 +110,7 @@ def test_curl_is_told_what_is_wrong(tmp_path: Path, server: Running):
 
 
 def post(server: Running, content: bytes, media: str) -> bytes:
-    answer = httpx.post(f"{server.address}/predict", content=content, headers={"Content-Type": media}, timeout=60)
+    answer = server.post("/predict", content=content, headers={"Content-Type": media})
     assert answer.status_code == 200, answer.text
     assert answer.headers["Content-Type"] == content_type(media)
     assert answer.headers["X-Model-Version"] == "1"

@@ -132,7 +132,7 @@ def test_a_request_sees_how_many_are_under_way():
         await PlainTextResponse("hello")(scope, receive, send)
 
     async def ask(address: str) -> None:
-        async with httpx.AsyncClient(base_url=address) as client:
+        async with httpx.AsyncClient(base_url=address, verify=False) as client:
             waiting = asyncio.create_task(client.get("/first"))
             await first.wait()
             await client.get("/second")
@@ -152,7 +152,7 @@ def test_nothing_is_made_of_what_a_proxy_says():
         await PlainTextResponse("hello")(scope, receive, send)
 
     async def ask(address: str) -> None:
-        async with httpx.AsyncClient(base_url=address, headers={"X-Forwarded-Proto": "https"}) as client:
+        async with httpx.AsyncClient(base_url=address, verify=False, headers={"X-Forwarded-Proto": "https"}) as client:
             await client.get("/")
 
     serve_while(look, ask)

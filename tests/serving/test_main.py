@@ -21,9 +21,9 @@ def test_a_server_answers_until_it_is_asked_to_end(tmp_path: Path, number: int):
     publish_patients(tmp_path / "var" / "bundles")
     publish_sales(tmp_path / "var" / "bundles")
     with running(tmp_path) as server:
-        sales = httpx.post(f"{server.address}/models/ice%20cream/predict", json={"rows": [SALES_ROW]})
+        sales = server.post("/models/ice%20cream/predict", json={"rows": [SALES_ROW]})
         assert sales.json()["predictions"][0].keys() == {"value", "rules"}
-        patients = httpx.post(f"{server.address}/models/patients/predict", json={"rows": [PATIENT_ROW]})
+        patients = server.post("/models/patients/predict", json={"rows": [PATIENT_ROW]})
         assert patients.json()["predictions"][0]["label"] == "high"
         assert server.stop(number) == 0
     assert (tmp_path / "stderr.log").read_text() == ""
@@ -42,7 +42,7 @@ def test_a_client_that_hangs_up_or_talks_nonsense_does_not_end_the_server(tmp_pa
         ):
             with socket.create_connection((url.host, url.port or 0)) as client:
                 client.sendall(sent)
-        assert httpx.post(f"{server.address}/predict", json={"rows": [SALES_ROW]}).status_code == 200
+        assert server.post("/predict", json={"rows": [SALES_ROW]}).status_code == 200
         assert server.stop() == 0
     assert "Traceback" not in (tmp_path / "stderr.log").read_text()
 
@@ -51,7 +51,7 @@ def test_a_broken_bundle_is_passed_over_while_others_are_served(tmp_path: Path):
     publish_sales(tmp_path)
     (publish_patients(tmp_path) / "model.onnx").write_bytes(b"changed")
     with running(tmp_path, SERVING_BUNDLES=str(tmp_path)) as server:
-        assert httpx.get(f"{server.address}/ready").json()["models"] == {"ice cream": "1"}
+        assert server.get("/ready").json()["models"] == {"ice cream": "1"}
         assert server.stop() == 0
     (said,) = [json.loads(line)["message"] for line in (tmp_path / "stderr.log").read_text().splitlines()]
     assert said.startswith("patients is not served: ")
@@ -62,7 +62,7 @@ def test_models_to_serve_may_be_named(tmp_path: Path):
     publish_sales(tmp_path)
     publish_patients(tmp_path)
     with running(tmp_path, SERVING_BUNDLES=str(tmp_path), SERVING_NAMES="patients") as server:
-        assert httpx.get(f"{server.address}/ready").json()["models"] == {"patients": "1"}
+        assert server.get("/ready").json()["models"] == {"patients": "1"}
 
 
 def test_nothing_to_serve_is_answered_with_what_to_run(tmp_path: Path):

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,7 +44,7 @@ def test_mlflows_client_is_answered_as_the_native_api_answers(server: Running):
     assert client.get_version().count(".") == 2
     rows = [PATIENT_ROW, OTHER]
     answer = client.invoke(pd.DataFrame(rows), params={"coverage": 0.9}).get_predictions()
-    native = httpx.post(f"{server.address}/predict", json={"rows": rows}).json()["predictions"]
+    native = server.post("/predict", json={"rows": rows}).json()["predictions"]
     assert answer["prediction"].tolist() == [own["label"] for own in native]
     for label in native[0]["probabilities"]:
         given = [own["probabilities"][label] for own in native]

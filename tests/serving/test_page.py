@@ -138,8 +138,8 @@ def asked_row(page: Page) -> dict[str, Any]:
 
 
 def predict(server: Running, model: str, row: dict[str, Any]) -> dict[str, Any]:
-    url = f"{server.address}/models/{model}/predict?coverage=0.9&explain=true"
-    (prediction,) = httpx.post(url, json={"rows": [row]}).json()["predictions"]
+    path = f"/models/{model}/predict?coverage=0.9&explain=true"
+    (prediction,) = server.post(path, json={"rows": [row]}).json()["predictions"]
     return dict(prediction)
 
 

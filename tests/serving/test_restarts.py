@@ -22,15 +22,6 @@ pytestmark = pytest.mark.slow
 WORKERS = {"SERVING_POLL_SECONDS": "600", "SERVING_WORKERS": "2"}
 
 
-def get(server: Running, path: str) -> httpx.Response:
-    """On a connection of its own, so that any worker may answer; certificates would cost most of the time."""
-    return httpx.get(f"{server.address}{path}", timeout=60, verify=False)
-
-
-def post(server: Running, path: str, body: object = None) -> httpx.Response:
-    return httpx.post(f"{server.address}{path}", json=body, timeout=60, verify=False)
-
-
 @contextmanager
 def two_workers(folder: Path, *, bundles: Path, **settings: str) -> Iterator[Running]:
     with running(folder, "--bundles", str(bundles), **{**WORKERS, **settings}) as server:
@@ -43,7 +34,7 @@ def ready(server: Running) -> list[dict[str, str]]:
     """What each of both workers serves; nothing as long as one of them does not answer."""
     seen = set()
     for _ in range(20):
-        seen.add(tuple(sorted(get(server, "/ready").json()["models"].items())))
+        seen.add(tuple(sorted(server.get("/ready").json()["models"].items())))
     return [dict(own) for own in seen]
 
 
@@ -68,19 +59,19 @@ def log_of(server: Running) -> str:
 
 
 def refused(server: Running) -> list[set[str]]:
-    return [set(get(server, f"/models/{NAME}").json()["refused"]) for _ in range(20)]
+    return [set(server.get(f"/models/{NAME}").json()["refused"]) for _ in range(20)]
 
 
 def goes_on_with_1(server: Running) -> None:
     eventually(lambda: ready(server) == [{NAME: "1", "patients": "1"}])
     assert refused(server) == [{"2"}] * 20
     for _ in range(20):
-        answer = post(server, f"/models/{NAME}/predict", BODY)
+        answer = server.post(f"/models/{NAME}/predict", json=BODY)
         assert (answer.status_code, answer.json()["version"]) == (200, "1")
 
 
 def reload(server: Running) -> httpx.Response:
-    return post(server, f"/models/{NAME}/reload")
+    return server.post(f"/models/{NAME}/reload")
 
 
 def refuse_2(server: Running, bundles: Path) -> None:
@@ -94,7 +85,7 @@ def put_2_back(server: Running, bundles: Path) -> None:
     assert reload(server).json()["version"] == "2"
     eventually(lambda: {own[NAME] for own in ready(server)} == {"2"})
     for _ in range(LEAST_ANSWERS):
-        post(server, f"/models/{NAME}/predict", BODY)
+        server.post(f"/models/{NAME}/predict", json=BODY)
     eventually(lambda: {own[NAME] for own in ready(server)} == {"1"})
 
 
@@ -144,7 +135,7 @@ def test_a_version_on_probation_is_judged_by_the_server_that_starts_again(tmp_pa
     with two_workers(tmp_path, bundles=bundles) as server:
         assert {own[NAME] for own in ready(server)} == {"2"}
         for _ in range(LEAST_ANSWERS):
-            post(server, f"/models/{NAME}/predict", BODY)
+            server.post(f"/models/{NAME}/predict", json=BODY)
         eventually(lambda: {own[NAME] for own in ready(server)} == {"1"})
 
 

@@ -3,22 +3,21 @@
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 
 from serving.probation import LEAST_ANSWERS
 from tests.serving.bundles import SALES_ROW, choose, publish_patients, publish_sales
 from tests.serving.load import Load, check, eventually
-from tests.serving.processes import running
+from tests.serving.processes import Running, running
 from tests.serving.test_workers import children
 
 NAME = "ice cream"
 BODY = {"rows": [SALES_ROW]}
 
 
-def asked(address: str) -> set[str]:
+def asked(server: Running) -> set[str]:
     """Versions that answer, on connections of their own, so that any worker may."""
-    return {httpx.post(f"{address}/predict", json=BODY, timeout=60).json()["version"] for _ in range(20)}
+    return {server.post("/predict", json=BODY).json()["version"] for _ in range(20)}
 
 
 def break_model(folder: Path) -> None:
@@ -36,11 +35,11 @@ def test_versions_change_under_load(tmp_path: Path, n_swaps: int, n_connections:
         for number in range(n_swaps):
             version = 2 * number + 2
             publish_sales(tmp_path, version=version)
-            assert httpx.post(f"{server.address}/models/{NAME}/reload", timeout=60).json()["version"] == str(version)
+            assert server.post(f"/models/{NAME}/reload").json()["version"] == str(version)
             if number % 5 == 0:  # a broken one is offered in between, and taken back
                 publish_sales(tmp_path, version=version + 1, damage=break_model)
                 broken.add(str(version + 1))
-                assert httpx.post(f"{server.address}/models/{NAME}/reload", timeout=60).status_code == 409
+                assert server.post(f"/models/{NAME}/reload").status_code == 409
                 choose(tmp_path, name=NAME, version=version)
         load.stop()
         assert server.stop() == 0
@@ -57,7 +56,7 @@ def test_an_alias_is_looked_up_by_every_worker_without_being_told(tmp_path: Path
         eventually(lambda: load.answers[200, "2"] > 0)
         time.sleep(3)
         load.stop()
-        assert asked(server.address) == {"2"}
+        assert asked(server) == {"2"}
     check(load, tmp_path / NAME, broken=set())
 
 
@@ -65,16 +64,16 @@ def test_a_reload_reaches_every_worker(tmp_path: Path):
     publish_sales(tmp_path, version=1)
     settings = {"SERVING_POLL_SECONDS": "600", "SERVING_WORKERS": "2"}
     with running(tmp_path, "--bundles", str(tmp_path), **settings) as server:
-        eventually(lambda: httpx.get(f"{server.address}/ready").status_code == 200)
+        eventually(lambda: server.get("/ready").status_code == 200)
         time.sleep(2)  # both workers have looked once by then
         publish_sales(tmp_path, version=2)
-        assert httpx.post(f"{server.address}/models/{NAME}/reload", timeout=60).json()["version"] == "2"
-        eventually(lambda: asked(server.address) == {"2"})
+        assert server.post(f"/models/{NAME}/reload").json()["version"] == "2"
+        eventually(lambda: asked(server) == {"2"})
 
 
-def answering(address: str) -> set[str]:
+def answering(server: Running) -> set[str]:
     """Versions that would answer, of any worker, without asking for a prediction."""
-    return {httpx.get(f"{address}/ready", timeout=60).json()["models"][NAME] for _ in range(20)}
+    return {server.get("/ready").json()["models"][NAME] for _ in range(20)}
 
 
 def test_workers_judge_a_version_by_what_all_of_them_answered(tmp_path: Path):
@@ -85,13 +84,13 @@ def test_workers_judge_a_version_by_what_all_of_them_answered(tmp_path: Path):
         time.sleep(2)  # both have looked once by then
         publish_patients(tmp_path, name=NAME, version=2)
         for _ in range(2):
-            assert httpx.post(f"{server.address}/models/{NAME}/reload", timeout=60).json()["version"] == "2"
-            eventually(lambda: answering(server.address) == {"2"})
+            assert server.post(f"/models/{NAME}/reload").json()["version"] == "2"
+            eventually(lambda: answering(server) == {"2"})
             time.sleep(3)
-            assert answering(server.address) == {"2"}, "what it was put back for counts no more"
+            assert answering(server) == {"2"}, "what it was put back for counts no more"
             for _ in range(LEAST_ANSWERS):
-                assert httpx.post(f"{server.address}/predict", json=BODY, timeout=60).status_code == 422
-            eventually(lambda: answering(server.address) == {"1"})
+                assert server.post("/predict", json=BODY).status_code == 422
+            eventually(lambda: answering(server) == {"1"})
 
 
 def test_a_reload_of_one_model_leaves_the_others_as_they_are(tmp_path: Path):
@@ -102,16 +101,16 @@ def test_a_reload_of_one_model_leaves_the_others_as_they_are(tmp_path: Path):
         eventually(lambda: len(children(server.process.pid)) == 2)
         time.sleep(2)  # both have looked once by then
         publish_patients(tmp_path, name=NAME, version=2)
-        assert httpx.post(f"{server.address}/models/{NAME}/reload", timeout=60).json()["version"] == "2"
-        eventually(lambda: answering(server.address) == {"2"})
+        assert server.post(f"/models/{NAME}/reload").json()["version"] == "2"
+        eventually(lambda: answering(server) == {"2"})
         for _ in range(LEAST_ANSWERS):
-            httpx.post(f"{server.address}/models/{NAME}/predict", json=BODY, timeout=60)
-        eventually(lambda: answering(server.address) == {"1"})
-        assert httpx.post(f"{server.address}/models/patients/reload", timeout=60).status_code == 200
+            server.post(f"/models/{NAME}/predict", json=BODY)
+        eventually(lambda: answering(server) == {"1"})
+        assert server.post("/models/patients/reload").status_code == 200
         time.sleep(3)  # every worker has heard of it by then
-        assert answering(server.address) == {"1"}
+        assert answering(server) == {"1"}
         outcomes = ("swapped", "refused", "put_back")
-        lines = httpx.get(f"{server.address}/metrics", timeout=60).text.splitlines()
+        lines = server.get("/metrics").text.splitlines()
         counted = {own: f'serving_versions_total{{model="{NAME}",outcome="{own}"}} 1.0' in lines for own in outcomes}
         assert counted == dict.fromkeys(outcomes, True), "once, not by every worker"
 
@@ -120,10 +119,9 @@ def test_a_broken_version_is_told_in_the_log_and_in_the_models_card(tmp_path: Pa
     publish_sales(tmp_path, version=1)
     with running(tmp_path, "--bundles", str(tmp_path), SERVING_POLL_SECONDS="1") as server:
         publish_sales(tmp_path, version=2, damage=break_model)
-        card = f"{server.address}/models/{NAME}"
-        eventually(lambda: httpx.get(card).json()["refused"].keys() == {"2"})
+        eventually(lambda: server.get(f"/models/{NAME}").json()["refused"].keys() == {"2"})
         time.sleep(3)
-        assert httpx.get(card).json()["version"] == "1"
+        assert server.get(f"/models/{NAME}").json()["version"] == "1"
         assert server.stop() == 0
     log = (tmp_path / "stderr.log").read_text()
     assert log.count("its sha256 is not the one in contract.json") == 1

@@ -1,8 +1,8 @@
 """Traces reach a real collector: a span a request, one a run of a model within it, in the trace of the caller."""
 
+import json
 from pathlib import Path
 
-import httpx
 import pytest
 
 from serving.exchange import Exchange
@@ -16,6 +16,7 @@ from tests.serving.processes import running
 
 BODY = {"rows": [SALES_ROW, SALES_ROW]}
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+PATH = "/models/ice%20cream/predict"
 NATIVE = "POST /models/{name}/predict"
 LARGE = SMALL_BODY_BYTES  # bytes more, so that it is answered in a thread
 
@@ -40,14 +41,13 @@ def test_a_request_and_its_run_of_the_model_are_in_the_callers_trace(tmp_path: P
     with collector() as (address, spans):
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_SERVICE_NAME": "sales", "SERVING_WORKERS": workers}
         with running(tmp_path, "--bundles", str(tmp_path), **settings) as server:
-            url = f"{server.address}/models/ice%20cream/predict"
             headers = {"traceparent": f"00-{TRACE}-{CALLER}-01", "X-Request-ID": "mine"}
             for padding in (0, LARGE):
                 large = {**headers, "Content-Type": "application/json"}
-                content = httpx.Request("POST", url, json=BODY).content + b" " * padding
-                assert httpx.post(url, content=content, headers=large).status_code == 200
-            assert httpx.post(url, json=BODY).status_code == 200
-            assert httpx.post(url, json={}, headers=headers).status_code == 422
+                content = json.dumps(BODY).encode() + b" " * padding
+                assert server.post(PATH, content=content, headers=large).status_code == 200
+            assert server.post(PATH, json=BODY).status_code == 200
+            assert server.post(PATH, json={}, headers=headers).status_code == 422
             assert server.stop() == 0, "what was not sent yet is sent then"
         check(spans)
 
@@ -84,10 +84,7 @@ def test_every_span_of_a_request_has_the_id_of_its_answer(tmp_path: Path):
     with collector() as (address, spans):
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "SERVING_KEYS_FILE": str(tmp_path / "keys.json")}
         with running(tmp_path, "--bundles", str(tmp_path), **settings) as server:
-            answers = [
-                httpx.get(f"{server.address}{path}", headers={} if status == 401 else header)
-                for path, status in REFUSALS
-            ]
+            answers = [server.get(path, headers={} if status == 401 else header) for path, status in REFUSALS]
             assert server.stop() == 0
     assert [answer.status_code for answer in answers] == [status for _, status in REFUSALS]
     seen = {own.attributes["request.id"]: own for own in spans}
@@ -122,6 +119,6 @@ def test_a_collector_that_is_away_costs_no_answer_and_no_clean_end(tmp_path: Pat
     settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_BSP_SCHEDULE_DELAY": "100"}
     with running(tmp_path, "--bundles", str(tmp_path), **settings) as server:
         for _ in range(50):
-            assert httpx.post(f"{server.address}/predict", json=BODY).status_code == 200
+            assert server.post("/predict", json=BODY).status_code == 200
         eventually(lambda: "Connection refused" in (tmp_path / "stderr.log").read_text())
         assert server.stop() == 0

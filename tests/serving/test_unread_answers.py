@@ -42,7 +42,7 @@ def ask_without_reading(server: Running, *, times: int) -> socket.socket:
 
 
 def status_of_others(server: Running) -> int:
-    return httpx.post(f"{server.address}{NATIVE}", json={"rows": [SALES_ROW]}).status_code
+    return server.post(NATIVE, json={"rows": [SALES_ROW]}).status_code
 
 
 def test_those_who_do_not_read_do_not_keep_their_places(server: Running):

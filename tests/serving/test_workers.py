@@ -12,7 +12,7 @@ import pytest
 
 from tests.serving.bundles import SALES_ROW, publish_sales
 from tests.serving.load import Load, eventually
-from tests.serving.processes import run_to_the_end, running
+from tests.serving.processes import Running, run_to_the_end, running
 from tests.serving.proofs import amount
 
 BODY = {"rows": [SALES_ROW]}
@@ -32,9 +32,9 @@ def children(process_id: int) -> set[int]:
     return {own for own in others if parent_of(own) == process_id}
 
 
-def counted(address: str, name: str) -> float:
+def counted(server: Running, name: str) -> float:
     """The sum of a metric over its labels."""
-    lines = httpx.get(f"{address}/metrics", timeout=60).text.splitlines()
+    lines = server.get("/metrics").text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
 
 
@@ -61,7 +61,7 @@ def test_a_worker_that_is_killed_is_started_again_while_the_others_answer(tmp_pa
         before = children(server.process.pid)
         os.kill(min(before), signal.SIGKILL)
         for _ in range(50):
-            assert httpx.post(f"{server.address}/predict", json=BODY, timeout=60).status_code == 200
+            assert server.post("/predict", json=BODY).status_code == 200
         eventually(lambda: len(children(server.process.pid) - before) == 1)
         assert before - {min(before)} <= children(server.process.pid)
         assert server.stop() == 0
@@ -133,12 +133,12 @@ def test_what_workers_count_is_one_servers_also_after_one_is_killed(tmp_path: Pa
     with running(tmp_path, "--bundles", str(tmp_path), "--workers", "2") as server:
         eventually(lambda: len(children(server.process.pid)) == 2)
         for _ in range(40):
-            httpx.post(f"{server.address}/predict", json=BODY, timeout=60)  # a connection each, so that both get some
-        eventually(lambda: counted(server.address, "serving_rows_total") == 40)
+            server.post("/predict", json=BODY)  # a connection each, so that both get some
+        eventually(lambda: counted(server, "serving_rows_total") == 40)
         time.sleep(1.5)  # each worker has written its counts by then
         os.kill(min(children(server.process.pid)), signal.SIGKILL)
         eventually(lambda: len(children(server.process.pid)) == 2)
-        seen = [counted(server.address, "serving_rows_total") for _ in range(20)]
+        seen = [counted(server, "serving_rows_total") for _ in range(20)]
         assert seen == [40] * 20
 
 
@@ -152,8 +152,8 @@ def test_a_mistake_is_said_once_and_ends_all(tmp_path: Path):
 def test_the_log_has_a_line_of_json_a_request_with_its_id(tmp_path: Path):
     publish_sales(tmp_path)
     with running(tmp_path, "--bundles", str(tmp_path), SERVING_LOG_LEVEL="info") as server:
-        httpx.post(f"{server.address}/predict", json=BODY, headers={"X-Request-ID": "my-id.7"})
-        given = httpx.post(f"{server.address}/predict", json={}, headers={"X-Request-ID": "bad id"})
+        server.post("/predict", json=BODY, headers={"X-Request-ID": "my-id.7"})
+        given = server.post("/predict", json={}, headers={"X-Request-ID": "bad id"})
         assert server.stop() == 0
     lines = [json.loads(line) for line in (tmp_path / "stderr.log").read_text().splitlines()]
     ours = {line["request_id"]: line for line in lines if line.get("path") == "/predict"}
