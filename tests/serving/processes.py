@@ -13,8 +13,11 @@ from typing import Any
 
 import httpx
 
+from tests.serving.load import eventually
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 60.0  # a loaded machine may take its time
+STARTED = "Started server process"  # what a worker logs once it has loaded what it serves
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ class Running:
     def stop(self, signal_number: int = signal.SIGTERM) -> int:
         self.process.send_signal(signal_number)
         return self.process.wait(SECONDS)
+
+    def logged(self, start: str) -> int:
+        """How many lines of the log have a message that starts so."""
+        return self.log.read_text().count(f'"message":"{start}')
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self._ask("GET", path, **options)
@@ -84,6 +91,14 @@ def running(folder: Path, *arguments: str, **changes: str) -> Iterator[Running]:
             yield Running(address, process, log)
         finally:
             process.kill()
+
+
+@contextmanager
+def two_workers(folder: Path, *arguments: str, **changes: str) -> Iterator[Running]:
+    """A server of two processes, once both have started; they log what they swap in and put back."""
+    with running(folder, *arguments, SERVING_WORKERS="2", SERVING_LOG_LEVEL="info", **changes) as server:
+        eventually(lambda: server.logged(STARTED) == 2)
+        yield server
 
 
 def _announced(process: "subprocess.Popen[str]") -> str:
