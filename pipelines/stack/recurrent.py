@@ -44,10 +44,10 @@ class StackedGRU(StackedLayer):
         taken = torch.matmul(rows, self.weight_ih.transpose(1, 2)) + self.bias_ih[:, None, :]
         from_input = taken.reshape(n_members, n_steps, n_rows, 3 * width)
         recurrent = self.weight_hh.transpose(1, 2)
-        state = torch.zeros_like(from_input[:, 0, :, :width])
+        state = from_input.new_zeros(n_members, n_rows, width)
         states = []
-        for step in range(n_steps):
-            reset_in, update_in, new_in = from_input[:, step].chunk(3, dim=2)
+        for step_input in from_input.unbind(1):  # not by number: each step would write a gradient of all steps
+            reset_in, update_in, new_in = step_input.chunk(3, dim=2)
             from_state = torch.baddbmm(self.bias_hh[:, None, :], state, recurrent)
             reset_state, update_state, new_state = from_state.chunk(3, dim=2)
             update = torch.sigmoid(update_in + update_state)

@@ -58,6 +58,21 @@ def test_a_member_equals_a_lone_gru_and_has_its_gradients(
             torch.testing.assert_close(parameter.grad[member], getattr(lone, f"{name}_l0").grad)
 
 
+def test_a_gru_writes_no_whole_gradient_a_step() -> None:
+    """Selecting a step costs a gradient of all steps in the way back: more per step, the more steps there are."""
+    layer = StackedGRU(2, 3, n_members=2)
+    drawn(layer, 2)
+    waiting, nodes = [layer(torch.randn(2, 4, 7, 2, dtype=torch.float64)).grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in nodes:
+            nodes.add(node)
+            waiting.extend(above for above, _ in node.next_functions)
+    names = [node.name() for node in nodes]
+    assert sum(name.startswith("Tanh") for name in names) == 7, "these are the steps' nodes"
+    assert not [name for name in names if name.startswith(("Select", "Slice", "Index"))]
+
+
 @pytest.mark.parametrize(
     ("layer", "fan"), [(StackedConv2d(8, 16, 3, n_members=16), 72), (StackedGRU(7, 64, n_members=16), 64)]
 )
