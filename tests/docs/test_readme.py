@@ -110,3 +110,13 @@ def test_pictures_and_links_of_the_readme_are_there() -> None:
     assert len(links) >= 5
     for link in links:
         assert (ROOT / link).exists(), link
+
+
+def test_every_decision_and_its_options_are_in_the_table() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", README, flags=re.MULTILINE))
+    groups = [path for path in sorted((ROOT / "conf").iterdir()) if path.is_dir() and path.name != "hydra"]
+    assert len(groups) > 10
+    assert rows.keys() == {group.name for group in groups}
+    for group in groups:
+        named = re.findall(r"`(\w+)`", rows[group.name].partition(", with ")[0])
+        assert sorted(named) == sorted(path.stem for path in group.glob("*.yaml")), group.name
