@@ -47,7 +47,7 @@ test: setup ## Lint, format, types and every test: what CI runs
 	@$(PY) -m mypy --no-error-summary
 	@$(PY) -m pytest --quiet
 
-test-fast: setup ## The tests that take no more than a few seconds each
+test-fast: setup ## The tests that take a few seconds each: some minutes in all
 	@$(PY) -m pytest --quiet -m "not slow"
 
 proofs: setup ## The server's tests of endurance at full length
