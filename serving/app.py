@@ -30,6 +30,7 @@ from serving.protocols.open_inference.routes import HEADER_LENGTH, open_inferenc
 from serving.protocols.work import Work
 from serving.settings import Settings, is_loopback
 from serving.tally import Tally
+from serving.threads import Threads
 from serving.together import MOST_REQUESTS, Together
 from serving.traces import telemetry
 
@@ -41,6 +42,7 @@ def create_app(
     keys: KeyFile | None = None,
     keeper: Keeper | None = None,
     traced: bool = False,
+    threads: Threads | None = None,
 ) -> ASGIApp:
     """The application that serves these models.
 
@@ -50,11 +52,13 @@ def create_app(
         keys: of which every request must bring one; None: everybody may ask.
         keeper: of the models, and of the counts; None: they stay as they are, and are counted here alone.
         traced: a span of every request is sent to where the environment says.
+        threads: for what takes long; None: the application has its own.
     """
     tally = keeper.tally if keeper is not None else Tally()
     # Who waits for others counts as in work: they must not take the places of those that work long.
     places = min(settings.max_concurrent, settings.max_concurrent_per_key)
-    work = Work(Together(at_most=min(MOST_REQUESTS, places // 2)), max_body_bytes=settings.max_body_bytes)
+    together = Together(at_most=min(MOST_REQUESTS, places // 2))
+    work = Work(together, threads or Threads(), max_body_bytes=settings.max_body_bytes)
     reloading: Reloading = "admins" if keys is not None else "this machine" if is_loopback(settings.host) else "nobody"
     app = FastAPI(
         openapi_url=None,

@@ -7,6 +7,10 @@ whichever thread, finds it by `current_exchange` and writes down what it knows.
 import re
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 NATIVE, MLFLOW, OPEN_INFERENCE = "native", "mlflow", "open_inference"
 MLFLOW_PATHS = frozenset({"/invocations", "/ping", "/health", "/version"})
@@ -27,6 +31,7 @@ class Exchange:
         model: that was asked; "" when it was none.
         version: of the model that answers.
         rows: that were predicted.
+        unfinished: the end of what still runs in a thread for it although it was given up; None: nothing does.
         error: status of the error that is answered, which a protocol may word by another one; 0: there is none.
     """
 
@@ -38,6 +43,7 @@ class Exchange:
     model: str = ""
     version: str = ""
     rows: int = 0
+    unfinished: "asyncio.Future[Any] | None" = None
     error: int = 0
 
 

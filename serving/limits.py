@@ -106,7 +106,8 @@ class _Watched:
 class ConcurrencyLimit:
     """Bounds how many requests are in work at once: of everybody, and of one API key.
 
-    Only requests with a body count: those that only look must be answered when there is too much to do.
+    Only requests with a body count: those that only look must be answered when there is too much to do. One that was
+    given up counts until what it asked for has ended (`threads`).
 
     Args:
         app: behind it.
@@ -138,9 +139,16 @@ class ConcurrencyLimit:
         try:
             await self._app(scope, receive, send)
         finally:
-            self._n_running -= 1
-            if caller is not None:
-                self._n_running_of[caller] -= 1
+            unfinished = exchange.unfinished if exchange is not None else None
+            if unfinished is None:
+                self._leave(caller)
+            else:
+                unfinished.add_done_callback(lambda _: self._leave(caller))
+
+    def _leave(self, caller: str | None) -> None:
+        self._n_running -= 1
+        if caller is not None:
+            self._n_running_of[caller] -= 1
 
     def _exceeded(self, caller: str | None) -> ServingError | None:
         if self._n_running >= self._at_once:

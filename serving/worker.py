@@ -146,10 +146,13 @@ def serve(settings: Settings, listening: socket.socket, announce: Announce, *, f
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         _run(champions, settings, listening, keys=keys, keeper=keeper)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # told to end
         pass
     finally:
         keeper.stop()
+    from serving.threads import end_process_with_threads  # noqa: PLC0415  after what may fail, as `_run` does
+
+    end_process_with_threads()
 
 
 def open_shadow(settings: Settings) -> Shadow | None:
@@ -166,13 +169,18 @@ def _run(
     # After what may fail: a mistake is answered at once.
     from serving.app import create_app  # noqa: PLC0415  as said
     from serving.draining import DrainingServer, server_config  # noqa: PLC0415  as said
+    from serving.threads import Threads  # noqa: PLC0415  as said
 
     # FastAPI would load all of Pydantic's version 1 only to see that no model of ours is of it: 40 ms.
     sys.modules["pydantic.v1"] = None  # type: ignore[assignment]  # as Python's import system has it for "there is none"
     traced = is_traced()
-    app = create_app(champions, settings, keys=keys, keeper=keeper, traced=traced)
+    threads = Threads()
+    app = create_app(champions, settings, keys=keys, keeper=keeper, traced=traced, threads=threads)
     gc.freeze()  # what is here stays: a look through all of it for garbage takes tens of milliseconds
-    DrainingServer(server_config(app, settings, traced=traced), settings).run(sockets=[listening])
+    try:
+        DrainingServer(server_config(app, settings, traced=traced), settings).run(sockets=[listening])
+    finally:
+        threads.end()
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
 from serving.bodies import decompress_body
@@ -13,6 +12,7 @@ from serving.exchange import count_rows
 from serving.haste import SMALL_BODY_BYTES, SMALL_ROWS, NoTimeError
 from serving.models import Columns, Served
 from serving.reading import RequestReader, count_of
+from serving.threads import Threads
 from serving.together import Together
 
 Answer = TypeVar("Answer")
@@ -26,10 +26,12 @@ class Work:
 
     Attributes:
         together: predicts for what is small.
+        threads: for the rest.
         max_body_bytes: that a compressed body may become.
     """
 
     together: Together
+    threads: Threads
     max_body_bytes: int
 
     async def answer(
@@ -56,13 +58,13 @@ class Work:
             else:
                 if count_of(columns) <= SMALL_ROWS:
                     return word(await self._predict_together(own, columns, scope))
-                return await run_in_threadpool(lambda: word(own.predict_finite(columns)))
+                return await self.threads.run(lambda: word(own.predict_finite(columns)))
 
         def answer_slowly() -> Answer:
             columns, word = read(decompress_body(body, encoding, max_bytes=self.max_body_bytes), own.reader)
             return word(own.predict_finite(columns))
 
-        return await run_in_threadpool(answer_slowly)
+        return await self.threads.run(answer_slowly)
 
     async def answer_cells(self, own: Served, body: bytes, scope: Scope) -> bytes | None:
         """The answer in JSON to JSON, which most requests ask for; None where the body has cells that do not fit."""
@@ -71,7 +73,7 @@ class Work:
             return None
         n_rows = len(cells[0])
         if n_rows > SMALL_ROWS:
-            return await run_in_threadpool(own.answer_cells, cells)
+            return await self.threads.run(lambda: own.answer_cells(cells))
         answer = await self.together.share(own.answer_parts, cells, n_rows=n_rows, scope=scope)
         if answer is not None:
             count_rows(n_rows)

@@ -1,6 +1,7 @@
 """Each limit has its own answer: bytes and rows 413, a slow body 408, too many at once 429 and 503, too slow 504."""
 
 import asyncio
+import gc
 import json
 import threading
 import time
@@ -18,6 +19,7 @@ from serving.haste import SMALL_BODY_BYTES
 from serving.keys import KeyFile, add_key
 from serving.models import Served
 from serving.settings import Settings
+from serving.threads import Threads
 from serving.worker import load_champions
 from tests.serving.asking import JSON, app_of, ask
 from tests.serving.bundles import SALES_ROW, publish_sales
@@ -27,24 +29,31 @@ LARGE = BODY + b" " * SMALL_BODY_BYTES  # is answered in a thread
 
 
 class Waiting:
-    """A predictor that answers when it is let."""
+    """A predictor that answers when it is let, and counts how often it was asked."""
 
     def __init__(self, own: Served) -> None:
         self.contract = own.contract
         self.let = threading.Event()
+        self.fails = False
+        self.n_runs = 0
         self._own = own.predictor
 
     def predict(self, columns: Any) -> Any:
+        self.n_runs += 1
         assert self.let.wait(30)
+        assert not self.fails
         return self._own.predict(columns)
 
 
-def waiting_app(folder: Path, *, keys: Any = None, **changes: Any) -> tuple[FastAPI, Waiting]:
+def waiting_app(
+    folder: Path, *, keys: Any = None, threads: Threads | None = None, **changes: Any
+) -> tuple[FastAPI, Waiting]:
     publish_sales(folder)
     settings = Settings(bundles=folder, **changes)
     own = load_champions(settings)["ice cream"]
     predictor = Waiting(own)
-    return create_app({"ice cream": replace(own, predictor=predictor)}, settings, keys=keys), predictor
+    models = {"ice cream": replace(own, predictor=predictor)}
+    return create_app(models, settings, keys=keys, threads=threads), predictor
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
@@ -67,6 +76,54 @@ def test_an_answer_that_takes_too_long_is_given_up(tmp_path: Path):
     assert code(answer) == (504, "prediction_too_slow")
     assert time.monotonic() - started < 20
     assert ask(app, "POST", "/predict", content=LARGE, headers=JSON).status_code == 200
+
+
+def ask_in_turn(app: FastAPI, predictor: Waiting, *, n_given_up: int) -> tuple[list[httpx.Response], httpx.Response]:
+    """Answers to requests that are given up, to one right after them, and to one once the predictor may answer."""
+
+    async def main() -> tuple[list[httpx.Response], httpx.Response]:
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+
+            async def send() -> httpx.Response:
+                return await client.post("/predict", content=LARGE, headers=JSON)
+
+            answers = await asyncio.gather(*(send() for _ in range(n_given_up)))
+            answers.append(await send())
+            predictor.let.set()
+            answer = await send()
+            while answer.status_code == 503:
+                await asyncio.sleep(0.05)
+                answer = await send()
+            return answers, answer
+
+    return asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_who_is_given_up_keeps_the_place_until_the_work_has_ended(tmp_path: Path):
+    app, predictor = waiting_app(tmp_path, max_concurrent=2, request_seconds=1)
+    answers, last = ask_in_turn(app, predictor, n_given_up=2)
+    assert [own.status_code for own in answers] == [504, 504, 503]
+    assert last.status_code == 200
+
+
+def test_what_was_given_up_before_it_began_is_never_begun(tmp_path: Path):
+    app, predictor = waiting_app(tmp_path, threads=Threads(at_most=1), request_seconds=1)
+    answers, last = ask_in_turn(app, predictor, n_given_up=4)
+    assert [own.status_code for own in answers] == [504] * 5
+    assert last.status_code == 200
+    assert predictor.n_runs == 2, "the first and the last"
+
+
+def test_work_that_fails_after_it_was_given_up_is_no_defect_of_the_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    app, predictor = waiting_app(tmp_path, max_concurrent=1, request_seconds=1)
+    predictor.fails = True
+    answers, _ = ask_in_turn(app, predictor, n_given_up=1)
+    gc.collect()
+    assert [own.status_code for own in answers] == [504, 503]
+    assert "never retrieved" not in caplog.text
 
 
 def test_a_body_that_never_ends_is_given_up(tmp_path: Path):

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from tests.serving.bundles import PATIENT_ROW, SALES_ROW, publish_patients, publish_sales
-from tests.serving.processes import ROOT, environment, run_to_the_end, running
+from tests.serving.processes import ROOT, SECONDS, environment, run_to_the_end, running
+from tests.serving.slow import slow_down
 
 TRAINING_ONLY = {"torch", "pytorch_lightning", "mlflow", "pandas", "polars", "sklearn", "hydra", "onnx", "pipelines"}
 
@@ -27,6 +28,15 @@ def test_a_server_answers_until_it_is_asked_to_end(tmp_path: Path, number: int):
         assert patients.json()["predictions"][0]["label"] == "high"
         assert server.stop(number) == 0
     assert (tmp_path / "stderr.log").read_text() == ""
+
+
+def test_a_server_ends_in_time_although_a_model_still_computes_what_was_given_up(tmp_path: Path):
+    publish_sales(tmp_path, damage=slow_down)
+    limits = {"SERVING_REQUEST_SECONDS": "1", "SERVING_SHUTDOWN_SECONDS": "2"}
+    with running(tmp_path, "--bundles", str(tmp_path), **limits) as server:
+        columns = {"columns": {name: [7] * 2000 for name in SALES_ROW}}
+        assert httpx.post(f"{server.address}/predict", json=columns, timeout=SECONDS).status_code == 504
+        assert server.stop() == 0  # long before the model is through
 
 
 def test_a_client_that_hangs_up_or_talks_nonsense_does_not_end_the_server(tmp_path: Path):
