@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from serving.batch.columns import WrongCellError, read_column, read_dates, text_bytes, text_lengths
+from serving.batch.columns import WrongCellError, is_text, read_column, text_bytes, text_lengths
 from serving.bundle import CategoricalColumn, Column, Contract, DateColumn, NumericColumn
 from serving.errors import Detail, InvalidRequestError
 from serving.haste import SMALL_ROWS
@@ -127,7 +127,7 @@ def _form(schema: pa.Schema, contract: Contract) -> _Form:
         places={name: schema.get_field_index(name) for name in types},
         numbers=[name for name, given in types.items() if name in numeric and given in PLAIN_NUMBERS],
         shared=[name for name, given in types.items() if _is_shared(given)],
-        texts=[name for name, given in types.items() if _is_text(_inner(given))],
+        texts=[name for name, given in types.items() if is_text(_inner(given))],
     )
 
 
@@ -147,16 +147,12 @@ def _fits(column: Column, given: pa.DataType) -> bool:
     if types.is_null(given):
         return True
     if isinstance(column, CategoricalColumn):
-        return _is_text(_inner(given)) or bool(types.is_integer(_inner(given)))
+        return is_text(_inner(given)) or bool(types.is_integer(_inner(given)))
     if isinstance(column, DateColumn):
-        return _is_text(given) or bool(types.is_date(given) or types.is_timestamp(given))
+        return is_text(given) or bool(types.is_date(given) or types.is_timestamp(given))
     if isinstance(column, NumericColumn):
         return bool(types.is_integer(given) or types.is_floating(given) or types.is_decimal(given))
     return bool(types.is_boolean(given))
-
-
-def _is_text(given: pa.DataType) -> bool:
-    return bool(pa.types.is_string(given) or pa.types.is_large_string(given) or pa.types.is_string_view(given))
 
 
 def _inner(given: pa.DataType) -> pa.DataType:
@@ -172,7 +168,7 @@ def _plain(values: pa.Array) -> pa.Array:
     """Text without references to common text, once it is known what it comes to; other values as they are."""
     if pa.types.is_dictionary(values.type):
         known = _plain(values.dictionary)
-        if _is_text(known.type):
+        if is_text(known.type):
             _check_bytes(int(text_lengths(known)[values.indices.drop_null().to_numpy(zero_copy_only=False)].sum()))
         return known.take(values.indices)
     if pa.types.is_string_view(values.type):
@@ -206,10 +202,8 @@ def _wrong_cells(contract: Contract, values: dict[str, pa.Array], read: dict[str
     for column in contract.columns:
         if column.name in read:
             continue
-        given = values[column.name]
-        convert = read_dates if isinstance(column, DateColumn) and _is_text(given.type) else read_column
         try:
-            read[column.name] = convert(column, given)
+            read[column.name] = read_column(column, values[column.name])
         except WrongCellError as error:
             yield Detail(path=["columns", column.name, error.row], message=f"The value {error.what}")
 

@@ -7,6 +7,7 @@ words that text in JSON is refused in. Not here: whether a cell fits its column 
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
@@ -15,6 +16,8 @@ from serving.errors import Detail, InvalidRequestError
 from serving.missing_words import missing_words
 from serving.reading_mistakes import Mistakes, check_n_rows, refuse
 
+# A number as training writes it into a label; where one label is "01", the column was text there.
+AS_WRITTEN = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?")
 TRUTHS: Mapping[str, Json] = {"true": True, "false": False}
 
 
@@ -82,12 +85,10 @@ def _as_known(texts: Iterable[str], categories: frozenset[str]) -> Iterator[tupl
     """Each that is another way to write a category, with it, where the categories are all numbers or all truths."""
     if categories and categories <= TRUTHS.keys():
         yield from ((text, text.lower()) for text in texts if text.lower() in categories)
-    elif all(map(_is_number, categories)):
-        for text in filter(_is_number, texts):
-            number = float(text)
-            label = next((own for own in (str(number), f"{number:.0f}") if own in categories), None)
-            if label is not None and Decimal(label) == Decimal(text):  # float64 takes long numbers for each other
-                yield text, label
+    elif all(map(AS_WRITTEN.fullmatch, categories)):
+        known = {Decimal(label): label for label in categories}  # float64 would take long numbers for each other
+        numbers = ((text, known.get(Decimal(text))) for text in texts if _is_number(text))
+        yield from ((text, label) for text, label in numbers if label is not None)
 
 
 def _is_number(text: str) -> bool:

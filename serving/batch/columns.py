@@ -1,7 +1,7 @@
 """Columns of an Arrow table to the arrays that a model takes, by its contract; whole columns at once.
 
 The rules are those of a request: a column that had no missing values in training must have none, and a label that
-training did not see counts as unseen.
+training did not see counts as unseen. What a type stands for is what training makes of it.
 """
 
 from collections.abc import Iterable
@@ -12,9 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn
-from serving.predictor import days_since_1970
+from serving.predictor import SECONDS_A_DAY, days_since_1970
+from serving.reading_csv import as_training_reads
 
-MICROSECONDS_A_DAY = 86_400_000_000
+MICROSECONDS_A_SECOND = 1e6
+MOMENTS = (pa.timestamp("us"), pa.timestamp("us", "UTC"))  # none of a column has an offset, or all have one
+FIRST_DAY = days_since_1970("0001-01-01")  # of ISO 8601 as Python reads it; Arrow has a year 0
 SAVE_AS_UTF8 = "Save the file as UTF-8, e.g. iconv -f latin1 -t utf-8."
 
 
@@ -83,16 +86,20 @@ def read_column(column: Column, values: pa.Array, *, first_row: int = 0) -> np.n
     Raises:
         WrongCellError: a value does not fit.
     """
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+    values = _decoded(values)
     if isinstance(column, CategoricalColumn):
-        labels = _cast(column, values, pa.string(), first_row=first_row)
+        labels = _labels(column, values, first_row=first_row)
         if labels.null_count:  # for a few rows, each of Arrow's functions costs as much as reading the column
             labels = pc.fill_null(labels, "")
         if not column.nullable:
             _refuse_missing(column, text_lengths(labels) == 0, first_row=first_row)
         return np.asarray(labels.to_numpy(zero_copy_only=False), dtype=object)
-    numbers = _numbers(column, values, first_row=first_row)
+    if isinstance(column, DateColumn):
+        numbers = _days(column, values, first_row=first_row)
+    elif isinstance(column, BooleanColumn):
+        numbers = _truths(column, values, first_row=first_row)
+    else:
+        numbers = _floats(_numbers(column, values, first_row=first_row))
     missing = np.isnan(numbers)
     _refuse_missing(column, missing, first_row=first_row)
     infinite = np.isinf(numbers)
@@ -127,31 +134,89 @@ def _text_ends(texts: pa.Array) -> np.ndarray:
     return np.frombuffer(texts.buffers()[1], dtype=width, count=stop + 1)[texts.offset :]
 
 
-def read_dates(column: Column, values: pa.Array, *, first_row: int = 0) -> np.ndarray:
-    """As `read_column`, for dates that are written as text in any form of ISO 8601; a value at a time.
+def is_text(given: pa.DataType) -> bool:
+    """Whether values are text."""
+    return bool(pa.types.is_string(given) or pa.types.is_large_string(given) or pa.types.is_string_view(given))
 
-    Raises:
-        WrongCellError: a value does not fit.
-    """
-    days = np.full(len(values), np.nan)
-    for row, text in enumerate(values.to_pylist()):
+
+def try_cast(values: pa.Array, wanted: pa.DataType) -> pa.Array | None:
+    """The values as this type; None where one cannot be."""
+    try:
+        return values.cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def reread_labels(column: CategoricalColumn, texts: pa.Array) -> pa.Array:
+    """Labels that may be written otherwise than training wrote them, each distinct one looked at once."""
+    coded = texts.dictionary_encode()
+    return pa.array(as_training_reads(column, coded.dictionary.to_pylist()), pa.string()).take(coded.indices)
+
+
+def _decoded(values: pa.Array) -> pa.Array:
+    """Without the encodings that Arrow's casts know too little of."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    return values.cast(pa.large_string()) if pa.types.is_string_view(values.type) else values
+
+
+def _labels(column: CategoricalColumn, values: pa.Array, *, first_row: int) -> pa.Array:
+    if is_text(values.type):
+        return _cast(column, values, pa.string(), first_row=first_row)
+    if pa.types.is_timestamp(values.type) and values.type.tz is not None:
+        values = pc.strftime(values, format="%Y-%m-%d %H:%M:%S%Ez")  # as training writes them; Arrow has no colon
+    return reread_labels(column, _cast(column, values, pa.string(), first_row=first_row))
+
+
+def _days(column: Column, values: pa.Array, *, first_row: int) -> np.ndarray:
+    if is_text(values.type):
+        return _days_of_texts(column, values, first_row=first_row)
+    if pa.types.is_integer(values.type) and values.null_count < len(values):  # Arrow would count microseconds
+        is_known = values.is_valid().to_numpy(zero_copy_only=False)
+        raise _wrong(column, int(is_known.argmax()) + first_row, "is a number, and no date")
+    if pa.types.is_timestamp(values.type):
+        if values.type.tz is not None:
+            values = values.cast(pa.timestamp(values.type.unit, "UTC")).cast(pa.timestamp(values.type.unit))
+        if values.type.unit == "ns":
+            values = pc.floor_temporal(values, unit="microsecond")
+    moments = _cast(column, values, pa.timestamp("us"), first_row=first_row)
+    microseconds = pc.cast(moments.cast(pa.int64()), pa.float64(), safe=False)
+    return _floats(microseconds) / MICROSECONDS_A_SECOND / SECONDS_A_DAY  # in two steps, as `days_since_1970`
+
+
+def _days_of_texts(column: Column, texts: pa.Array, *, first_row: int) -> np.ndarray:
+    for wanted in MOMENTS:
+        moments = try_cast(texts, wanted)
+        if moments is not None:
+            days = _days(column, moments, first_row=first_row)
+            if not (days < FIRST_DAY).any():
+                return days
+    days = np.full(len(texts), np.nan)  # a value at a time, in any form of ISO 8601
+    for row, text in enumerate(texts.to_pylist()):
         try:
             days[row] = np.nan if text is None else days_since_1970(text)
         except (ValueError, OverflowError):
             raise _wrong(column, row + first_row, "is no ISO 8601 date or date-time, such as 2024-05-31") from None
-    _refuse_missing(column, np.isnan(days), first_row=first_row)
     return days
 
 
-def _numbers(column: Column, values: pa.Array, *, first_row: int) -> np.ndarray:
-    if isinstance(column, DateColumn):
-        moments = _cast(column, values, pa.timestamp("us"), first_row=first_row)
-        days = pc.divide(pc.cast(moments.cast(pa.int64()), pa.float64(), safe=False), float(MICROSECONDS_A_DAY))
-        return _floats(days)
-    if isinstance(column, BooleanColumn):
-        truths = _cast(column, values, pa.bool_(), first_row=first_row)
-        return _floats(truths.cast(pa.uint8()).cast(pa.float64()))
-    return _floats(_cast(column, values, pa.float64(), first_row=first_row))
+def _truths(column: Column, values: pa.Array, *, first_row: int) -> np.ndarray:
+    if is_text(values.type):
+        values = _cast(column, values, pa.bool_(), first_row=first_row)
+    truths = _floats(_numbers(column, values, first_row=first_row))
+    is_wrong = ~np.isnan(truths) & (truths != 0) & (truths != 1)
+    if is_wrong.any():
+        raise _wrong(column, int(is_wrong.argmax()) + first_row, "is no boolean value")
+    return truths
+
+
+def _numbers(column: Column, values: pa.Array, *, first_row: int) -> pa.Array:
+    if is_text(values.type):
+        numbers = try_cast(values, pa.float64())
+        if numbers is not None:
+            return numbers
+        values = pc.utf8_trim_whitespace(values)  # training reads "1, 2" too
+    return _cast(column, values, pa.float64(), first_row=first_row)
 
 
 def _floats(values: pa.Array) -> np.ndarray:
@@ -161,8 +226,6 @@ def _floats(values: pa.Array) -> np.ndarray:
 def _cast(column: Column, values: pa.Array, wanted: pa.DataType, *, first_row: int) -> pa.Array:
     if values.type == wanted:
         return values
-    if pa.types.is_timestamp(values.type) and values.type.tz is not None:
-        values = values.cast(pa.timestamp(values.type.unit, "UTC")).cast(pa.timestamp(values.type.unit))
     try:
         # Whole numbers too large for float64 lose digits, as they do on every other way into the model.
         return values.cast(wanted, safe=wanted != pa.float64())

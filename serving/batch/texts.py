@@ -9,13 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from serving.batch.columns import SAVE_AS_UTF8, WrongCellError, read_column, read_dates
-from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn, NumericColumn
+from serving.batch.columns import SAVE_AS_UTF8, WrongCellError, read_column, reread_labels
+from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, NumericColumn
 from serving.missing_words import MISSING_WORDS
-from serving.reading_csv import as_training_reads
 
 WORDS = pa.array(MISSING_WORDS)
-MOMENTS = (pa.timestamp("us"), pa.timestamp("us", "UTC"))  # none of a column has an offset, or all have one
 
 
 def read_texts(contract: Contract, batch: pa.RecordBatch, *, first_row: int) -> dict[str, np.ndarray]:
@@ -60,21 +58,15 @@ def kept_texts(
 def _read(column: Column, values: pa.Array, *, first_row: int) -> np.ndarray:
     texts = _decoded(column.name, values, first_row=first_row)
     if isinstance(column, CategoricalColumn):
-        return read_column(column, _labels(column, texts), first_row=first_row)
+        return read_column(column, reread_labels(column, texts), first_row=first_row)
     known = pc.if_else(pc.is_in(texts, value_set=WORDS), None, texts)
-    if isinstance(column, DateColumn):
-        return _read_moments(column, known, first_row=first_row)
-    if isinstance(column, NumericColumn):
-        known = _numbers(column, known, first_row=first_row)
-    return read_column(column, known, first_row=first_row)
-
-
-def _read_moments(column: Column, texts: pa.Array, *, first_row: int) -> np.ndarray:
-    for wanted in MOMENTS:
-        moments = _cast(texts, wanted)
-        if moments is not None:
-            return read_column(column, moments, first_row=first_row)
-    return read_dates(column, texts, first_row=first_row)
+    read = read_column(column, known, first_row=first_row)
+    is_nan = np.isnan(read)
+    if is_nan.any():  # a spelling of it that is no word for missing
+        is_wrong = is_nan & known.is_valid().to_numpy(zero_copy_only=False)
+        if is_wrong.any():
+            raise WrongCellError(column.name, int(is_wrong.argmax()) + first_row, f"is no {column.kind} value")
+    return read
 
 
 def _decoded(name: str, values: pa.Array, *, first_row: int) -> pa.Array:
@@ -90,29 +82,3 @@ def _decoded(name: str, values: pa.Array, *, first_row: int) -> pa.Array:
                 what = f"is not UTF-8 (0x{content[error.start]:02x})"
                 raise WrongCellError(name, row + first_row, what, advice=SAVE_AS_UTF8) from None
         raise
-
-
-def _labels(column: Column, texts: pa.Array) -> pa.Array:
-    coded = texts.dictionary_encode()
-    return pa.array(as_training_reads(column, coded.dictionary.to_pylist()), pa.string()).take(coded.indices)
-
-
-def _numbers(column: Column, texts: pa.Array, *, first_row: int) -> pa.Array:
-    """Numbers, or texts of which one is none."""
-    numbers = _cast(texts, pa.float64())
-    if numbers is None:
-        texts = pc.utf8_trim_whitespace(texts)  # training reads "1, 2" too
-        numbers = _cast(texts, pa.float64())
-    if numbers is None:
-        return texts
-    is_nan = pc.fill_null(pc.is_nan(numbers), fill_value=False)  # a spelling of it that is no word for missing
-    if pc.any(is_nan).as_py():
-        raise WrongCellError(column.name, pc.index(is_nan, value=True).as_py() + first_row, "is no numeric value")
-    return numbers
-
-
-def _cast(texts: pa.Array, wanted: pa.DataType) -> pa.Array | None:
-    try:
-        return texts.cast(wanted)
-    except pa.ArrowInvalid:
-        return None

@@ -264,6 +264,7 @@ WRONG: dict[str, tuple[str, bytes, list[str | int], str]] = {
     "another column": (ARROW, stream(height=[1]), ["columns", "height"], "There is no such column"),
     "an infinite number": (ARROW, stream(age=[float("inf")]), ["columns", "age", 0], "The value is infinite"),
     "a missing number": (ARROW, stream(age=[None]), ["columns", "age", 0], "The value is missing"),
+    "the year 0": (ARROW, stream(joined=["0000-06-30"]), ["columns", "joined", 0], "The value is no ISO 8601 date"),
     "no date in a stream": (ARROW, stream(joined=["soon"]), ["columns", "joined", 0], "The value is no ISO 8601 date"),
     "no rows": (ARROW, as_stream(pa.table({name: pa.nulls(0) for name in PATIENT_ROW})), [], "There is no row"),
 }

@@ -15,9 +15,9 @@ import pyarrow.parquet
 import pytest
 
 from serving import score
-from serving.bundle import Calibration, Conformal
+from serving.bundle import Calibration, CategoricalColumn, Conformal
 from serving.conformal import label_sets
-from tests.serving.bundles import PATIENT_COLUMNS, publish_patients, publish_sales, run_directly
+from tests.serving.bundles import PATIENT_COLUMNS, publish, publish_patients, publish_sales, run_directly
 
 ROOT = Path(__file__).parents[2]
 N_ROWS = 300
@@ -165,7 +165,7 @@ def test_portions_of_other_rows_or_another_model_do_not_count(tmp_path) -> None:
     [
         ({"age": None}, "Column 'age', row 3: the value is missing, and the column had no missing values in training"),
         ({"age": "old"}, "Column 'age', row 3: the value is no numeric value"),
-        ({"joined": "some day"}, "Column 'joined', row 3: the value is no date value"),
+        ({"joined": "some day"}, "Column 'joined', row 3: the value is no ISO 8601 date or date-time"),
         ({"ward": ""}, "Column 'ward', row 3: the value is missing"),
         ({"age": float("inf")}, "Column 'age', row 3: the value is infinite"),
     ],
@@ -181,6 +181,47 @@ def test_a_value_that_does_not_fit_is_named_with_its_row(tmp_path, capsys, chang
     assert run(folder, written(frame, tmp_path / "rows.parquet"), tmp_path / "out.parquet") == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "row"),
+    [
+        ("smoker", pl.Series([0, 1, 5]), 3),
+        ("smoker", pl.Series([0.0, 0.5, 1.0]), 2),
+        ("joined", pl.Series([20200630, 20200701, 20200702]), 1),
+    ],
+)
+def test_a_number_is_no_other_truth_than_0_and_1_and_no_date(tmp_path, capsys, *, column, values, row) -> None:
+    frame = patients(3).with_columns(values.alias(column))
+    source, folder = written(frame, tmp_path / "rows.parquet"), publish_patients(tmp_path / "bundles")
+    assert run(folder, source, tmp_path / "out.parquet") == 2
+    assert f"Column {column!r}, row {row}: the value is " in capsys.readouterr().err
+
+
+def test_text_of_parquet_is_read_as_in_csv_and_moments_to_the_microsecond(tmp_path) -> None:
+    folder, frame = publish_patients(tmp_path / "bundles"), patients(6)
+    texts = frame.with_columns(
+        joined=pl.Series([f"{day}{'T00:00:00+02:00' * (place % 2)}" for place, day in enumerate(frame["joined"])]),
+        age=pl.format(" {}", "age"),
+        smoker=frame["smoker"].cast(pl.Int8),
+        left=frame["left"].cast(pl.Datetime("ns")) + pl.duration(nanoseconds=999),
+    )
+    for name in ("rows.parquet", "rows.csv"):
+        assert run(folder, written(texts, tmp_path / name), tmp_path / f"{name}.parquet") == 0
+    by_parquet, by_csv = (read(tmp_path / f"rows.{suffix}.parquet") for suffix in ("parquet", "csv"))
+    assert by_parquet.equals(by_csv)
+
+
+def test_a_label_that_is_a_number_is_found_whatever_the_portion_makes_of_its_type(tmp_path) -> None:
+    column = CategoricalColumn(name="litres", nullable=True, categories=("", "1.0", "1e-6", "2.5"), example="1.0")
+    folder = publish(tmp_path / "bundles", name="cars", version=1, columns=[column], rows=[{"litres": "1.0"}])
+    truth = run_directly((folder / "model.onnx").read_bytes(), [column], [{"litres": own} for own in column.categories])
+    litres = pl.Series("litres", [None, 1.0, 1e-6, 2.5])
+    whole = pl.Series("litres", [None, 1], dtype=pl.Int8)
+    for values, expected_values in [(litres, truth), (litres.cast(pl.Float32), truth), (whole, truth[:2])]:
+        source = written(values.to_frame().with_columns(id=1), tmp_path / "rows.parquet")
+        assert run(folder, source, tmp_path / "out.parquet") == 0
+        np.testing.assert_array_equal(read(tmp_path / "out.parquet")["prediction"], expected_values[:, 0])
 
 
 def test_mistakes_in_the_command_are_told_in_a_line(tmp_path, capsys) -> None:
