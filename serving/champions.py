@@ -8,7 +8,7 @@ this machine. Not here: when this happens (`keeper`).
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from serving.bundle import BundleError, PassingError
@@ -125,12 +125,12 @@ class Champions(Mapping[str, Served]):
         with self._looking:
             self._look_up(name)
 
-    def reload(self, name: str, *, in_all_processes: bool = True) -> None:
+    def reload(self, name: str, *, tell: Callable[[str], None] | None = None) -> None:
         """As `refresh_one`, with a new chance for a version that was refused.
 
         Args:
             name: of the model.
-            in_all_processes: what was put back has a new chance in each; or else this one does as another has told it.
+            tell: the other processes that its versions have a new chance; None: one of them has told this one.
 
         Raises:
             AwayError: the store does not answer.
@@ -138,9 +138,11 @@ class Champions(Mapping[str, Served]):
         """
         try:
             with self._looking:  # forgiven with the look: or else whoever looks meanwhile refuses it again
-                self._refused.pop(name, None)
-                if in_all_processes:
+                if tell is not None:
+                    self._store.find_version(name)  # while it is away nothing is forgiven
                     self._verdicts.forgive(name)
+                    tell(name)  # whatever comes of it: what is forgiven here is tried again, there too
+                self._refused.pop(name, None)
                 self._look_up(name)
         except AwayError as error:
             self._complain_of_store(error)

@@ -72,8 +72,7 @@ class Keeper:
         Raises:
             BundleError: it must not be served, or the store does not answer.
         """
-        self._champions.reload(name)
-        self._reloads.tell(name)  # not before: what is refused here need not be tried elsewhere
+        self._champions.reload(name, tell=self._reloads.tell)
 
     def _keep(self) -> None:
         while not self._ended.wait(TICK_SECONDS):
@@ -92,7 +91,7 @@ class Keeper:
     def _reload_as_told(self) -> None:
         for name in self._reloads.hear():
             try:
-                self._champions.reload(name, in_all_processes=False)
+                self._champions.reload(name)
             except BundleError:
                 logger.debug("%s was reloaded elsewhere, and cannot be here", name)  # why has been said
 

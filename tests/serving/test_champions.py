@@ -12,7 +12,7 @@ import pytest
 from starlette.types import ASGIApp, Message
 
 from serving.app import create_app
-from serving.bundle import BundleError, NumericColumn
+from serving.bundle import BundleError, NumericColumn, PassingError
 from serving.champions import Champions
 from serving.keeper import Keeper
 from serving.keys import KeyFile, add_key
@@ -387,6 +387,44 @@ def test_what_one_process_finds_sound_all_do(tmp_path: Path, monkeypatch: pytest
     servers[1].champions.refresh()
     assert ask_and_judge(servers[1], 20) == [500] * 20
     assert servers[1].version() == "2"
+
+
+def two_that_put_back(folder: Path) -> list[Server]:
+    """Servers that share verdicts and went from version 1 to 2 and back, for 2 failed; now it would not."""
+    publish_sales(folder / "bundles", version=1)
+    publish_sales(folder / "bundles", version=2)
+    verdicts = Verdicts(folder / "served")
+    verdicts.note_put_back(NAME, "2", "It failed.", instead="1")
+    servers = [Server(folder / "bundles", verdicts=verdicts) for _ in range(2)]
+    assert [server.version() for server in servers] == ["1", "1"]
+    return servers
+
+
+def test_a_reload_while_the_store_is_away_forgives_nothing(tmp_path: Path):
+    servers = two_that_put_back(tmp_path)
+    servers[0].store.is_away = True
+    assert ask(servers[0].app, "POST", f"/models/{NAME}/reload").status_code == 502
+    servers[0].store.is_away = False
+    for server in servers:
+        server.champions.refresh()
+    assert [server.version() for server in servers] == ["1", "1"]
+
+
+@pytest.mark.parametrize("heard_while_away", [False, True])
+def test_what_is_forgiven_is_so_in_all_processes_whatever_comes_of_it(tmp_path: Path, heard_while_away: bool):
+    servers, told = two_that_put_back(tmp_path), list[str]()
+    hide(tmp_path / "bundles" / NAME / "2" / "model.onnx")
+    with pytest.raises(PassingError):
+        servers[0].champions.reload(NAME, tell=told.append)
+    servers[1].store.is_away = heard_while_away
+    for name in told:
+        with pytest.raises(PassingError):
+            servers[1].champions.reload(name)
+    servers[1].store.is_away = False
+    unhide(tmp_path / "bundles" / NAME / "2" / "model.onnx")
+    for server in servers:
+        server.champions.refresh()
+    assert [server.version() for server in servers] == ["2", "2"]
 
 
 def test_a_verdict_that_cannot_be_kept_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
