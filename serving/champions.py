@@ -85,13 +85,15 @@ class Champions(Mapping[str, Served]):
     def resume(self, name: str) -> list[BundleError]:
         """Go on as before a restart: with the version that was sound, then, on probation, the one chosen since.
 
+        Nothing is noted: meanwhile other processes go on, and judge.
+
         Returns:
             why any of them cannot be served any more.
         """
         errors = []
         for bundle in self._verdicts.bundles(name):
             try:
-                self._put(self._load(self._store.open_kept(name, bundle)), bundle)
+                self._put(self._placed(self._load(self._store.open_kept(name, bundle)), bundle))
                 self._resumed.add(name)
             except BundleError as error:
                 errors.append(error)
@@ -168,7 +170,7 @@ class Champions(Mapping[str, Served]):
         except BundleError as error:
             self._refuse(name, version, error.reason)
             raise
-        self._put(loaded, found.bundle.folder.name)
+        self._choose(self._placed(loaded, found.bundle.folder.name))
         self._store.tidy(name, self._needed(name))
         if place is not None:
             self._count(name, version, "swapped")
@@ -181,20 +183,28 @@ class Champions(Mapping[str, Served]):
             self._refused.setdefault(found.name, {})[found.version] = reason
         return reason is not None
 
-    def _put(self, own: Served, bundle: str) -> None:
-        """Put a version in its model's place, on probation if there is another to go back to."""
+    def _placed(self, own: Served, bundle: str) -> Placed:
         counts, _ = self._tally.of_all_processes()
-        placed = Placed(own, bundle, AnswerCounts.of(own, counts))
+        return Placed(own, bundle, AnswerCounts.of(own, counts))
+
+    def _choose(self, placed: Placed) -> None:
+        """Put a version in its model's place, and note it for whoever starts."""
+        name = placed.own.name
         with self._changing:
-            trial = self._trials.pop(own.name, None)
-            # A version that is itself on probation is none to go back to.
-            previous = trial.previous if trial is not None else self._places.get(own.name)
-            self._places[own.name] = placed
-            if previous is None:
-                self._verdicts.note_sound(own.name, bundle)
-            elif previous.bundle != bundle:
-                self._trials[own.name] = Trial(placed, previous, time.monotonic())
-            self._verdicts.note_chosen(own.name, bundle)
+            if name not in self._places:
+                self._verdicts.note_sound(name, placed.bundle)
+            self._put(placed)
+            self._verdicts.note_chosen(name, placed.bundle)
+
+    def _put(self, placed: Placed) -> None:
+        """On probation if there is another version to go back to."""
+        name = placed.own.name
+        trial = self._trials.pop(name, None)
+        # A version that is itself on probation is none to go back to.
+        previous = trial.previous if trial is not None else self._places.get(name)
+        self._places[name] = placed
+        if previous is not None and previous.bundle != placed.bundle:
+            self._trials[name] = Trial(placed, previous, time.monotonic())
 
     def _needed(self, name: str) -> set[str]:
         """Bundles that answer, or would again after a restart."""

@@ -349,6 +349,25 @@ def test_a_server_that_starts_again_goes_on_with_the_version_that_was_sound(tmp_
     assert ask_and_judge(server, 21)[-1] == 200, "it was put back again"
 
 
+def test_whoever_starts_meanwhile_goes_on_with_the_same_versions(tmp_path: Path):
+    bundles, verdicts = tmp_path / "bundles", Verdicts(tmp_path / "served")
+    publish_sales(bundles, version=1)
+    before = Server(bundles, verdicts=verdicts)
+    publish_sales(bundles, version=2)
+    before.champions.refresh()
+    seen = []
+
+    def load(found: Found) -> Served:
+        seen.append(verdicts.bundles(NAME))
+        if found.version == "1":
+            verdicts.note_sound(NAME, "2")  # as another process judges meanwhile
+        return failing()(found)
+
+    assert Server(bundles, load=load, verdicts=verdicts).version() == "2"
+    assert seen == [["1", "2"], ["2"]]
+    assert verdicts.sound(NAME) == "2"
+
+
 def test_a_version_that_was_put_back_is_better_than_none(tmp_path: Path):
     bundles, verdicts = tmp_path / "bundles", Verdicts(tmp_path / "served")
     for version in (1, 2):
