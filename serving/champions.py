@@ -168,7 +168,8 @@ class Champions(Mapping[str, Served]):
         except PassingError:
             raise
         except BundleError as error:
-            self._refuse(name, version, error.reason)
+            self._refused.setdefault(name, {})[version] = error.reason
+            self._count(name, version, "refused")
             raise
         self._choose(self._placed(loaded, found.bundle.folder.name))
         self._store.tidy(name, self._needed(name))
@@ -239,13 +240,9 @@ class Champions(Mapping[str, Served]):
             self._places[name] = trial.previous
             version = trial.new.own.version
             self._verdicts.note_put_back(name, trial.new.bundle, objection, instead=trial.previous.bundle)
-            self._refuse(name, version, objection)
+            self._refused.setdefault(name, {})[version] = objection
         self._count(name, version, "put_back")
         logger.error("put back", extra={"fields": {"model": name, "refused": version, "reason": objection}})
-
-    def _refuse(self, name: str, version: str, reason: str) -> None:
-        self._refused.setdefault(name, {})[version] = reason
-        self._count(name, version, "refused")
 
     def _count(self, name: str, version: str, outcome: Outcome) -> None:
         self._tally.add(SWAPS, (name, version, outcome))

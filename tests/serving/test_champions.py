@@ -276,6 +276,7 @@ def test_a_version_that_fails_its_callers_is_put_back(tmp_path: Path):
     assert server.version() == "1"
     assert server.refused() == {"2": "100% more of its answers were errors than of version 1's."}
     assert server.metric('serving_versions_total{model="ice cream",outcome="put_back"}') == 1
+    assert server.metric('serving_versions_total{model="ice cream",outcome="refused"}') == 0, "it could be served"
 
 
 def test_of_two_failing_versions_in_a_row_none_answers(tmp_path: Path):
