@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
 from pipelines.config import fields
+from pipelines.config.scopes import belongs_to_command
 from pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -89,22 +90,31 @@ class SearchSpace:
         dimensions: what is searched.
     """
 
-    fixed: tuple[str, ...]
+    fixed: tuple[Override, ...]
     dimensions: tuple[Dimension, ...]
+
+    @property
+    def compared(self) -> list[str]:
+        """The fixed overrides that a score may depend on: where, how fast and beside what a trial runs changes none."""
+        return sorted(str(own.input_line) for own in self.fixed if not belongs_to_command(own.key_or_group))
 
     def distributions(self) -> dict[str, "BaseDistribution"]:
         """What Optuna draws from, by key."""
         return {dimension.key: dimension.distribution() for dimension in self.dimensions}
 
-    def overrides(self, values: Mapping[str, Any]) -> list[str]:
-        """Those of one trial. What the chosen optimizer, schedule or net lacks is left out.
+    def proposed(self, values: Mapping[str, Any]) -> list[str]:
+        """What one trial has beside the fixed overrides. What the chosen optimizer, schedule or net lacks is left out.
 
         Args:
             values: key -> what was proposed.
         """
         chosen = {dimension.key: str(values[dimension.key]) for dimension in self.dimensions if dimension.is_group}
         kept = [key for key in values if _exists(key, chosen)]
-        return [*self.fixed, *(f"{key}={values[key]}" for key in kept)]
+        return [f"{key}={values[key]}" for key in kept]
+
+    def overrides(self, proposed: Sequence[str]) -> list[str]:
+        """All of a trial's."""
+        return [*(str(own.input_line) for own in self.fixed), *proposed]
 
     def corners(self) -> list[list[str]]:
         """Overrides of two trials for every combination of options, one with all first values and one with all last.
@@ -116,8 +126,10 @@ class SearchSpace:
         ends = {dimension.key: dimension.ends() for dimension in self.dimensions}
         return [
             self.overrides(
-                {key: own[end] for key, own in ends.items()}
-                | dict(zip((group.key for group in groups), texts, strict=True))
+                self.proposed(
+                    {key: own[end] for key, own in ends.items()}
+                    | dict(zip((group.key for group in groups), texts, strict=True))
+                )
             )
             for end in (0, -1)
             for texts in combinations
@@ -135,7 +147,7 @@ def read_space(overrides: Sequence[Override], is_group: Callable[[str], bool]) -
         UserError: nothing is searched, or the data are.
     """
     last = {override.get_key_element(): override for override in overrides}
-    fixed = [_fixed(override) for override in last.values() if not override.is_sweep_override()]
+    fixed = tuple(override for override in last.values() if not override.is_sweep_override())
     dimensions = list(_dimensions(last, is_group))
     if not dimensions:
         raise UserError(
@@ -148,17 +160,13 @@ def read_space(overrides: Sequence[Override], is_group: Callable[[str], bool]) -
             "divided in several ways, cannot be compared. Give one value, and each its own search; or train every "
             "combination: hydra/sweeper=grid."
         )
-    return SearchSpace(tuple(fixed), tuple(dimensions))
+    return SearchSpace(fixed, tuple(dimensions))
 
 
 def _dimensions(overrides: Mapping[str, Override], is_group: Callable[[str], bool]) -> Iterator[Dimension]:
     for key, override in overrides.items():
         if override.is_sweep_override():
             yield Dimension(key, override, is_group(override.key_or_group))
-
-
-def _fixed(override: Override) -> str:
-    return str(override.input_line)
 
 
 def _exists(key: str, chosen: Mapping[str, str]) -> bool:

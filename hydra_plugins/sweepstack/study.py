@@ -1,7 +1,7 @@
 """One search as an Optuna study: opened or continued, asked a batch at a time, told scores.
 
-Trials of a study carry the overrides that they were trained with and the number of their batch, so that a study can
-be continued as the sweep that it is: what an interruption left is asked again.
+Trials of a study carry what was proposed for them and the number of their batch, so that a study can be continued as
+the sweep that it is: what an interruption left is asked again.
 """
 
 import math
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 POSTGRESQL = "postgresql+psycopg://"
 FIXED = "fixed overrides"  # attribute of the study
-OVERRIDES, BATCH, SIZE = "overrides", "batch", "batch size"  # of its trials
+PROPOSED, BATCH, SIZE = "proposed overrides", "batch", "batch size"  # of its trials
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Search:
         self.n_asked = len(self._ours())
         searched = _searched(self._study)
         _refuse_other_space(self._study.study_name, searched, self._distributions)
-        _keep_fixed(self._study, space.fixed)
+        _keep_fixed(self._study, space.compared)
         self.differences = list(_differences(searched, self._distributions)) if searched else []
 
     def earlier_batches(self) -> Iterator[list[Asked]]:
@@ -104,7 +104,7 @@ class Search:
             batches.setdefault(trial.user_attrs[BATCH], []).append(trial)
         for number, trials in sorted(batches.items()):
             size = trials[0].user_attrs.get(SIZE, 0)
-            asked = [Asked(trial.number, trial.user_attrs[OVERRIDES]) for trial in trials]
+            asked = [Asked(trial.number, self._space.overrides(trial.user_attrs[PROPOSED])) for trial in trials]
             yield [*asked, *(self._ask_one(number, size) for _ in range(size - len(asked)))]
 
     def ask(self, n_trials: int) -> list[Asked]:
@@ -129,32 +129,33 @@ class Search:
 
     def best_overrides(self) -> list[str]:
         """What the best trial has beside the fixed values; empty when no trial ended with a model."""
-        told = [trial for trial in self._study.get_trials(deepcopy=False) if trial.value is not None]
+        told = [trial for trial in self._ours() if trial.value is not None]
         if not told:
             return []
         best = max(told, key=lambda trial: (trial.value or 0.0, -trial.number))
-        return [text for text in best.user_attrs[OVERRIDES] if text not in self._space.fixed]
+        proposed: list[str] = best.user_attrs[PROPOSED]
+        return proposed
 
     def _ours(self) -> "list[FrozenTrial]":
-        return [trial for trial in self._study.get_trials(deepcopy=False) if OVERRIDES in trial.user_attrs]
+        return [trial for trial in self._study.get_trials(deepcopy=False) if PROPOSED in trial.user_attrs]
 
     def _give_up_half_asked(self) -> None:
         """An interruption may leave a trial that never was one of ours; as a running one it would sway the sampler."""
         from optuna.trial import TrialState  # noqa: PLC0415  Hydra imports this module at every start
 
         for trial in self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-            if OVERRIDES not in trial.user_attrs:
+            if PROPOSED not in trial.user_attrs:
                 self._study.tell(trial.number, state=TrialState.FAIL)
 
     def _ask_one(self, batch: int, size: int) -> Asked:
         self._study.sampler = _sampler(self._config, place=self.n_asked)
         trial = self._study.ask(self._distributions)
-        overrides = self._space.overrides({key: trial.params[key] for key in self._distributions})
+        proposed = self._space.proposed({key: trial.params[key] for key in self._distributions})
         trial.set_user_attr(BATCH, batch)
         trial.set_user_attr(SIZE, size)
-        trial.set_user_attr(OVERRIDES, overrides)  # last: it makes the trial one of ours
+        trial.set_user_attr(PROPOSED, proposed)  # last: it makes the trial one of ours
         self.n_asked += 1
-        return Asked(trial.number, overrides)
+        return Asked(trial.number, self._space.overrides(proposed))
 
 
 def _open_storage(url: str) -> "optuna.storages.RDBStorage":
@@ -262,14 +263,14 @@ def _range(distribution: Any) -> str:
     return f"{distribution.low} to {distribution.high}{by}"
 
 
-def _keep_fixed(study: "optuna.Study", fixed: Sequence[str]) -> None:
+def _keep_fixed(study: "optuna.Study", fixed: list[str]) -> None:
     """A study's scores can be compared only if all of its trials share everything that is not searched."""
     known: Any = study.user_attrs.get(FIXED)
     if known is None:
-        study.set_user_attr(FIXED, sorted(fixed))
-    elif known != sorted(fixed):
+        study.set_user_attr(FIXED, list(fixed))
+    elif known != fixed:
         raise UserError(
             f"The study {study.study_name!r} was begun with {' '.join(known) or 'no other values'}, not with "
-            f"{' '.join(sorted(fixed)) or 'none'}: its scores could not be compared. "
+            f"{' '.join(fixed) or 'none'}: its scores could not be compared. "
             "Begin another study: hydra.sweeper.study=<name>."
         )

@@ -283,6 +283,24 @@ def test_a_study_keeps_its_space_and_its_fixed_values(stand_in):
         search(RATE, "model.dropout=0.1,0.2", "seed=1", study="mine")
 
 
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ([], ["engine.memory_gb=2", "trainer.progress=false", "tracking.checkpoint_seconds=5", "ensemble=mean"]),
+        (["engine=ray", "engine.memory_gb=1"], ["engine=local", "+engine.memory_gb=2", "tracking=server"]),
+    ],
+    ids=["more", "others"],
+)
+def test_a_study_goes_on_with_other_settings_of_the_command_in_all_of_its_trials(stand_in, first, then):
+    search(RATE, *first, n_trials=2, study="mine")
+    search(RATE, *then, n_trials=4, study="mine")
+
+    before, goes_on = stand_in.trials[:2], stand_in.trials[2:]
+    assert [trial.optimizer.lr for trial in goes_on[:2]] == [trial.optimizer.lr for trial in before]
+    assert {trial.engine.memory_gb for trial in goes_on} == {2}
+    assert len({(trial.engine, trial.tracking, trial.ensemble, trial.trainer) for trial in goes_on}) == 1
+
+
 def test_a_study_may_search_wider_and_more_and_says_so(stand_in, capsys):
     search("optimizer.lr=tag(log,interval(1e-4,1e-1))", "seed=int(interval(0,3))", n_trials=2, study="mine")
     wider = ["optimizer.lr=tag(log,interval(1e-3,1e-2))", "seed=range(0,9,2)", "model.dropout=0.1,0.2"]
