@@ -9,10 +9,10 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra_plugins.sweepstack.space import SearchSpace
+from hydra_plugins.sweepstack.storage import open_storage
 from pipelines.config.schema.search import SearchConfig
 from pipelines.errors import UserError
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-SQLITE = "sqlite:///"
-POSTGRESQL = "postgresql+psycopg://"
 FIXED = "fixed overrides"  # attribute of the study
 PROPOSED, BATCH, SIZE = "proposed overrides", "batch", "batch size"  # of its trials
 
@@ -42,10 +40,11 @@ class Asked:
 
 @contextmanager
 def open_search(config: SearchConfig, space: SearchSpace) -> Iterator["Search"]:
-    """Open the study that the settings name, or one in memory; its connections close with the block.
+    """Open the study that the settings name, for this command alone, or one in memory.
 
     Raises:
-        UserError: the study cannot be opened, or was begun with another space or other fixed values.
+        UserError: the study cannot be opened, was begun with another space or other fixed values, or its database
+            fails on the way.
     """
     import optuna  # noqa: PLC0415  Hydra imports this module at every start
 
@@ -53,17 +52,13 @@ def open_search(config: SearchConfig, space: SearchSpace) -> Iterator["Search"]:
     if config.study is None:
         yield Search(optuna.create_study(direction="maximize"), config, space)
         return
-    storage = _open_storage(config.storage)
-    try:
+    with open_storage(config.storage, study=config.study) as storage:
         study = optuna.create_study(storage=storage, study_name=config.study, direction="maximize", load_if_exists=True)
         if study.direction != optuna.study.StudyDirection.MAXIMIZE:
             raise UserError(
                 f"The study {config.study!r} is not ours: it minimises. Choose another hydra.sweeper.study."
             )
         yield Search(study, config, space)
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
 
 
 class Search:
@@ -156,43 +151,6 @@ class Search:
         trial.set_user_attr(PROPOSED, proposed)  # last: it makes the trial one of ours
         self.n_asked += 1
         return Asked(trial.number, self._space.overrides(proposed))
-
-
-def _open_storage(url: str) -> "optuna.storages.RDBStorage":
-    import optuna  # noqa: PLC0415  Hydra imports this module at every start
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  likewise
-
-    _prepare_storage(url)
-    try:
-        return optuna.storages.RDBStorage(url)
-    except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise UserError(
-            f"hydra.sweeper.storage={_shown(url)} cannot be used: {reason}. Is the server there, are name "
-            "and password right, and does the database exist?"
-        ) from error
-
-
-def _prepare_storage(url: str) -> None:
-    if url.startswith(POSTGRESQL):
-        return
-    if not url.startswith(SQLITE) or url == SQLITE:
-        raise UserError(
-            f"hydra.sweeper.storage={_shown(url)} keeps no study. Write {SQLITE}var/optuna.db for a file, or "
-            f"{POSTGRESQL}user:password@host/database for a server."
-        )
-    folder = Path(url.removeprefix(SQLITE)).parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"hydra.sweeper.storage={url}: {folder} cannot be made ({error.strerror}).") from error
-
-
-def _shown(url: str) -> str:
-    """The address without its password."""
-    head, at, tail = url.rpartition("@")
-    scheme, slashes, user = head.partition("://")
-    return f"{scheme}{slashes}{user.partition(':')[0]}:***{at}{tail}" if at else url
 
 
 def _sampler(config: SearchConfig, *, place: int) -> "optuna.samplers.BaseSampler":

@@ -1,12 +1,15 @@
 """`hydra/sweeper=optuna`, driven by Hydra with a stand-in for training: lower learning rates score better."""
 
+import sqlite3
 import statistics
 import sys
+from contextlib import closing
 
 import optuna
 import pytest
 from hydra.core.utils import JobStatus
 
+from hydra_plugins.sweepstack.storage import open_storage
 from pipelines import train
 from pipelines.errors import UserError
 from tests.hydra_plugins.fake_sweep import WITHOUT_MODEL, FakeSweep
@@ -224,6 +227,33 @@ def test_a_study_interrupted_while_it_was_asked_ends_with_the_trials_of_an_undis
 
     assert [len(batch) for batch in stand_in.batches] == [8] * 6
     assert rates(stand_in)[:24] == rates(stand_in)[24:]
+
+
+def test_a_database_that_fails_on_the_way_ends_with_what_is_wrong_with_it(stand_in, monkeypatch):
+    def broken(sweep, trials):
+        with closing(sqlite3.connect("var/optuna.db")) as database:
+            database.execute("DROP TABLE trial_values")
+        return trained(sweep, trials)
+
+    trained = FakeSweep.train
+    monkeypatch.setattr(FakeSweep, "train", broken)
+    with pytest.raises(UserError) as caught:
+        search(RATE, n_trials=2, study="mine")
+
+    assert str(caught.value) == (
+        "hydra.sweeper.storage=sqlite:///var/optuna.db failed on the way: (sqlite3.OperationalError) no such table: "
+        "trial_values. The same command goes on from what has been trained."
+    )
+
+
+def test_a_study_is_one_commands_at_a_time(stand_in):
+    with open_storage(STORAGE, study="mine"):
+        with pytest.raises(UserError, match=r"^Another command searches by the study 'mine' now\. Wait for it, or"):
+            search(RATE, n_trials=2, study="mine")
+        assert stand_in.batches == []
+        search(RATE, n_trials=2, study="another")
+    search(RATE, n_trials=2, study="mine")
+    assert len(stand_in.batches) == 2
 
 
 def test_mistakes_of_the_settings_are_told_together(stand_in):

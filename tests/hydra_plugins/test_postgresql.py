@@ -3,6 +3,7 @@
 import optuna
 import pytest
 
+from hydra_plugins.sweepstack.storage import open_storage
 from pipelines.errors import UserError
 from tests.hydra_plugins.multirun import batches
 from tests.postgresql import QUOTED, USER, postgresql
@@ -33,6 +34,18 @@ def test_a_study_is_kept_and_continued(stand_in, monkeypatch):
     assert [trial.optimizer.lr for trial in stand_in.batches[1]] == [
         trial.optimizer.lr for trial in stand_in.batches[0]
     ]
+
+
+@pytest.mark.slow
+def test_a_study_is_one_commands_at_a_time(stand_in, monkeypatch):
+    with postgresql() as storage:
+        monkeypatch.setenv("OPTUNA_STORAGE", storage)
+        with open_storage(storage, study="mine"), pytest.raises(UserError, match=r"^Another command searches by the"):
+            search(n_trials=4)
+        assert stand_in.batches == []
+        with open_storage(storage, study="another"):
+            search(n_trials=4)
+    assert len(stand_in.batches) == 1
 
 
 @pytest.mark.slow
