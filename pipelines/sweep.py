@@ -85,6 +85,9 @@ class Sweep:
         leaving: ends the engine, the recording and the locks on folders; `open_sweep` holds it.
         recorders: keep its runs.
         tell: called with what a user should read.
+
+    Attributes:
+        lost: trials without a model by no doing of their own, which the same command trains again.
     """
 
     def __init__(self, leaving: ExitStack, recorders: RecorderProcess, *, tell: Callable[[str], None]) -> None:
@@ -95,10 +98,23 @@ class Sweep:
         self._tables: dict[str, TableSweep] = {}
         self._scores: list[float | None] = []
         self._known: list[TrialConfig] = []  # expected or trained
+        self.lost: list[TrialConfig] = []
 
     def expect(self, trials: Sequence[TrialConfig]) -> None:
         """Tell by trials that span a search what it may vary: its runs show all of that, from the first batch on."""
         self._known += trials
+
+    def begin(self, trials: Sequence[TrialConfig]) -> str:
+        """Open the tables of the first batch, and train nothing yet.
+
+        Returns:
+            What tells this sweep from others: a hash of these trials, of their data and of the user's own nets.
+
+        Raises:
+            UserError: as `train`.
+        """
+        self._open_tables(trials)
+        return " ".join(table.folder.path.name for table in self._tables.values())
 
     def train(self, trials: Sequence[TrialConfig]) -> list[float | None]:
         """Train a batch and record each of its trials.
@@ -113,20 +129,15 @@ class Sweep:
             UserError: something the user can put right; no trial of the batch was trained.
         """
         scores: list[float | None] = [None] * len(trials)
-        groups = places_by_table(trials)
         self._known += trials
-        for key, places in groups.items():  # all of them first: a mistake in the last table costs no training
-            own = [trials[place] for place in places]
-            table = self._tables.get(key)
-            if table is None:
-                self._tables[key] = self._open_table(own)
-            else:
-                check_one_ranking(own, table.task, task_kind=table.task_kind, name=table.prepared.table.name)
-        for key, places in groups.items():
+        self._open_tables(trials)  # all of them first: a mistake in the last table costs no training
+        for key, places in places_by_table(trials).items():
             table = self._tables[key]
             batch = [trials[place] for place in places]
             outcomes = table.train(batch, swept=swept_beside(batch[0], self._known), tell=self._tell)
             for place, outcome in zip(places, outcomes, strict=True):
+                if outcome.result.is_lost:
+                    self.lost.append(outcome.trial)
                 if outcome.result.failure is None:
                     scores[place] = score(table.task.metric, outcome.result.metrics[table.task.metric])
         self._scores += scores
@@ -159,6 +170,15 @@ class Sweep:
         for failure in without_model:
             self._tell(f"\n{failure}")
         return SweepResult(self._scores, registered)
+
+    def _open_tables(self, trials: Sequence[TrialConfig]) -> None:
+        for key, places in places_by_table(trials).items():
+            own = [trials[place] for place in places]
+            table = self._tables.get(key)
+            if table is None:
+                self._tables[key] = self._open_table(own)
+            else:
+                check_one_ranking(own, table.task, task_kind=table.task_kind, name=table.prepared.table.name)
 
     def _open_table(self, trials: Sequence[TrialConfig]) -> TableSweep:
         first = trials[0]

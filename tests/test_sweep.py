@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from pipelines.tracking.process import RecorderProcess
 from pipelines.tracking.recorder import RegisteredVersion
 from tests import commands
 from tests.config.composed import composed
+from tests.sweeps.test_resume import LosesAStack
 
 with warnings.catch_warnings():  # MLflow warns about its own imports
     warnings.simplefilter("ignore")
@@ -95,6 +96,31 @@ def test_batches_end_as_one_sweep(tmp_path, recorders):
     ]
     assert {run["name"] for run in own} == {"lr=0.1", "lr=0.03", "lr=1e+30", "lr=0.3"}
     assert len(runs(tmp_path, kind="baseline")) == 2 * len({run["name"] for run in runs(tmp_path, kind="baseline")})
+
+
+def test_a_sweep_is_told_from_others_by_its_trials_and_the_rows_of_its_table_before_it_trains(tmp_path):
+    (one,) = trials(0.1)
+    one = replace(one, data=replace(one.data, source="table", path="rows.csv", target="b"))
+    rows = [f"{number},{number * 7 % 40}" for number in range(40)]
+
+    def begun(trial: TrialConfig, *, rows: Sequence[str] = rows) -> str:
+        (tmp_path / "rows.csv").write_text("\n".join(["a,b", *rows]))
+        with open_sweep(MemoryRecorders(), tell=lambda _: None) as sweep:
+            return sweep.begin([trial])
+
+    first = begun(one)
+    assert begun(replace(one, ensemble=replace(one.ensemble, kind="mean"))) == first
+    assert begun(replace(one, seed=1)) != first
+    assert begun(one, rows=[*rows[1:], "0,1"]) != first
+
+
+def test_a_sweep_knows_which_trials_were_lost_by_no_doing_of_their_own(monkeypatch):
+    monkeypatch.setattr("pipelines.sweep.open_engine", lambda *_: nullcontext(LosesAStack(1)))
+    with open_sweep(MemoryRecorders(), tell=lambda _: None) as sweep:
+        sweep.train(trials(0.1, 1e30))
+        assert sweep.lost == []
+        assert sweep.train(trials(0.03)) == [None]
+        assert sweep.lost == trials(0.03)
 
 
 def test_a_trial_that_is_asked_for_again_is_answered_from_what_is_known(tmp_path):

@@ -4,7 +4,7 @@ Other launchers run a task function once a job. Here the jobs become stacks that
 it can run is that of `pipelines.train`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.sweepstack.composition import JobComposer
-from pipelines.errors import UserError
+from pipelines.errors import UserError, unwritable
 
 if TYPE_CHECKING:
     from pipelines.config.schema import TrialConfig
@@ -42,22 +42,26 @@ class StackLauncher(Launcher):
         self._sweep: Sweep | None = None
         self._expected: list[TrialConfig] = []
         self._leaving: ExitStack | None = None  # ends the sweep; set inside `one_sweep`
+        self._on_begin: Callable[[str], None] | None = None
 
     @contextmanager
-    def one_sweep(self) -> Iterator[None]:
+    def one_sweep(self, *, on_begin: Callable[[str], None] | None = None) -> Iterator[None]:
         """Every batch launched inside the block belongs to one sweep, which ends with it.
+
+        Args:
+            on_begin: called with what tells the sweep from others before any of it trains; may refuse it.
 
         Raises:
             UserError: none of its trials ended with a model.
         """
         with ExitStack() as leaving:
-            self._leaving = leaving
+            self._leaving, self._on_begin = leaving, on_begin
             try:
                 yield
                 if self._sweep is not None:
                     self._sweep.finish()
             finally:
-                self._sweep = self._leaving = None
+                self._sweep = self._leaving = self._on_begin = None
                 self._expected = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -68,8 +72,8 @@ class StackLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train the batch; one return a job, in order, its value the score (greater is better).
 
-        A trial that ended without a model is a FAILED return: that is no failure of the sweep, so nothing is
-        raised here, and `hydra/sweeper=grid` goes on.
+        A trial that ended without a model is a FAILED return, and an UNKNOWN one where its process or its stack was
+        lost: that is no failure of the sweep, so nothing is raised here, and `hydra/sweeper=grid` goes on.
 
         Raises:
             UserError: a trial is wrongly configured, or none ended with a model; or the task is not ours.
@@ -79,11 +83,13 @@ class StackLauncher(Launcher):
             with self.one_sweep():
                 return self.launch(job_overrides, initial_job_idx)
         configs, trials = self._composed(job_overrides)
-        scores = self._begun(self._leaving).train(trials)
+        sweep = self._begun(self._leaving, trials)
+        scores = sweep.train(trials)
+        statuses = [_status(score, is_lost=trial in sweep.lost) for trial, score in zip(trials, scores, strict=True)]
         return [
-            _job_return(config, overrides, score, number)
-            for number, (config, overrides, score) in enumerate(
-                zip(configs, job_overrides, scores, strict=True), start=initial_job_idx
+            _job_return(config, overrides, status, score, number=number)
+            for number, (config, overrides, status, score) in enumerate(
+                zip(configs, job_overrides, statuses, scores, strict=True), start=initial_job_idx
             )
         ]
 
@@ -114,24 +120,38 @@ class StackLauncher(Launcher):
         configs = [composer.compose(overrides) for overrides in job_overrides]
         return configs, train.checked_trials(configs)
 
-    def _begun(self, leaving: ExitStack) -> "Sweep":
+    def _begun(self, leaving: ExitStack, trials: "Sequence[TrialConfig]") -> "Sweep":
         """The sweep of this block; begun with the first batch that is right, so that a mistake leaves nothing."""
         if self._sweep is None:
             from pipelines import train  # noqa: PLC0415  # the entry point imports Hydra, which imports this module
 
-            self._keep_command()
             self._sweep = leaving.enter_context(train.begun_sweep())
             self._sweep.expect(self._expected)
+            identity = self._sweep.begin(trials)
+            if self._on_begin is not None:
+                self._on_begin(identity)
+            self._keep_command()
         return self._sweep
 
     def _keep_command(self) -> None:
         """Write what the command line meant."""
         folder = Path(str(self.config.hydra.sweep.dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            OmegaConf.save(self.config, folder / "multirun.yaml")
+        except OSError as error:
+            raise unwritable("hydra.sweep.dir", folder, error) from error
 
 
-def _job_return(config: DictConfig, overrides: Sequence[str], score: float | None, number: int) -> JobReturn:
+def _status(score: float | None, *, is_lost: bool) -> JobStatus:
+    if score is not None:
+        return JobStatus.COMPLETED
+    return JobStatus.UNKNOWN if is_lost else JobStatus.FAILED
+
+
+def _job_return(
+    config: DictConfig, overrides: Sequence[str], status: JobStatus, score: float | None, *, number: int
+) -> JobReturn:
     what = " ".join(filter_overrides(overrides))
     failed = UserError(f"Trial {number} ({what}) ended without a model; its FAILED run in MLflow says why.")
     return JobReturn(
@@ -139,6 +159,6 @@ def _job_return(config: DictConfig, overrides: Sequence[str], score: float | Non
         cfg=config,
         working_dir=str(Path.cwd()),
         task_name=JobRuntime.instance().get("name"),
-        status=JobStatus.FAILED if score is None else JobStatus.COMPLETED,
+        status=status,
         _return_value=failed if score is None else score,
     )

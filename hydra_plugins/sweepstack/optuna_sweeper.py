@@ -64,11 +64,11 @@ class OptunaSweeper(Sweeper):
     def _launched(self, search: Search, config: SearchConfig) -> list[Sequence[JobReturn]]:
         """The returns of all batches, which are one sweep."""
         returns: list[Sequence[JobReturn]] = []
-        with self._one_sweep():
+        with self._one_sweep(search):
             for asked in _batches(search, config):
                 n_before = sum(len(batch) for batch in returns)
                 batch = self._launcher.launch([own.overrides for own in asked], initial_job_idx=n_before)
-                search.tell(asked, [_score(own) for own in batch])
+                search.tell(_scores(asked, batch))
                 returns.append(batch)
         return returns
 
@@ -77,8 +77,10 @@ class OptunaSweeper(Sweeper):
         overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self._params.items()), *arguments])
         return read_space(overrides, lambda key: bool(self._loader.get_group_options(key, results_filter=None)))
 
-    def _one_sweep(self) -> AbstractContextManager[None]:
-        return self._launcher.one_sweep() if isinstance(self._launcher, StackLauncher) else nullcontext()
+    def _one_sweep(self, search: Search) -> AbstractContextManager[None]:
+        if isinstance(self._launcher, StackLauncher):
+            return self._launcher.one_sweep(on_begin=search.keep_sweep)
+        return nullcontext()
 
 
 def _checked(settings: Mapping[str, Any]) -> SearchConfig:
@@ -111,8 +113,13 @@ def _batches(search: Search, config: SearchConfig) -> Iterator[list[Asked]]:
         yield asked
 
 
-def _score(job: JobReturn) -> float | None:
-    return None if job.status is JobStatus.FAILED else float(job.return_value)
+def _scores(asked: Sequence[Asked], batch: Sequence[JobReturn]) -> dict[int, float | None]:
+    """By the number of the trial; what was lost has none yet, since the same command trains it again."""
+    return {
+        own.number: None if job.status is JobStatus.FAILED else float(job.return_value)
+        for own, job in zip(asked, batch, strict=True)
+        if job.status is not JobStatus.UNKNOWN
+    }
 
 
 def _last_words(search: Search, config: SearchConfig, *, n_trials: int) -> str:

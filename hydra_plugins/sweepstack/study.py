@@ -6,7 +6,7 @@ the sweep that it is: what an interruption left is asked again.
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-FIXED = "fixed overrides"  # attribute of the study
+FIXED, SWEEP = "fixed overrides", "sweep"  # attributes of the study
 PROPOSED, BATCH, SIZE = "proposed overrides", "batch", "batch size"  # of its trials
 
 
@@ -89,6 +89,25 @@ class Search:
         _keep_fixed(self._study, space.compared)
         self.differences = list(_differences(searched, self._distributions)) if searched else []
 
+    def keep_sweep(self, identity: str) -> None:
+        """The trials of a study are those of one sweep: on the same rows, with the same nets.
+
+        Args:
+            identity: what tells the sweep from others.
+
+        Raises:
+            UserError: it was another one when the study was begun.
+        """
+        known = self._study.user_attrs.get(SWEEP)
+        if known is None:
+            self._study.set_user_attr(SWEEP, identity)
+        elif known != identity:
+            raise UserError(
+                f"The study {self._study.study_name!r} was begun on another table, with another net of your own or "
+                "with other values in conf/: its trials would be trained anew, and their scores could not be compared "
+                "with those that it has. Begin another study: hydra.sweeper.study=<name>."
+            )
+
     def earlier_batches(self) -> Iterator[list[Asked]]:
         """What a study that is continued has asked until now, in order.
 
@@ -107,20 +126,19 @@ class Search:
         number = 1 + max((trial.user_attrs[BATCH] for trial in self._ours()), default=-1)
         return [self._ask_one(number, n_trials) for _ in range(n_trials)]
 
-    def tell(self, asked: Sequence[Asked], scores: Sequence[float | None]) -> None:
+    def tell(self, scores: Mapping[int, float | None]) -> None:
         """Answer a batch.
 
         Args:
-            asked: the batch.
-            scores: greater is better; None for a trial that ended without a model.
+            scores: by the number of the trial, greater is better; None for one that ended without a model.
         """
         from optuna.trial import TrialState  # noqa: PLC0415  Hydra imports this module at every start
 
-        for own, score in zip(asked, scores, strict=True):
+        for number, score in scores.items():
             failed = score is None or not math.isfinite(score)
             state = TrialState.FAIL if failed else TrialState.COMPLETE
             # A trial of an earlier run may have been told before an interruption.
-            self._study.tell(own.number, None if failed else score, state=state, skip_if_finished=True)
+            self._study.tell(number, None if failed else score, state=state, skip_if_finished=True)
 
     def best_overrides(self) -> list[str]:
         """What the best trial has beside the fixed values; empty when no trial ended with a model."""

@@ -19,6 +19,8 @@ class FakeModule(ModuleType):
         trials: of all batches.
         expected: what each sweep was told of its search.
         finished: how many trials each finished sweep had.
+        identity: what tells the next sweep from others.
+        loses: learning rates above it are lost.
     """
 
     def __init__(self) -> None:
@@ -27,6 +29,8 @@ class FakeModule(ModuleType):
         self.trials: list[Any] = []
         self.expected: list[Sequence[Any]] = []
         self.finished: list[int] = []
+        self.identity = "first"
+        self.loses = float("inf")
 
     @contextmanager
     def open_sweep(self, _recorders: RecorderProcess) -> Iterator["FakeSweep"]:
@@ -39,15 +43,20 @@ class FakeSweep:
     def __init__(self, seen: FakeModule) -> None:
         self.seen = seen
         self.scores: list[float | None] = []
+        self.lost: list[Any] = []
 
     def expect(self, trials: Sequence[Any]) -> None:
         self.seen.expected.append(trials)
+
+    def begin(self, _trials: Sequence[Any]) -> str:
+        return self.seen.identity
 
     def train(self, trials: Sequence[Any]) -> list[float | None]:
         self.seen.batches.append(trials)
         self.seen.trials.extend(trials)
         rates = [trial.optimizer.lr for trial in trials]
-        scores = [None if rate >= 1 else -rate for rate in rates]
+        self.lost += [trial for trial in trials if trial.optimizer.lr > self.seen.loses]
+        scores = [None if rate >= 1 or rate > self.seen.loses else -rate for rate in rates]
         self.scores += scores
         return scores
 

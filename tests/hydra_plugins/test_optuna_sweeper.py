@@ -133,6 +133,29 @@ def test_a_trial_that_failed_is_told_so_and_the_search_goes_on(stand_in, tmp_pat
     )
 
 
+def test_a_trial_that_was_lost_is_told_once_it_has_been_trained(stand_in, capsys):
+    stand_in.loses = 0.05
+    search("optimizer.lr=0.01,0.06", n_trials=8, batch_size=4, study="mine")
+    states = [trial.state.name for trial in optuna.load_study(study_name="mine", storage=STORAGE).trials]
+    assert states == ["RUNNING" if rate > stand_in.loses else "COMPLETE" for rate in rates(stand_in)]
+    assert set(states) == {"RUNNING", "COMPLETE"}
+
+    stand_in.loses = float("inf")
+    search("optimizer.lr=0.01,0.06", n_trials=8, batch_size=4, study="mine")
+    trials = optuna.load_study(study_name="mine", storage=STORAGE).trials
+    assert [trial.value for trial in trials] == [-rate for rate in rates(stand_in)[:8]]
+
+
+def test_a_study_whose_table_or_net_has_changed_does_not_go_on(stand_in):
+    search(RATE, n_trials=2, study="mine")
+    stand_in.identity = "another"
+    stand_in.batches.clear()
+
+    with pytest.raises(UserError, match=r"^The study 'mine' was begun on another table, .*: hydra\.sweeper\.study="):
+        search(RATE, n_trials=4, study="mine")
+    assert stand_in.batches == []
+
+
 def test_a_search_without_any_model_is_an_error(stand_in):
     with pytest.raises(UserError, match=f"^{WITHOUT_MODEL}$"):
         search("optimizer.lr=10,20", n_trials=6, batch_size=2)

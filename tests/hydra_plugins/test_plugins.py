@@ -16,7 +16,7 @@ from hydra.plugins.sweeper import Sweeper
 
 from pipelines import train
 from pipelines.errors import UserError
-from tests.hydra_plugins.fake_sweep import WITHOUT_MODEL
+from tests.hydra_plugins.fake_sweep import WITHOUT_MODEL, FakeSweep
 from tests.hydra_plugins.multirun import batches
 
 
@@ -103,6 +103,22 @@ def test_mistakes_of_all_trials_are_told_before_anything_is_made(sweep, tmp_path
     ]
     assert sweep == []
     assert written(tmp_path) == []
+
+
+def test_a_table_that_cannot_be_read_leaves_no_file_of_hydra(sweep, tmp_path, monkeypatch):
+    def unreadable(_sweep, _trials):
+        raise UserError("houses.csv, line 3: 1 fields where the header has 2.")
+
+    monkeypatch.setattr(FakeSweep, "begin", unreadable)
+    with pytest.raises(UserError, match=r"^houses\.csv, line 3"):
+        multirun("data=wine", "seed=0,1")
+    assert written(tmp_path) == []
+
+
+def test_a_folder_of_hydra_that_cannot_be_written_is_told_before_anything_trains(sweep):
+    with pytest.raises(UserError, match=r"^hydra\.sweep\.dir=/proc/x cannot be written: .* Choose another folder\.$"):
+        multirun("data=wine", "seed=0,1", "hydra.sweep.dir=/proc/x")
+    assert sweep == []
 
 
 def test_an_override_that_hydra_refuses_is_told_by_hydra(sweep):
