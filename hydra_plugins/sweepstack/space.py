@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 CORNERS = 256  # combinations of options that are checked before anything trains; far more than a search has
+SHORT = 32  # a list of no more values has each of them checked
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,13 @@ class Dimension:
             return [str(value.start), str(value.end)]
         return list(self.override.sweep_string_iterator())
 
-    def ends(self) -> tuple[str, str]:
-        """The first and the last value; the same one where there is no other."""
+    def tried(self) -> list[str]:
+        """Values to check before anything trains: all of a short list, the first and the last of others."""
         value = self.override.value()
-        if isinstance(value, RangeSweep) and isinstance(steps := value.range(), range):
-            return str(steps[0]), str(steps[-1])  # of a range that may have a billion
+        if isinstance(value, RangeSweep) and isinstance(steps := value.range(), range) and len(steps) > SHORT:
+            return [str(steps[0]), str(steps[-1])]  # of a range that may have a billion
         texts = list(dict.fromkeys(self.texts()))
-        return texts[0], texts[-1]
+        return texts if len(texts) <= SHORT else [texts[0], texts[-1]]
 
     def _bounds(self, low: Any, high: Any, *, is_log: bool) -> tuple[float, float]:
         if low > high:
@@ -117,22 +118,21 @@ class SearchSpace:
         return [*(str(own.input_line) for own in self.fixed), *proposed]
 
     def corners(self) -> list[list[str]]:
-        """Overrides of two trials for every combination of options, one with all first values and one with all last.
+        """Overrides of trials to check: what is wrong with one is told at once, what differs the search may vary.
 
-        What is wrong with one of them is told at once, and what differs between them is what the search may vary.
+        For every combination of options there is one with all first values and one with all last. In between every
+        value of a short list meets every option of its group.
         """
-        groups = [dimension for dimension in self.dimensions if dimension.is_group]
-        combinations = list(islice(product(*(dimension.texts() for dimension in groups)), CORNERS))
-        ends = {dimension.key: dimension.ends() for dimension in self.dimensions}
+        groups = {dimension.key: dimension.texts() for dimension in self.dimensions if dimension.is_group}
+        values = {dimension.key: dimension.tried() for dimension in self.dimensions if not dimension.is_group}
+        every = [dict(zip(groups, texts, strict=True)) for texts in islice(product(*groups.values()), CORNERS)]
+        longest = max((len(texts) for texts in groups.values()), default=1)
+        some = [_row(groups, number) for number in range(longest)]
+        last = max((len(texts) for texts in values.values()), default=1) - 1
         return [
-            self.overrides(
-                self.proposed(
-                    {key: own[end] for key, own in ends.items()}
-                    | dict(zip((group.key for group in groups), texts, strict=True))
-                )
-            )
-            for end in (0, -1)
-            for texts in combinations
+            self.overrides(self.proposed(_row(values, number) | options))
+            for number in range(last + 1)
+            for options in (every if number in (0, last) else some)
         ]
 
 
@@ -167,6 +167,11 @@ def _dimensions(overrides: Mapping[str, Override], is_group: Callable[[str], boo
     for key, override in overrides.items():
         if override.is_sweep_override():
             yield Dimension(key, override, is_group(override.key_or_group))
+
+
+def _row(texts: Mapping[str, Sequence[str]], number: int) -> dict[str, str]:
+    """The text at this place of each list; the last one of a shorter list."""
+    return {key: own[min(number, len(own) - 1)] for key, own in texts.items()}
 
 
 def _exists(key: str, chosen: Mapping[str, str]) -> bool:

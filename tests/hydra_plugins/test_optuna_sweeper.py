@@ -316,10 +316,23 @@ def test_a_setting_that_is_not_one_is_refused_wherever_it_was_written(stand_in):
         ),
         ([RATE], {"study": "a", "storage": "sqlite:////proc/no/a.db"}, r"/proc/no cannot be made"),
         ([RATE, "model=mlp,custom"], {}, r"model\.target: must be given"),
+        ([RATE, "model=mlp,cnn", "model.kernel=3,4,5"], {}, r"model\.kernel = 4: must be odd"),
+        ([RATE, "model=mlp,cnn", "model.kernel=range(3,8)"], {}, r"model\.kernel = 4: must be odd"),
         ([RATE, "data=iris,diabetes"], {}, r"^data=iris,diabetes: a search compares scores, .* hydra/sweeper=grid\.$"),
         ([RATE, "data.split_seed=range(0,3)"], {}, r"^data\.split_seed=range\(0,3\): a search compares scores"),
     ],
-    ids=["nothing", "bounds", "log", "storage", "folder", "a combination", "tables", "divisions"],
+    ids=[
+        "nothing",
+        "bounds",
+        "log",
+        "storage",
+        "folder",
+        "a combination",
+        "a value between",
+        "a step between",
+        "tables",
+        "divisions",
+    ],
 )
 def test_what_cannot_be_searched_is_told_before_anything_trains(stand_in, overrides, settings, message):
     with pytest.raises(UserError, match=message):
