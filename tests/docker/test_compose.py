@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker" / "compose.yaml"
 SERVICES = yaml.safe_load(COMPOSE.read_text())["services"]
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?P<rest>[^}]*)\}")
-JOBS = {"train", "keys"}  # they end by themselves, so nobody asks whether they are well
+JOBS = ("train", "keys")  # they end by themselves, so nobody asks whether they are well
 READING_TAKES = 25  # times a body's size in memory, as `settings` says
 MEMORY_UNITS = {"m": 2**20, "g": 2**30}
 

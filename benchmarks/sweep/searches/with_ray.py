@@ -24,7 +24,9 @@ def main() -> None:
     """Search, print the table, and answer."""
     path, width, epochs, n_trials, side_by_side = Path(sys.argv[1]), *map(int, sys.argv[2:6])
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
-    ray.init(num_cpus=side_by_side, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    # A cluster of its own, whatever else of Ray runs on this machine.
+    own = {"num_cpus": side_by_side, "include_dashboard": False}
+    ray.init(address="local", log_to_driver=False, logging_level=logging.ERROR, **own)
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(_train, parts=read_parts(path), width=width, epochs=epochs), {"cpu": 1}
