@@ -118,14 +118,17 @@ def test_a_cluster_of_its_own_gives_the_numbers_of_this_process_and_leaves_nothi
     assert not (Path.home() / ".ray" / "auth_token").exists()
 
 
-@pytest.mark.slow
-def test_a_stack_that_no_node_has_room_for_is_refused():
-    with (
-        pytest.raises(UserError, match=r"less than a stack is to get: .* engine.gpus_per_stack=9"),
-        open_engine(on_ray(gpus_per_stack=9.0), TRAINER),
-    ):
+def test_a_stack_that_no_node_has_room_for_is_refused(monkeypatch):
+    import ray  # noqa: PLC0415  slow
+
+    called = []
+    monkeypatch.setattr(ray, "init", lambda **_: called.append("init"))
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 4.0, "GPU": 8.0, "memory": 1e9})
+    monkeypatch.setattr(ray, "shutdown", lambda: called.append("shutdown"))
+    said = r"^The cluster has 4 CPUs and 8 GPUs, less than a stack is to get: .* engine\.gpus_per_stack=9\.$"
+    with pytest.raises(UserError, match=said), open_engine(on_ray(gpus_per_stack=9.0), TRAINER):
         pass
-    assert not ray_processes()
+    assert called == ["init", "shutdown"], "the cluster ends with the mistake"
 
 
 @pytest.mark.slow
