@@ -144,6 +144,7 @@ def test_an_override_of_the_manual_is_accepted(overrides):
 
 
 def test_a_server_is_found_by_the_variable_of_mlflow(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert composed("tracking=server")["tracking"]["uri"] == "http://127.0.0.1:5000"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
     assert composed("tracking=server")["tracking"]["uri"] == "http://mlflow.example:5000"

@@ -3,6 +3,8 @@
 import warnings
 from pathlib import Path
 
+import pytest
+
 from tests.tracking.records import make_run
 
 with warnings.catch_warnings():  # about its own parts, while they are imported
@@ -22,5 +24,6 @@ def register(bundle: Path, folder: Path) -> mlflow.pyfunc.PyFuncModel:
     recorder = MlflowRecorder(uri, experiment="patients", artifacts=str(folder / "artifacts"))
     (run_id,) = recorder.record([make_run()])
     recorder.register(bundle, "patients", run_id)
-    mlflow.set_tracking_uri(uri)
-    return mlflow.pyfunc.load_model("models:/patients@champion")
+    with pytest.MonkeyPatch.context() as patched:  # set by MLflow's own call, it would hold for all later tests
+        patched.setenv("MLFLOW_TRACKING_URI", uri)
+        return mlflow.pyfunc.load_model("models:/patients@champion")

@@ -62,8 +62,7 @@ def memory_case() -> Case:
     return Case(recorder, read)
 
 
-def mlflow_case(recorders: RecorderProcess, folder: Path) -> Case:
-    uri = f"sqlite:///{folder}/runs.db"
+def mlflow_case(recorders: RecorderProcess, uri: str, folder: Path) -> Case:
     recorder = recorders.open(uri, experiment="patients", artifacts=str(folder / "artifacts"))
 
     def read(run_id: str) -> Read:
@@ -83,7 +82,10 @@ def recorders() -> Iterator[RecorderProcess]:
 
 @pytest.fixture(params=["memory", "mlflow"])
 def case(request: pytest.FixtureRequest, recorders: RecorderProcess, tmp_path: Path) -> Iterator[Case]:
-    made = memory_case() if request.param == "memory" else mlflow_case(recorders, tmp_path)
+    if request.param == "memory":
+        made = memory_case()
+    else:
+        made = mlflow_case(recorders, request.getfixturevalue("uri"), tmp_path)
     yield made
     made.recorder.close()
 

@@ -36,6 +36,13 @@ def register(uri: str, folder: Path, *, classes: tuple[str, ...] = ("no", "yes")
     return bundle
 
 
+def load_champion(uri: str) -> mlflow.pyfunc.PyFuncModel:
+    """As its users load it; the address is forgotten afterwards, also by the processes that are started then."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MLFLOW_TRACKING_URI", uri)
+        return mlflow.pyfunc.load_model("models:/patients@champion")
+
+
 def by_onnxruntime(bundle: Path) -> np.ndarray:
     days = np.array([18_321.0, np.nan, 10_592.0])
     session = onnxruntime.InferenceSession(bundle / "model.onnx")
@@ -49,26 +56,21 @@ def by_onnxruntime(bundle: Path) -> np.ndarray:
     return np.asarray(prediction)
 
 
-def test_the_champion_answers_through_mlflows_own_loader(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+def test_the_champion_answers_through_mlflows_own_loader(uri: str, tmp_path: Path) -> None:
     bundle = register(uri, tmp_path)
-    mlflow.set_tracking_uri(uri)
-    answer = mlflow.pyfunc.load_model("models:/patients@champion").predict(ROWS)
+    answer = load_champion(uri).predict(ROWS)
     expected = by_onnxruntime(bundle)
     np.testing.assert_allclose(answer[["probability_no", "probability_yes"]], expected, rtol=1e-6)
     assert answer["prediction"].tolist() == [("no", "yes")[place] for place in expected.argmax(axis=1)]
 
 
-def test_a_regression_answers_with_its_value(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+def test_a_regression_answers_with_its_value(uri: str, tmp_path: Path) -> None:
     bundle = register(uri, tmp_path, classes=())
-    mlflow.set_tracking_uri(uri)
-    answer = mlflow.pyfunc.load_model("models:/patients@champion").predict(ROWS)
+    answer = load_champion(uri).predict(ROWS)
     np.testing.assert_allclose(answer["prediction"], by_onnxruntime(bundle)[:, 0], rtol=1e-6)
 
 
-def test_a_version_says_where_it_comes_from(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+def test_a_version_says_where_it_comes_from(uri: str, tmp_path: Path) -> None:
     register(uri, tmp_path)
     version = client_of(uri).get_model_version_by_alias("patients", "champion")
     assert version.tags["sweep"] == "s1"
@@ -76,8 +78,9 @@ def test_a_version_says_where_it_comes_from(tmp_path: Path) -> None:
     assert "an ensemble of 2 trials" in version.description
 
 
-def test_a_version_that_was_put_back_by_hand_stays_back_when_its_command_is_typed_again(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+def test_a_version_that_was_put_back_by_hand_stays_back_when_its_command_is_typed_again(
+    uri: str, tmp_path: Path
+) -> None:
     bundle = write_bundle(tmp_path / "bundle")
     recorder = MlflowRecorder(uri, experiment="patients", artifacts=str(tmp_path / "artifacts"))
     first, second = recorder.record([make_run(), make_run()])
@@ -91,15 +94,13 @@ def test_a_version_that_was_put_back_by_hand_stays_back_when_its_command_is_type
 
 
 def test_a_command_that_ended_before_its_version_became_the_champion_makes_it_so_the_next_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ends(*_: object) -> None:
         raise KeyboardInterrupt
 
     bundle = write_bundle(tmp_path / "bundle")
-    recorder = MlflowRecorder(
-        f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="patients", artifacts=str(tmp_path / "artifacts")
-    )
+    recorder = MlflowRecorder(uri, experiment="patients", artifacts=str(tmp_path / "artifacts"))
     first, second = recorder.record([make_run(), make_run()])
     recorder.register(bundle, "patients", first)
     with monkeypatch.context() as patched:
@@ -118,9 +119,8 @@ def test_a_server_keeps_bundles_where_a_reader_without_mlflow_can_fetch_them(
         capfd.readouterr()
         bundle = register(uri, tmp_path)
         assert capfd.readouterr() == ("", ""), "a user is told what we say, not what MLflow says"
-        mlflow.set_tracking_uri(uri)
-        model = mlflow.pyfunc.load_model("models:/patients@champion")
-        np.testing.assert_allclose(model.predict(ROWS)["probability_yes"], by_onnxruntime(bundle)[:, 1], rtol=1e-6)
+        answer = load_champion(uri).predict(ROWS)
+        np.testing.assert_allclose(answer["probability_yes"], by_onnxruntime(bundle)[:, 1], rtol=1e-6)
 
 
 def test_a_server_that_does_not_answer_is_named_before_anything_is_written() -> None:
