@@ -17,6 +17,7 @@ from pipelines.engines.job import lost_job
 from pipelines.engines.local import ThisProcess
 from pipelines.errors import UserError
 from pipelines.sweeps.folder import open_sweep_folder, trial_identities
+from pipelines.sweeps.run import TrialOutcome
 from pipelines.tasks.task import Task
 from pipelines.tracking.memory import MemoryRecorder
 from pipelines.training import StackState, checkpoint
@@ -24,7 +25,7 @@ from tests.contracts.test_stack_equality import assert_same
 from tests.sweeps.sweeping import train
 from tests.tables import custom, early, mlp, optimizers, trial
 
-HALVING = HalvingConfig(kind="halving", eta=2, min_epochs=2)
+STOPPING = {"early": early(2), "halving": HalvingConfig(kind="halving", eta=2, min_epochs=2)}
 EVERY_EPOCH = dataclasses.replace(trial().tracking, checkpoint_seconds=0.0)
 
 
@@ -60,22 +61,25 @@ def sweep_trials(**changes: Any) -> list[TrialConfig]:
     return [trial(optimizer=own, seed=seed, **fixed) for own in kinds for seed in (0, 1)]
 
 
+@pytest.fixture(scope="module", params=STOPPING)
+def undisturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[TrialOutcome]:
+    """How a sweep ends that nothing kills."""
+    trials = sweep_trials(stopping=STOPPING[request.param])
+    return train(trials, tmp_path_factory.mktemp("undisturbed"), MemoryRecorder(), members_a_stack=3)
+
+
 @pytest.mark.parametrize("instead", [False, True], ids=["after a write", "before a write"])
 @pytest.mark.parametrize("n_writes", [0, 2, 6, 7, 11, 16])
-@pytest.mark.parametrize(
-    "stopping", [early(2), HalvingConfig(kind="halving", eta=2, min_epochs=2)], ids=["early", "halving"]
-)
-def test_a_killed_sweep_ends_as_an_undisturbed_one(tmp_path, kill_after, n_writes, instead, stopping) -> None:
-    trials = sweep_trials(stopping=stopping)
-    expected = train(trials, tmp_path / "undisturbed", MemoryRecorder(), members_a_stack=3)
+def test_a_killed_sweep_ends_as_an_undisturbed_one(undisturbed, tmp_path, kill_after, n_writes, instead) -> None:
+    trials = [own.trial for own in undisturbed]
     recorder = MemoryRecorder()
     kill_after(n_writes, instead=instead)
     try:
-        outcomes = train(trials, tmp_path / "killed", recorder, members_a_stack=3)
+        outcomes = train(trials, tmp_path, recorder, members_a_stack=3)
     except KilledError:
         kill_after(1000)
-        outcomes = train(trials, tmp_path / "killed", recorder, members_a_stack=3)
-    for own, known in zip(outcomes, expected, strict=True):
+        outcomes = train(trials, tmp_path, recorder, members_a_stack=3)
+    for own, known in zip(outcomes, undisturbed, strict=True):
         assert_same(known.result.members[0], own.result.members[0])
         assert own.name == known.name
     assert len(recorder.runs) == len(trials)
