@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import polars as pl
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 def run(folder: Path, *words: str, timeout_seconds: float = 600) -> subprocess.CompletedProcess[str]:
@@ -70,7 +70,7 @@ def server(folder: Path) -> Iterator[str]:
             yield address
         finally:
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
 
 
 def wait_for(url: str) -> None:
