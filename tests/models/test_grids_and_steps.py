@@ -8,6 +8,7 @@ from pipelines.config.schema import ModelConfig
 from pipelines.errors import UserError
 from pipelines.models import InputFacts, build_net
 from pipelines.models.cnn import grid_of
+from pipelines.stack.randomness import DropoutNoise, Streams
 from tests.tables import cnn, gru
 
 
@@ -51,3 +52,24 @@ def test_a_step_is_made_of_neighbouring_numbers_and_time_runs_with_the_columns()
     layer.register_forward_hook(lambda module, inputs, outputs: seen.append(inputs[0]))
     net(torch.arange(6.0)[None, None], torch.zeros(1, 1, 0, dtype=torch.int64))
     assert seen[0].tolist() == [[[[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]]]
+
+
+def test_behind_the_last_layer_only_the_state_that_is_read_is_dropped() -> None:
+    n_rows, n_steps, width = 4, 3, 4
+    net = build_net([gru(dropout=0.5, layers=2)], inputs=facts(n_steps), n_outputs=1)
+    first, last = net.get_submodule("recurrent").children()
+    for parameter in net.parameters():
+        torch.nn.init.uniform_(parameter, -1, 1, generator=torch.Generator().manual_seed(parameter.numel()))
+
+    def noise() -> DropoutNoise:
+        begun = DropoutNoise(Streams([0], device=torch.device("cpu")), dtype=torch.float32)
+        begun.start_epoch(0)
+        return begun
+
+    def dropped(x: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+        return x * (uniform.view(x.shape) >= 0.5) / 0.5
+
+    numbers, drawn = torch.rand(1, n_rows, n_steps), noise()
+    states = dropped(first(numbers[..., None]), drawn.uniform(n_rows, n_steps * width))
+    expected = net.get_submodule("output")(dropped(last(states)[:, :, -1], drawn.uniform(n_rows, width)))
+    torch.testing.assert_close(net(numbers, torch.zeros(1, n_rows, 0, dtype=torch.int64), noise()), expected)
