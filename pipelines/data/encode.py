@@ -3,6 +3,7 @@
 The same arithmetic is written as an ONNX graph by `pipelines.export`; a change here is a change there.
 """
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ YEAR_DAYS = 365.2425  # the Gregorian mean
 WEEK_DAYS = 7.0
 NEGLIGIBLE = 1e-12  # a spread this small beside the mean is rounding, and the column a constant
 SMALLEST_SCALE = 1e-30  # dividing by less would take values of ordinary size out of float32
+SAME_PHASE_DAYS = 1e-9  # a tenth of a millisecond; moments in floating-point days are less exact than their fractions
 MOST_TABLED_DAYS = 400_000  # a thousand years and more
 PORTION_ROWS = 65_536  # enough to be worth a call of polars, few enough beside a table of millions
 
@@ -26,15 +28,17 @@ PORTION_ROWS = 65_536  # enough to be worth a call of polars, few enough beside 
 class NumberEncoding:
     """`(raw or fill where missing, minus center) / scale`, computed in float64, then float32.
 
-    Numeric and date columns: fill and center are the mean, scale the standard deviation (1 for a constant column).
+    Numeric and date columns: fill and center are the mean, scale the standard deviation.
     Boolean columns: fill and center 0.5, scale 0.5, so false is -1, true +1 and missing 0.
+    Where training saw no two values the scale is infinite, and the feature 0 whatever comes: the weights behind any
+    other number of it would be those that were drawn at random.
     """
 
     column: str
     fill: float
     center: float
     scale: float
-    indicator: bool  # a further 0/1 feature "is missing", when the training part had missing values here
+    indicator: bool  # a further 0/1 feature "is missing", when the training part had missing values here and others
 
 
 @dataclass(frozen=True)
@@ -163,27 +167,33 @@ def _fit(column: Column, values: pl.Series) -> list[NumberEncoding | CycleEncodi
         case "categorical":
             return [CategoryEncoding(column.name, tuple(values.unique().cast(pl.String).sort().to_list()))]
         case "boolean":
-            has_missing = values.null_count() > 0
-            return [NumberEncoding(column.name, fill=0.5, center=0.5, scale=0.5, indicator=has_missing)]
+            scale = math.inf if values.min() == values.max() else 0.5
+            return [NumberEncoding(column.name, fill=0.5, center=0.5, scale=scale, indicator=_has_missing(values))]
         case "numeric":
             return [_standardised(values)]
         case "date":
             return [_standardised(values), *(CycleEncoding(column.name, period) for period in _periods(values))]
 
 
+def _has_missing(values: pl.Series) -> bool:
+    """Whether some values are missing, and not all: only then is there something to learn from it."""
+    return 0 < values.null_count() < len(values)
+
+
 def _standardised(values: pl.Series) -> NumberEncoding:
-    """Mean and standard deviation of what is known; a column that training never saw filled becomes zeros."""
-    has_missing = values.null_count() > 0
-    if values.null_count() == len(values):
-        return NumberEncoding(values.name, fill=0.0, center=0.0, scale=1.0, indicator=has_missing)
+    """Mean and standard deviation of what is known."""
     known = values.cast(pl.Float64)
-    mean, deviation = pl.select(mean=known.mean(), deviation=known.std(ddof=0)).row(0)
-    scale = deviation if deviation > max(NEGLIGIBLE * abs(mean), SMALLEST_SCALE) else 1.0
-    return NumberEncoding(values.name, fill=mean, center=mean, scale=scale, indicator=has_missing)
+    mean, deviation = pl.select(mean=known.mean(), deviation=known.std(ddof=0)).fill_null(0.0).row(0)
+    scale = deviation if deviation > max(NEGLIGIBLE * abs(mean), SMALLEST_SCALE) else math.inf
+    return NumberEncoding(values.name, fill=mean, center=mean, scale=scale, indicator=_has_missing(values))
 
 
 def _periods(days: pl.Series) -> list[float]:
-    return [YEAR_DAYS, WEEK_DAYS, *([] if is_whole(days) else [1.0])]
+    """Those of which training saw more than one phase: of a weekly table no weekday is to be learned."""
+    known = days.cast(pl.Float64)
+    periods = (YEAR_DAYS, WEEK_DAYS, 1.0)
+    spreads = (pl.select(pl.lit(known % period).max() - pl.lit(known % period).min()).item() for period in periods)
+    return [period for period, spread in zip(periods, spreads, strict=True) if (spread or 0.0) > SAME_PHASE_DAYS]
 
 
 def _numbers(encoder: Encoder, raw: pl.DataFrame) -> list[pl.Expr]:

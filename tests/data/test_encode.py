@@ -150,22 +150,44 @@ def test_missing_numbers_that_training_never_saw_become_the_mean():
     assert encoded(of("numeric", [2.0, 6.0], [0, 1]), [NAN]).tolist() == [[0.0]]
 
 
-@pytest.mark.parametrize("values", [[5.0, 5.0, 5.0], [0.1] * 7, [1e9, 1e9 + 1e-6], [1e-40, 3e-40]])
-def test_a_constant_is_not_blown_up(values):
-    encoder = of("numeric", values, list(range(len(values))))
-    assert encoder.numbers[0].scale == 1.0
-    np.testing.assert_allclose(encoded(encoder, values), 0, atol=1e-5)
-    assert np.isfinite(encoded(encoder, [1e6])).all()
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("numeric", [5.0, 5.0, 5.0]),
+        ("numeric", [0.1] * 7),
+        ("numeric", [1e9, 1e9 + 1e-6]),
+        ("numeric", [1e-40, 3e-40]),
+        ("date", [20_000.1] * 7),
+    ],
+)
+def test_what_training_saw_one_value_of_tells_nothing_whatever_comes_later(kind, values):
+    encoder = of(kind, values, list(range(len(values))))
+    assert encoded(encoder, [*values, 0.0, 1e6, NAN]).tolist() == [[0.0]] * (len(values) + 3)
 
 
-def test_a_column_that_training_never_saw_filled_becomes_zeros():
-    encoder = of("numeric", [NAN, NAN, 3.0], [0, 1])
-    assert encoded(encoder, [NAN, NAN]).tolist() == [[0.0, 1.0], [0.0, 1.0]]
+@pytest.mark.parametrize("kind", ["numeric", "boolean", "date"])
+def test_a_column_that_training_never_saw_filled_tells_nothing_whatever_comes_later(kind):
+    assert encoded(of(kind, [NAN, NAN, 1.0], [0, 1]), [NAN, 0.0, 1.0]).tolist() == [[0.0]] * 3
+
+
+@pytest.mark.parametrize("kind", ["numeric", "boolean", "date"])
+def test_of_one_value_and_missing_ones_the_indicator_alone_tells(kind):
+    assert encoded(of(kind, [1.0, NAN, 0.0], [0, 1]), [NAN, 1.0, 0.0]).tolist() == [[0.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
+
+
+def test_a_boolean_that_training_saw_one_value_of_tells_nothing():
+    assert encoded(of("boolean", [1.0, 1.0, 0.0], [0, 1]), [0.0, NAN, 1.0]).tolist() == [[0.0]] * 3
+
+
+def test_a_time_that_is_always_the_same_place_in_a_cycle_is_no_feature_of_it():
+    mondays_at_eight = [4 + 7 * week + 1 / 3 for week in range(2600, 2640)]
+    assert of("date", mondays_at_eight, list(range(40))).cycles == (CycleEncoding("c", YEAR_DAYS),)
 
 
 def test_booleans_are_minus_one_zero_when_missing_and_one():
     assert encoded(of("boolean", [0.0, 1.0], [0, 1]), [0.0, NAN, 1.0]).tolist() == [[-1], [0], [1]]
-    assert encoded(of("boolean", [0.0, NAN], [0, 1]), [0.0, NAN, 1.0]).tolist() == [[-1, 0], [0, 1], [1, 0]]
+    encoder = of("boolean", [0.0, NAN, 1.0], [0, 1, 2])
+    assert encoded(encoder, [0.0, NAN, 1.0]).tolist() == [[-1, 0], [0, 1], [1, 0]]
 
 
 def test_numbers_that_leave_float32_are_infinite_without_a_warning():
@@ -173,10 +195,10 @@ def test_numbers_that_leave_float32_are_infinite_without_a_warning():
 
 
 def test_days_have_a_place_in_the_year_and_the_week():
-    encoder = of("date", [0.0, 7.0], [0, 1])
+    encoder = of("date", [0.0, 8.0], [0, 1])
     assert encoder.cycles == (CycleEncoding("c", YEAR_DAYS), CycleEncoding("c", 7.0))
     year, week = 2 * math.pi * 3 / 365.2425, 2 * math.pi * 3 / 7
-    expected = [(3 - 3.5) / 3.5, math.sin(year), math.cos(year), math.sin(week), math.cos(week)]
+    expected = [(3 - 4) / 4, math.sin(year), math.cos(year), math.sin(week), math.cos(week)]
     np.testing.assert_allclose(encoded(encoder, [3.0])[0], expected, rtol=1e-6)
     np.testing.assert_allclose(encoded(encoder, [3.0 + 7])[0, 3:], expected[3:], atol=1e-6)
 
@@ -188,7 +210,7 @@ def test_moments_have_a_place_in_the_day_too():
 
 
 def test_missing_dates_are_nowhere_in_a_cycle():
-    encoder = of("date", [0.0, NAN], [0, 1])
+    encoder = of("date", [0.0, 1.0, NAN], [0, 1, 2])
     assert encoded(encoder, [NAN]).tolist() == [[0, 1, 0, 0, 0, 0]]
 
 
