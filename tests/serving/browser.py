@@ -30,38 +30,59 @@ QUIET = (
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 
 
+class Browser:
+    """Takes an order at a time; one for a tab names its session."""
+
+    def __init__(self, send: Callable[[bytes], object], receive: Callable[[], bytes]) -> None:
+        self._send, self._receive = send, receive
+        self._number = 0
+
+    def call(
+        self,
+        method: str,
+        *,
+        session: str | None = None,
+        note: Callable[[dict[str, Any]], object] = lambda _: None,
+        **parameters: Any,
+    ) -> Any:
+        """Do something, and answer what came of it; `note` is told what else happens meanwhile."""
+        self._number += 1
+        to = {} if session is None else {"sessionId": session}
+        self._send(json.dumps({"id": self._number, "method": method, "params": parameters, **to}).encode() + b"\0")
+        while (said := json.loads(self._receive())).get("id") != self._number:
+            note(said)
+        assert "error" not in said, said["error"]
+        return said["result"]
+
+    @contextmanager
+    def tab(self) -> Iterator["Page"]:
+        """A tab that shares nothing with those before it: no storage, no cookies, nothing that was fetched."""
+        context = self.call("Target.createBrowserContext")["browserContextId"]
+        try:
+            target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
+            yield Page(self, self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"])
+        finally:
+            self.call("Target.disposeBrowserContext", browserContextId=context)
+
+
 class Page:
-    """One tab.
+    """What a tab shows.
 
     Attributes:
         troubles: what it wrote to its console as an error, or threw, or was refused by the page's policy.
         asked: address of every request it made, in order.
     """
 
-    def __init__(self, send: Any, receive: Any) -> None:
-        self._send, self._receive = send, receive
-        self._number = 0
-        self._session: str | None = None
+    def __init__(self, browser: Browser, session: str) -> None:
+        self._browser, self._session = browser, session
         self.troubles: list[str] = []
         self.asked: list[str] = []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> Any:
         """Do something, and answer what came of it."""
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters}
-        if self._session is not None:
-            message["sessionId"] = self._session
-        self._send(json.dumps(message).encode() + b"\0")
-        while True:
-            said = json.loads(self._receive())
-            if said.get("id") == self._number:
-                assert "error" not in said, said["error"]
-                return said["result"]
-            self._note(said.get("method"), said.get("params", {}))
+        return self._browser.call(method, session=self._session, note=self._note, **parameters)
 
     def open(self, address: str) -> None:
         self.call("Page.navigate", url=address)
@@ -110,7 +131,10 @@ class Page:
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(shot["data"]))
 
-    def _note(self, method: str | None, told: dict[str, Any]) -> None:
+    def _note(self, said: dict[str, Any]) -> None:
+        if said.get("sessionId") != self._session:  # of a tab that was closed
+            return
+        method, told = said.get("method"), said.get("params", {})
         if method == "Network.requestWillBeSent":
             self.asked.append(told["request"]["url"])
         elif method == "Runtime.exceptionThrown":
@@ -122,8 +146,8 @@ class Page:
 
 
 @contextmanager
-def browsing(profile: Path) -> Iterator[Page]:
-    """A tab in a browser of its own, which ends with it."""
+def browsing(profile: Path) -> Iterator[Browser]:
+    """A browser, for the length of the block."""
     assert CHROMIUM is not None
     to_browser, own_writing = os.pipe()
     own_reading, from_browser = os.pipe()
@@ -141,7 +165,7 @@ def browsing(profile: Path) -> Iterator[Page]:
     os.close(from_browser)
     with process, os.fdopen(own_writing, "wb", buffering=0) as orders, os.fdopen(own_reading, "rb") as answers:
         try:
-            yield Page(orders.write, _messages(answers))
+            yield Browser(orders.write, _messages(answers))
         finally:
             process.kill()
 

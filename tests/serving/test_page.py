@@ -13,7 +13,7 @@ import pytest
 
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, DateColumn, NumericColumn, Rules
 from serving.keys import add_key
-from tests.serving.browser import Page, browsing, needs_chromium
+from tests.serving.browser import Browser, Page, browsing, needs_chromium
 from tests.serving.bundles import publish, publish_patients, publish_sales
 from tests.serving.processes import Running, running
 from tests.serving.test_answering import calibration, rows_of
@@ -111,9 +111,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield own
 
 
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browsing(tmp_path_factory.mktemp("profile")) as own:
+        yield own
+
+
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    with browsing(tmp_path) as own:
+def page(browser: Browser) -> Iterator[Page]:
+    with browser.tab() as own:
         own.resize(*DESK)
         yield own
         assert own.troubles == []
