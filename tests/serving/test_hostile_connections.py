@@ -3,14 +3,12 @@
 import socket
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from tests.serving.bundles import publish_sales
 from tests.serving.processes import Running, running
-from tests.serving.test_hostile_wire import GOOD, JSON, NATIVE, bare, lines, read_answer, whole
+from tests.serving.test_hostile_wire import CHUNKED, GOOD, JSON, NATIVE, bare, connect, lines, read_answer, whole
 
-CHUNKED = (b"Host: x", JSON, b"Transfer-Encoding: chunked")
 UPGRADE = (b"Connection: Upgrade", b"Upgrade: h2c")
 HEALTH = lines(b"GET /live HTTP/1.1", b"Host: x")
 GOOD_CHUNKS = b"%x\r\n%s\r\n0\r\n" % (len(GOOD[NATIVE]), GOOD[NATIVE])
@@ -25,11 +23,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield own
         assert own.stop() == 0
     assert "Traceback" not in (root / "stderr.log").read_text()
-
-
-def connect(server: Running) -> socket.socket:
-    url = httpx.URL(server.address)
-    return socket.create_connection((url.host, url.port or 0), timeout=30)
 
 
 def read_all(client: socket.socket) -> bytes:

@@ -6,8 +6,10 @@ import gzip
 import json
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from functools import cache
+from pathlib import Path
 
 import httpx
 import pytest
@@ -23,6 +25,7 @@ NATIVE, TRITON, MLFLOW = "/models/ice%20cream/predict", "/v2/models/ice%20cream/
 NO_HTTP = b"Invalid HTTP request received."
 DEEP, MEBIBYTE = 10**6, 2**20
 JSON = b"Content-Type: application/json"
+CHUNKED = (b"Host: x", JSON, b"Transfer-Encoding: chunked")
 ROWS = [SALES_ROW | {"humidity": 40}]
 INPUTS = [own._get_tensor() for own in inputs_of(SALES_COLUMNS, ROWS, binary=False)]
 GOOD = {
@@ -37,7 +40,19 @@ PROTOCOLS = pytest.mark.parametrize("path", GOOD, ids=["native", "v2", "mlflow"]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     root = tmp_path_factory.mktemp("bundles")
     publish_sales(root)
-    with running(root, SERVING_BUNDLES=str(root), SERVING_REQUEST_SECONDS="2") as own:
+    yield from serving(root)
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server that waits a second for what a request is made of; the other one gives a slow machine its time."""
+    root = tmp_path_factory.mktemp("bundles")
+    publish_sales(root)
+    yield from serving(root, SERVING_REQUEST_SECONDS="1")
+
+
+def serving(root: Path, **changes: str) -> Iterator[Running]:
+    with running(root, SERVING_BUNDLES=str(root), **changes) as own:
         yield own
         assert own.stop() == 0
     log = (root / "stderr.log").read_text()
@@ -61,10 +76,14 @@ def bare(path: str, *headers: bytes, body: bytes = b"") -> bytes:
     return lines(b"POST %s HTTP/1.1" % path.encode(), *headers, body=body)
 
 
+def connect(server: Running) -> socket.socket:
+    url = httpx.URL(server.address)
+    return socket.create_connection((url.host, url.port or 0), timeout=30)
+
+
 def send(server: Running, content: bytes) -> tuple[int, bytes, bytes]:
     """Status, head and body of the one answer; the server may hang up while it is still sent to."""
-    url = httpx.URL(server.address)
-    with socket.create_connection((url.host, url.port or 0), timeout=30) as client:
+    with connect(server) as client:
         with suppress(OSError):
             client.sendall(content)
         return read_answer(client)
@@ -93,7 +112,6 @@ def check_goes_on(server: Running) -> None:
 
 # What is no HTTP, however the path: the HTTP server answers 400 in plain text, and hangs up.
 def no_http(path: str) -> dict[str, bytes]:
-    chunked = (b"Host: x", JSON, b"Transfer-Encoding: chunked")
     return {
         "null bytes": b"\0\1\2\r\n\r\n",
         "a TLS greeting": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
@@ -103,8 +121,8 @@ def no_http(path: str) -> dict[str, bytes]:
         "HTTP 2": whole(path, start=b"POST %s HTTP/2.0" % path.encode()),
         "two lengths": whole(path, b"Content-Length: 3"),
         "the length twice": whole(path, b"Content-Length: %d" % len(GOOD[path])),
-        "two ways to say where the body ends": bare(path, *chunked, b"Content-Length: 5", body=b"0\r\n\r\n"),
-        "a length among the trailers": bare(path, *chunked, body=b"0\r\nContent-Length: 5\r\n\r\n"),
+        "two ways to say where the body ends": bare(path, *CHUNKED, b"Content-Length: 5", body=b"0\r\n\r\n"),
+        "a length among the trailers": bare(path, *CHUNKED, body=b"0\r\nContent-Length: 5\r\n\r\n"),
         "a negative length": bare(path, b"Host: x", JSON, b"Content-Length: -1"),
         "a hexadecimal length": bare(path, b"Host: x", JSON, b"Content-Length: 0x10"),
         "a length with a sign": bare(path, b"Host: x", JSON, b"Content-Length: +10"),
@@ -113,15 +131,15 @@ def no_http(path: str) -> dict[str, bytes]:
         "a length of 5,000 digits": bare(path, b"Host: x", JSON, b"Content-Length: " + b"9" * 5_000),
         "a transfer encoding of gzip": bare(path, b"Host: x", JSON, b"Transfer-Encoding: gzip"),
         "two transfer encodings": bare(path, b"Host: x", JSON, b"Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n"),
-        "a part without a size": bare(path, *chunked, body=b"zz\r\n"),
-        "a part of a negative size": bare(path, *chunked, body=b"-1\r\n"),
-        "a part of a size beyond all": bare(path, *chunked, body=b"f" * 30 + b"\r\n"),
-        "a part longer than its size": bare(path, *chunked, body=b"3\r\nabcdef\r\n"),
+        "a part without a size": bare(path, *CHUNKED, body=b"zz\r\n"),
+        "a part of a negative size": bare(path, *CHUNKED, body=b"-1\r\n"),
+        "a part of a size beyond all": bare(path, *CHUNKED, body=b"f" * 30 + b"\r\n"),
+        "a part longer than its size": bare(path, *CHUNKED, body=b"3\r\nabcdef\r\n"),
         "chunks within chunks": bare(path, b"Host: x", b"Transfer-Encoding: chunked, chunked", body=b"0\r\n\r\n"),
-        "chunks said twice": bare(path, *chunked, b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
-        "chunks in HTTP 1.0": lines(b"POST %s HTTP/1.0" % path.encode(), *chunked, body=b"0\r\n\r\n"),
-        "a part's size of a mebibyte": bare(path, *chunked, body=b"1;" + b"a" * MEBIBYTE),
-        "trailers of a mebibyte": bare(path, *chunked, body=b"0\r\nX-A: " + b"a" * MEBIBYTE),
+        "chunks said twice": bare(path, *CHUNKED, b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
+        "chunks in HTTP 1.0": lines(b"POST %s HTTP/1.0" % path.encode(), *CHUNKED, body=b"0\r\n\r\n"),
+        "a part's size of a mebibyte": bare(path, *CHUNKED, body=b"1;" + b"a" * MEBIBYTE),
+        "trailers of a mebibyte": bare(path, *CHUNKED, body=b"0\r\nX-A: " + b"a" * MEBIBYTE),
         "a line that ends with a line feed": whole(path, b"X-A: b\nX-B: c"),
         "a header over two lines": whole(path, b"X-A: b\r\n c"),
         "a header without a colon": whole(path, b"abc"),
@@ -151,29 +169,31 @@ def test_what_is_no_http_is_answered_400_and_hung_up_on(server: Running, path: s
 
 
 # HTTP that asks for what there is not, or declares what it has not: status and code.
-def refused(path: str) -> dict[str, tuple[bytes, int, str]]:
-    def at(other: str) -> bytes:
-        return whole(path, start=b"POST %s HTTP/1.1" % other.encode())
+def refused(path: str) -> dict[str, tuple[Callable[[], bytes], int, str]]:
+    """Each is made where it is asked for: some are large."""
 
-    def by(method: bytes) -> bytes:
-        return whole(path, start=b"%s %s HTTP/1.1" % (method, path.encode()))
+    def at(other: str) -> Callable[[], bytes]:
+        return lambda: whole(path, start=b"POST %s HTTP/1.1" % other.encode())
+
+    def by(method: bytes) -> Callable[[], bytes]:
+        return lambda: whole(path, start=b"%s %s HTTP/1.1" % (method, path.encode()))
 
     too_large = (413, "body_too_large")
     return {
-        "100 MB declared": (bare(path, b"Host: x", JSON, b"Content-Length: 100000000"), *too_large),
-        "100 MB": (whole(path, body=b" " * 100_000_000), *too_large),
+        "100 MB declared": (lambda: bare(path, b"Host: x", JSON, b"Content-Length: 100000000"), *too_large),
+        "100 MB": (lambda: whole(path, body=b" " * 100_000_000), *too_large),
         "100 MB in parts": (
-            bare(path, b"Host: x", JSON, b"Transfer-Encoding: chunked", body=b"100000\r\n%s\r\n" % (b" " * 2**20) * 96),
+            lambda: bare(path, *CHUNKED, body=b"100000\r\n%s\r\n" % (b" " * 2**20) * 96),
             *too_large,
         ),
         "gzip with something behind it": (
-            whole(path, b"Content-Encoding: gzip", body=gzip.compress(GOOD[path]) + b"\0"),
+            lambda: whole(path, b"Content-Encoding: gzip", body=gzip.compress(GOOD[path]) + b"\0"),
             422,
             "invalid_request",
         ),
-        "100 MB in gzip": (whole(path, b"Content-Encoding: gzip", body=BOMB), *too_large),
-        "gzip that is none": (whole(path, b"Content-Encoding: gzip"), 422, "invalid_request"),
-        "an encoding of nobody": (whole(path, b"Content-Encoding: br"), 415, "wrong_content_type"),
+        "100 MB in gzip": (lambda: whole(path, b"Content-Encoding: gzip", body=bomb()), *too_large),
+        "gzip that is none": (lambda: whole(path, b"Content-Encoding: gzip"), 422, "invalid_request"),
+        "an encoding of nobody": (lambda: whole(path, b"Content-Encoding: br"), 415, "wrong_content_type"),
         "another method": (by(b"PUT"), 405, "method_not_allowed"),
         "TRACE": (by(b"TRACE"), 405, "method_not_allowed"),
         "a slash too many": (at("/" + path), 404, "not_found"),
@@ -195,15 +215,19 @@ def refused(path: str) -> dict[str, tuple[bytes, int, str]]:
     }
 
 
-BOMB = gzip.compress(b"[" * 100_000_000, 9)
+@cache
+def bomb() -> bytes:
+    return gzip.compress(b"[" * 100_000_000)
+
+
 REFUSED = {path: refused(path) for path in (NATIVE, TRITON)}
 
 
 @pytest.mark.parametrize("kind", REFUSED[NATIVE])
 @pytest.mark.parametrize("path", REFUSED, ids=["native", "v2"])
 def test_a_trick_gets_its_documented_answer(server: Running, path: str, kind: str):
-    content, status, code = REFUSED[path][kind]
-    got, head, body = send(server, content)
+    make, status, code = REFUSED[path][kind]
+    got, head, body = send(server, make())
     assert got == status, body
     check_error(path, body, code)
     assert b"X-A: b" not in head
@@ -222,28 +246,29 @@ def check_error(path: str, body: bytes, code: str) -> None:
         assert word not in error
 
 
-def deep(path: str) -> dict[str, bytes]:
-    """A million levels, at every place where a body may hold something."""
-    lists, open_lists = b"[" * DEEP + b"]" * DEEP, b"[" * DEEP
-    objects = b'{"a":' * DEEP + b"1" + b"}" * DEEP
-    places = {
-        NATIVE: [b'{"rows": %s}', b'{"rows": [%s]}', b'{"columns": %s}', b'{"columns": {"humidity": %s}}'],
-        TRITON: [b'{"inputs": %s}', b'{"inputs": [{"data": %s}]}', b'{"parameters": %s}', b'{"id": %s}'],
-        MLFLOW: [b'{"dataframe_split": %s}', b'{"dataframe_records": [%s]}', b'{"instances": %s}', b'{"inputs": %s}'],
-    }[path]
-    fillings = {"lists": lists, "lists that never end": open_lists, "objects": objects}
-    return {
-        f"{kind} in {place.decode()}": place % filling
-        for place in (b"%s", *places)
-        for kind, filling in fillings.items()
-    }
+DEEP_FILLINGS = {
+    "lists": b"[" * DEEP + b"]" * DEEP,
+    "lists that never end": b"[" * DEEP,
+    "objects": b'{"a":' * DEEP + b"1" + b"}" * DEEP,
+}
+# Every place where a body may hold something.
+DEEP_PLACES = {
+    NATIVE: [b"%s", b'{"rows": %s}', b'{"rows": [%s]}', b'{"columns": %s}', b'{"columns": {"humidity": %s}}'],
+    TRITON: [b"%s", b'{"inputs": %s}', b'{"inputs": [{"data": %s}]}', b'{"parameters": %s}', b'{"id": %s}'],
+    MLFLOW: [
+        *(b"%s", b'{"dataframe_split": %s}', b'{"dataframe_records": [%s]}', b'{"instances": %s}', b'{"inputs": %s}'),
+    ],
+}
 
 
+@pytest.mark.parametrize("filling", DEEP_FILLINGS)
 @pytest.mark.parametrize(
-    ("path", "kind"), [(path, kind) for path in GOOD for kind in deep(path)], ids=lambda own: own.replace("%s", "...")
+    ("path", "place"),
+    [(path, place) for path, places in DEEP_PLACES.items() for place in places],
+    ids=lambda own: own.decode().replace("%s", "...") if isinstance(own, bytes) else own,
 )
-def test_a_million_levels_are_refused(server: Running, path: str, kind: str):
-    status, _, body = send(server, whole(path, body=deep(path)[kind]))
+def test_a_million_levels_are_refused(server: Running, path: str, place: bytes, filling: str):
+    status, _, body = send(server, whole(path, body=place % DEEP_FILLINGS[filling]))
     assert status == (400 if path == MLFLOW else 422)
     check_error(path, body, "invalid_request")
     assert len(body) < 1_000
@@ -281,46 +306,50 @@ def test_what_looks_odd_and_is_harmless_is_answered(server: Running, path: str, 
     assert body == expected
 
 
-@PROTOCOLS
-def test_a_body_that_drips_is_given_up(server: Running, path: str):
-    url = httpx.URL(server.address)
-    with socket.create_connection((url.host, url.port or 0), timeout=30) as client:
-        client.sendall(bare(path, b"Host: x", JSON, b"Content-Length: 1000") + b"{")
-        status, _, body = read_answer(client)
-        assert status == 408
-        assert b"The body did not come within 2 seconds." in body
-        assert client.recv(1) == b"", "the connection is closed"
-    check_goes_on(server)
+def test_a_body_that_drips_is_given_up(impatient: Running):
+    with ExitStack() as opened:
+        clients = [opened.enter_context(connect(impatient)) for _ in GOOD]
+        for client, path in zip(clients, GOOD, strict=True):
+            client.sendall(bare(path, b"Host: x", JSON, b"Content-Length: 1000") + b"{")
+        for client in clients:
+            status, _, body = read_answer(client)
+            assert status == 408
+            assert b"The body did not come within 1 seconds." in body
+            assert client.recv(1) == b"", "the connection is closed"
+    check_goes_on(impatient)
 
 
 UNFINISHED = {"nothing": b"", "a byte": b"P", "a header": b"POST / HTTP/1.1\r\nHost: x\r\nX-A: "}
 
 
-@pytest.mark.parametrize("first", UNFINISHED.values(), ids=UNFINISHED)
-@pytest.mark.parametrize("is_used", [False, True], ids=["a new connection", "after a request"])
-def test_a_head_that_does_not_end_is_hung_up_on(server: Running, first: bytes, *, is_used: bool):
-    url = httpx.URL(server.address)
-    with socket.create_connection((url.host, url.port or 0), timeout=30) as client:
-        if is_used:
+def test_a_head_that_does_not_end_is_hung_up_on(impatient: Running):
+    """On new connections, and on those that have asked before."""
+    with ExitStack() as opened:
+        new, used = ({kind: opened.enter_context(connect(impatient)) for kind in UNFINISHED} for _ in range(2))
+        for client in used.values():
             client.sendall(whole(NATIVE))
             assert read_answer(client)[0] == 200
-        client.sendall(first)
-        assert client.recv(1) == b""
-    check_goes_on(server)
+        for clients in (new, used):
+            for kind, client in clients.items():
+                client.sendall(UNFINISHED[kind])
+        for clients in (new, used):
+            assert {kind: client.recv(1) for kind, client in clients.items()} == dict.fromkeys(UNFINISHED, b"")
+    check_goes_on(impatient)
 
 
-def test_a_connection_may_rest_between_two_requests(server: Running):
+def test_a_connection_may_rest_between_two_requests(impatient: Running):
     """For 5 s, says uvicorn, which is longer than a head may take here."""
-    url = httpx.URL(server.address)
-    with socket.create_connection((url.host, url.port or 0), timeout=30) as client:
+    with connect(impatient) as client:
         client.sendall(whole(NATIVE))
         assert read_answer(client)[0] == 200
-        time.sleep(3)
+        time.sleep(2.5)  # what has sent nothing for a second is looked for every second
         client.sendall(whole(NATIVE))
         assert read_answer(client)[0] == 200
 
 
 def test_there_are_more_than_two_hundred_bad_requests_for_the_two_protocols():
-    by_wire = sum(len(no_http(path)) + len(REFUSED[path]) + len(deep(path)) for path in REFUSED)
+    by_wire = sum(
+        len(no_http(path)) + len(REFUSED[path]) + len(DEEP_PLACES[path]) * len(DEEP_FILLINGS) for path in REFUSED
+    )
     by_native = len(INVALID) + len(OTHERS) + len(WRONG_CELLS) + len(NO_JSON) + len(NO_REQUESTS)
     assert by_wire + by_native + len(CHANGES) >= 300
