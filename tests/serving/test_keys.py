@@ -42,6 +42,12 @@ def test_a_name_has_one_key_until_it_is_removed(tmp_path: Path):
         remove_key(path, name="one")
 
 
+@pytest.fixture
+def at_every_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is looked at, not once a second."""
+    monkeypatch.setattr("serving.keys.LOOK_SECONDS", 0.0)
+
+
 @pytest.mark.parametrize("name", ["", "a b", "-x", "ü", "a" * 65, "a\n"])
 def test_a_name_is_harmless_in_a_log(tmp_path: Path, name: str):
     with pytest.raises(SettingsError, match="is no name"):
@@ -97,6 +103,7 @@ def test_after_the_last_key_another_may_be_added(tmp_path: Path, capsys: pytest.
     assert [key.name for key in read_keys(tmp_path / "keys.json")] == ["two"]
 
 
+@pytest.mark.usefixtures("at_every_question")
 def test_a_server_that_runs_obeys_what_is_added_and_removed(tmp_path: Path):
     path = tmp_path / "keys.json"
     old = add_key(path, name="old", role="reader")
@@ -107,6 +114,7 @@ def test_a_server_that_runs_obeys_what_is_added_and_removed(tmp_path: Path):
     eventually(lambda: file.find(new) is not None)
 
 
+@pytest.mark.usefixtures("at_every_question")
 @pytest.mark.parametrize("content", [None, "", "[]"], ids=["gone", "empty", "broken"])
 def test_a_file_that_cannot_be_read_any_more_changes_nothing_and_is_told(
     tmp_path: Path, content: str | None, caplog: pytest.LogCaptureFixture

@@ -15,7 +15,7 @@ from tests.serving.proofs import amount
 from tests.serving.test_hostile_wire import GOOD, NATIVE, TRITON
 
 N_BEFORE = 1_000
-N_AFTER = amount(usual=8_000, whole=100_000)
+N_AFTER = amount(usual=4_000, whole=100_000)
 N_CONNECTIONS = 8
 MOST_GROWTH = 0.10
 ROWS = json.dumps({"rows": [SALES_ROW] * 100}).encode()

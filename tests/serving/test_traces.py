@@ -8,7 +8,7 @@ import pytest
 from serving.exchange import Exchange
 from serving.haste import SMALL_BODY_BYTES
 from serving.keys import add_key
-from serving.traces import EXPORTER, NO_SPAN, is_traced, model_run
+from serving.traces import EXPORTER, NO_SPAN, is_traced, model_run, telemetry
 from tests.serving.bundles import SALES_ROW, publish_sales
 from tests.serving.collector import Span, collector
 from tests.serving.load import eventually
@@ -87,6 +87,7 @@ def test_every_span_of_a_request_has_the_id_of_its_answer(tmp_path: Path):
             answers = [server.get(path, headers={} if status == 401 else header) for path, status in REFUSALS]
             assert server.stop() == 0
     assert [answer.status_code for answer in answers] == [status for _, status in REFUSALS]
+    assert {own.service for own in spans} == {"sweepstack"}
     seen = {own.attributes["request.id"]: own for own in spans}
     for (path, status), answer in zip(REFUSALS, answers, strict=True):
         found = seen[answer.headers["X-Request-ID"]].attributes
@@ -99,18 +100,27 @@ def test_every_span_of_a_request_has_the_id_of_its_answer(tmp_path: Path):
         ({}, "sweepstack"),
         ({"OTEL_SERVICE_NAME": ""}, "sweepstack"),
         ({"OTEL_SERVICE_NAME": "sales"}, "sales"),
-        ({"OTEL_RESOURCE_ATTRIBUTES": "team=a,service.name=shop"}, "shop"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "team=a,service.name=shop"}, None),
         ({"OTEL_RESOURCE_ATTRIBUTES": "team=a"}, "sweepstack"),
     ],
 )
-def test_spans_are_of_a_service_with_a_name(tmp_path: Path, named: dict[str, str], service: str):
+def test_a_service_that_nobody_named_has_our_name(
+    monkeypatch: pytest.MonkeyPatch, named: dict[str, str], service: str | None
+):
+    environment = dict(named)
+    monkeypatch.setattr("os.environ", environment)
+    telemetry(traced=True)
+    assert environment.get("OTEL_SERVICE_NAME") == service
+
+
+def test_a_service_may_be_named_among_other_attributes(tmp_path: Path):
     pytest.importorskip(EXPORTER, reason="the exporter of the extra `traces` is not installed")
     publish_sales(tmp_path)
     with collector() as (address, spans):
-        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, **named}
+        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_RESOURCE_ATTRIBUTES": "team=a,service.name=shop"}
         with running(tmp_path, "--bundles", str(tmp_path), **settings) as server:
             assert server.stop() == 0
-    assert {own.service for own in spans} == {service}
+    assert {own.service for own in spans} == {"shop"}
 
 
 def test_a_collector_that_is_away_costs_no_answer_and_no_clean_end(tmp_path: Path):
