@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 from fastapi import FastAPI
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from pydantic import ValidationError
 
 from serving.app import create_app
@@ -137,6 +137,7 @@ def test_an_answer_fits_the_model_that_describes_it(app: FastAPI, bundles: list[
 
 @pytest.mark.parametrize("place", [0, 1], ids=["patients", "ice cream"])
 @given(data=st.data())
+@settings(max_examples=40)
 def test_any_valid_row_is_answered_as_onnx_runtime_says(
     app: FastAPI, bundles: list[Bundle], place: int, data: st.DataObject
 ):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi import FastAPI
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from tritonclient.http import InferenceServerClient, InferInput, InferResult
 from tritonclient.utils import InferenceServerException
 
@@ -159,6 +159,7 @@ def test_the_client_is_told_what_is_wrong(client: InferenceServerClient):
 
 @pytest.mark.parametrize("place", [0, 1], ids=["patients", "ice cream"])
 @given(data=st.data())
+@settings(max_examples=40)
 def test_any_row_that_the_native_api_takes_has_the_same_answer_in_every_form(
     app: FastAPI, bundles: list[Bundle], place: int, data: st.DataObject
 ):
