@@ -38,7 +38,7 @@ CHANGES: list[tuple[str, Change, str]] = [
     ("inputs that are an object", top(inputs={}), "inputs: Input should be a list of tensors"),
     ("an input that is text", top(inputs=["age"]), "inputs[0]: Input should be an object with a name"),
     ("another field", top(output=[]), "output: There is no such field, only id, parameters, inputs, outputs"),
-    ("an id that is a number", top(id=7), "id: Input should be a string"),
+    *((f"an id that is {own}", top(id=own), "id: Input should be a string") for own in (7, 0, False, [], {})),
     # shapes
     *((f"shape {shape}", put(AGE, shape=shape), f"inputs['age']{SHAPE}") for shape in (
         [], [0], [-1], [-1, 1], [2, 2], [2, 1, 1], [1, 2], [2.0], ["2"], [True], [[2]], 2, "2", {}, [None]

@@ -88,7 +88,7 @@ def _parse(header: bytes) -> dict[str, Any]:
     unknown = next((name for name in parsed if name not in FIELDS), None)
     if unknown is not None:
         raise _wrong([unknown[:MOST_NAME]], f"There is no such field, only {', '.join(FIELDS)}")
-    if not isinstance(parsed.get("id") or "", str):
+    if not isinstance(parsed.get("id"), str | None):
         raise _wrong(["id"], "Input should be a string")
     if not isinstance(parsed.get("inputs"), list):
         raise _wrong(["inputs"], "Input should be a list of tensors, one for each column")
