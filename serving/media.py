@@ -5,6 +5,7 @@ how an answer is written (`media_tables`).
 """
 
 import re
+import sys
 from functools import lru_cache
 from importlib.util import find_spec
 
@@ -37,6 +38,11 @@ def body_media(declared: str) -> str:
     if media == CSV and any(name == "charset" and value not in UTF_8 for name, value in parameters):
         raise WrongContentTypeError("CSV must be encoded as UTF-8.")
     return media
+
+
+def is_at_hand(media: str) -> bool:
+    """Whether all that reads and writes it is imported: that of Arrow takes a quarter of a second, the first time."""
+    return media != ARROW or "pyarrow" in sys.modules
 
 
 def split_content_type(declared: str) -> tuple[str, list[tuple[str, str]]]:

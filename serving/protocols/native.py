@@ -18,7 +18,7 @@ from serving.champions import Champions
 from serving.direct import Answer, Handler
 from serving.errors import ErrorAnswer, NotReadyError
 from serving.haste import SMALL_BODY_BYTES
-from serving.media import JSON, answer_media, body_media, content_type
+from serving.media import JSON, answer_media, body_media, content_type, is_at_hand
 from serving.models import Columns, Served, find_model, only_model
 from serving.protocols.work import Word, Work
 from serving.reading import RequestReader, count_of
@@ -142,7 +142,8 @@ def native_predictions(models: Mapping[str, Served], work: Work) -> Mapping[str,
                 own.more.check(asked, count_of(columns))
             return columns, partial(own.word, columns, wanted=wanted, asked=asked)
 
-        return await work.answer(own, body, encoding, scope, read, is_heavy=asked.explain), content_type(wanted)
+        is_heavy = asked.explain or not (is_at_hand(sent) and is_at_hand(wanted))
+        return await work.answer(own, body, encoding, scope, read, is_heavy=is_heavy), content_type(wanted)
 
     return {"/predict": predict, "/models/{name}/predict": predict}
 

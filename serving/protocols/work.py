@@ -45,7 +45,7 @@ class Work:
             encoding: the header `Content-Encoding`; "" when there is none.
             scope: of the request.
             read: reads the body, no longer compressed, with a reader of the model.
-            is_heavy: more is asked for than predictions, and takes long for a single row.
+            is_heavy: something takes long for a single row.
 
         Raises:
             ServingError: the body does not fit, or has no answer.
