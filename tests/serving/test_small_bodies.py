@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +14,14 @@ import pyarrow as pa
 import pytest
 
 from serving.bundle import NumericColumn
-from serving.haste import SMALL_BODY_BYTES, SMALL_ROWS
+from serving.haste import SMALL_BODY_BYTES, SMALL_ROWS, NoTimeError
 from serving.media import ARROW, CSV
+from serving.protocols.mlflow_scoring.request import read_invocation
+from serving.settings import Settings
+from serving.worker import load_champions
 from tests.serving.asking import app_of, ask
-from tests.serving.bundles import publish
+from tests.serving.bundles import publish, publish_sales
+from tests.serving.processes import environment
 from tests.serving.test_limits import code, waiting_app
 from tests.serving.test_media import as_stream
 
@@ -78,6 +84,47 @@ def test_others_are_answered_while_a_small_body_takes_long(tmp_path: Path, kind:
             return meanwhile.status_code, (await own).status_code
 
     assert asyncio.run(main()) == (200, 200)
+
+
+@pytest.mark.parametrize("form", ["inputs", "dataframe_records"])
+def test_what_a_small_body_leaves_out_of_many_rows_is_filled_in_a_thread(tmp_path: Path, form: str):
+    publish_sales(tmp_path)
+    own = load_champions(Settings(bundles=tmp_path))["ice cream"]
+    name = NAMES[0]
+    rows = {"inputs": {name: [7] * 10_000}, "dataframe_records": [{name: 7}] * 1_000}
+    media, content = as_json({form: rows[form]})
+    assert len(content) <= SMALL_BODY_BYTES
+    with pytest.raises(NoTimeError):
+        read_invocation(content, media, own.hasty)
+
+
+ASK_FOR_ARROW = """
+import sys, threading
+from pathlib import Path
+from tests.serving.asking import app_of, ask
+
+class Seen:
+    def find_spec(name, path=None, target=None):
+        if name == "pyarrow":
+            print(threading.current_thread() is threading.main_thread())
+
+folder, sent, accepted = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+app = app_of(folder)
+sys.meta_path.insert(0, Seen)
+for _ in range(2):
+    header = {"Content-Type": sent, "Accept": accepted}
+    assert ask(app, "POST", "/predict", content=(folder / "body").read_bytes(), headers=header).status_code == 200
+"""
+
+
+@pytest.mark.parametrize(("kind", "accepted"), [("Arrow", ARROW), ("Arrow", CSV), ("CSV", ARROW)])
+def test_who_first_asks_for_arrow_keeps_nobody_waiting_until_it_is_imported(tmp_path: Path, kind: str, accepted: str):
+    publish_sales(tmp_path)
+    _, sent, content = bodies(1)[kind]
+    (tmp_path / "body").write_bytes(content)
+    asking = [sys.executable, "-c", ASK_FOR_ARROW, str(tmp_path), sent, accepted]
+    done = subprocess.run(asking, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (["False"], "")
 
 
 def test_a_small_body_of_many_rows_is_given_up_in_time(tmp_path: Path):

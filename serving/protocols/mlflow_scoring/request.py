@@ -11,7 +11,7 @@ from typing import Any
 
 from serving.bundle import Column, Contract, Json
 from serving.errors import Detail, InvalidRequestError
-from serving.haste import NoTimeError
+from serving.haste import SMALL_ROWS, NoTimeError
 from serving.media import CSV
 from serving.reading import Columns, RequestReader
 from serving.reading_csv import READERS, csv_cells, csv_lines
@@ -90,6 +90,7 @@ def _from_records(form: str, given: Any, reader: RequestReader) -> Table:
     if not isinstance(given, list) or not given:
         raise wrong_body([form], "Input should be a list of at least one row")
     check_n_rows(len(given), reader.max_rows, form=form)
+    _take_time_for(len(given), reader)
     refuse(
         Detail(path=[form, place], message="Input should be an object: column -> value")
         for place, row in enumerate(given)
@@ -120,7 +121,15 @@ def _completed(cells: Mapping[str, list[Any]], given: Sequence[str], reader: Req
     absent = [name for name, column in columns.items() if column.nullable and name not in cells]
     refuse(reader.mistakes.in_names([*(name for name in given if name in columns), *absent]))
     n_rows = max(map(_length, cells.values()), default=0)
-    return {name: cells[name] if name in cells else [None] * n_rows for name in columns}
+    _take_time_for(n_rows, reader)
+    nothing = [None] * n_rows
+    return {name: cells.get(name, nothing) for name in columns}
+
+
+def _take_time_for(n_rows: int, reader: RequestReader) -> None:
+    """What is left out of a few bytes may be the cells of a thousand columns, in each of many rows."""
+    if n_rows > SMALL_ROWS:
+        reader.mistakes.take_time()
 
 
 def _known(contract: Contract) -> list[str]:
