@@ -17,6 +17,7 @@ from serving.asked import NOTHING, Asked
 from serving.bundle import BundleError, Contract
 from serving.errors import Detail, InvalidRequestError, NotReadyError, ServingError, UnknownModelError
 from serving.exchange import count_rows, current_exchange
+from serving.haste import rows_at_once
 from serving.media import CSV, JSON
 from serving.media_tables import extra_columns, to_table, write_arrow, write_csv
 from serving.predictor import Predictor, check_golden
@@ -46,6 +47,7 @@ class Served:
         more: what it can say beside predictions.
         wording: of its answers in JSON.
         sample: rows that it answered lately, for whoever watches it.
+        rows_at_once: that may be answered on the event loop, of one request or of several together.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Served:
     more: Answering
     wording: Wording
     sample: Sample = field(default_factory=Sample)
+    rows_at_once: int = 0
 
     @property
     def contract(self) -> Contract:
@@ -173,8 +176,7 @@ def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
     hasty = RequestReader(contract, schemas.row, max_rows=max_rows, has_time=False)
     wording = Wording(contract, name=found.name, version=found.version)
     own = Served(found.name, found.version, predictor, schemas, reader, hasty, Answering(predictor), wording)
-    _warm(own)
-    return own
+    return replace(own, rows_at_once=_warm(own))
 
 
 def find_model(models: Mapping[str, Served], name: str) -> Served:
@@ -234,10 +236,13 @@ def _check_finite(predictions: np.ndarray) -> None:
         raise InvalidRequestError("There is no finite prediction.", [detail])
 
 
-def _warm(own: Served) -> None:
+def _warm(own: Served) -> int:
     """Whatever is made at the first request is made before it: a model that cannot answer never gets one.
 
     Golden rows do not tell as much: there are none where every row of the test part lacks what training always had.
+
+    Returns:
+        how many rows may be answered at once.
     """
     wanted = (1, own.contract.target.n_predictions)
     try:
@@ -245,12 +250,18 @@ def _warm(own: Served) -> None:
         shape = own.predictor.predict(columns).shape
         if shape == wanted:
             own.answer_columns(columns)
+            n_rows = rows_at_once(lambda n_rows: own.answer_columns(_repeated(columns, n_rows)))
     except ServingError as error:
         raise _unfit(own, f"is refused: {error}") from error
     except Exception as error:  # as of golden rows: a class a cause, without a common base
         raise _unfit(own, "cannot be answered.", cause=str(error)) from error
     if shape != wanted:
         raise _unfit(own, f"is answered in the shape {shape}, not {wanted}.")
+    return n_rows
+
+
+def _repeated(columns: Columns, n_rows: int) -> Columns:
+    return {name: own.repeat(n_rows) for name, own in columns.items()}
 
 
 def _unfit(own: Served, said: str, *, cause: str = "") -> BundleError:

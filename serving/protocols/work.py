@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from serving.bodies import decompress_body
 from serving.exchange import count_rows
-from serving.haste import SMALL_BODY_BYTES, SMALL_ROWS, NoTimeError
+from serving.haste import SMALL_BODY_BYTES, NoTimeError
 from serving.models import Columns, Served
 from serving.reading import RequestReader, count_of
 from serving.threads import Threads
@@ -56,7 +56,7 @@ class Work:
             except NoTimeError:
                 pass
             else:
-                if count_of(columns) <= SMALL_ROWS:
+                if count_of(columns) <= own.rows_at_once:
                     return word(await self._predict_together(own, columns, scope))
                 return await self.threads.run(lambda: word(own.predict_finite(columns)))
 
@@ -72,15 +72,17 @@ class Work:
         if cells is None:
             return None
         n_rows = len(cells[0])
-        if n_rows > SMALL_ROWS:
+        if n_rows > own.rows_at_once:
             return await self.threads.run(lambda: own.answer_cells(cells))
-        answer = await self.together.share(own.answer_parts, cells, n_rows=n_rows, scope=scope)
+        most = own.rows_at_once
+        answer = await self.together.share(own.answer_parts, cells, n_rows=n_rows, most_rows=most, scope=scope)
         if answer is not None:
             count_rows(n_rows)
         return answer
 
     async def _predict_together(self, own: Served, columns: Columns, scope: Scope) -> np.ndarray:
         n_rows = count_of(columns)
-        predictions = await self.together.share(own.predict_parts, columns, n_rows=n_rows, scope=scope)
+        most = own.rows_at_once
+        predictions = await self.together.share(own.predict_parts, columns, n_rows=n_rows, most_rows=most, scope=scope)
         count_rows(n_rows)
         return predictions

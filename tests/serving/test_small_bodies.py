@@ -5,7 +5,9 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ import httpx
 import pyarrow as pa
 import pytest
 
+from serving.app import create_app
 from serving.bundle import NumericColumn
-from serving.haste import SMALL_BODY_BYTES, SMALL_ROWS, NoTimeError
+from serving.haste import SMALL_BODY_BYTES, SMALL_ROWS, TRIED_ROWS, NoTimeError, rows_at_once
 from serving.media import ARROW, CSV
 from serving.protocols.mlflow_scoring.request import read_invocation
 from serving.settings import Settings
@@ -22,6 +25,7 @@ from serving.worker import load_champions
 from tests.serving.asking import app_of, ask
 from tests.serving.bundles import publish, publish_sales
 from tests.serving.processes import environment
+from tests.serving.slow import slow_down
 from tests.serving.test_limits import code, waiting_app
 from tests.serving.test_media import as_stream
 
@@ -84,6 +88,44 @@ def test_others_are_answered_while_a_small_body_takes_long(tmp_path: Path, kind:
             return meanwhile.status_code, (await own).status_code
 
     assert asyncio.run(main()) == (200, 200)
+
+
+@pytest.mark.parametrize("kind", bodies(1))
+@pytest.mark.parametrize(("n_rows", "is_at_once"), [(3, True), (4, False)])
+def test_what_a_model_takes_long_for_has_a_thread(tmp_path: Path, kind: str, n_rows: int, *, is_at_once: bool):
+    publish_sales(tmp_path)
+    own = load_champions(Settings(bundles=tmp_path))["ice cream"]
+    seen = set()
+
+    class Seen:
+        contract = own.contract
+
+        def predict(self, columns: Any) -> Any:
+            seen.add(threading.current_thread())
+            return own.predictor.predict(columns)
+
+    app = create_app({"ice cream": replace(own, predictor=Seen(), rows_at_once=3)}, Settings())
+    path, media, content = bodies(n_rows)[kind]
+    assert ask(app, "POST", path, content=content, headers={"Content-Type": media}).status_code == 200
+    assert (seen == {threading.main_thread()}) == is_at_once
+
+
+def test_how_many_rows_a_model_answers_at_once_comes_from_what_a_row_takes(tmp_path: Path):
+    publish_sales(tmp_path / "fast")
+    publish_sales(tmp_path / "slow", damage=slow_down)
+    fast, slow = (load_champions(Settings(bundles=tmp_path / own))["ice cream"] for own in ("fast", "slow"))
+    assert fast.rows_at_once == SMALL_ROWS
+    assert 0 < slow.rows_at_once < TRIED_ROWS
+
+
+@pytest.mark.parametrize(("a_row", "fewest", "most"), [(0.0, SMALL_ROWS, SMALL_ROWS), (0.001, 3, 5), (0.006, 0, 0)])
+def test_rows_at_once_fit_their_time(a_row: float, fewest: int, most: int):
+    def answer(n_rows: int) -> None:
+        end = time.thread_time() + n_rows * a_row
+        while time.thread_time() < end:
+            pass
+
+    assert fewest <= rows_at_once(answer) <= most
 
 
 @pytest.mark.parametrize("form", ["inputs", "dataframe_records"])

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from serving.app import create_app
 from serving.begun import Begun
 from serving.exchange import UNDER_WAY
+from serving.haste import SMALL_ROWS
 from serving.models import Served
 from serving.settings import Settings
 from serving.together import MOST_REQUESTS, MOST_ROWS
@@ -42,12 +43,12 @@ class Counting:
         return self._own.predict(columns)
 
 
-def counting_app(folder: Path, **changes: Any) -> tuple[ASGIApp, Counting]:
+def counting_app(folder: Path, *, rows_at_once: int = SMALL_ROWS, **changes: Any) -> tuple[ASGIApp, Counting]:
     publish_sales(folder)
     settings = Settings(bundles=folder, **changes)
     own = load_champions(settings)["ice cream"]
     predictor = Counting(own)
-    return create_app({"ice cream": replace(own, predictor=predictor)}, settings), predictor
+    return create_app({"ice cream": replace(own, predictor=predictor, rows_at_once=rows_at_once)}, settings), predictor
 
 
 def ask_all(app: ASGIApp, bodies: Sequence[dict[str, Any]], *, path: str = "/predict") -> list[httpx.Response]:
@@ -158,6 +159,29 @@ def test_a_large_request_waits_for_nobody(tmp_path: Path):
     answers = ask_all(app, [rows(1.0), rows(*range(MOST_ROWS + 1)), rows(2.0)])
     assert [len(values(own)) for own in answers] == [1, MOST_ROWS + 1, 1]
     assert sorted(predictor.runs) == [2, MOST_ROWS + 1]
+
+
+def test_a_turn_of_the_event_loop_has_no_more_rows_than_it_may(tmp_path: Path):
+    app, predictor = counting_app(tmp_path, rows_at_once=4)
+    turns: list[int] = []
+
+    async def main() -> list[httpx.Response]:
+        async def take_turns() -> None:
+            while True:
+                turns.append(len(predictor.runs))
+                await asyncio.sleep(0)
+
+        others = asyncio.create_task(take_turns())
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            asked = [client.post("/predict", json=rows(*[20.0] * n_rows)) for n_rows in (3, 1, 2, 3, 4, 1, 1)]
+            answers = await asyncio.gather(*asked)
+        others.cancel()
+        return answers
+
+    assert [len(values(own)) for own in asyncio.run(main())] == [3, 1, 2, 3, 4, 1, 1]
+    assert predictor.runs == [4, 2, 3, 4, 2]
+    assert set(turns) == {0, 1, 2, 3, 4, 5}, "somebody else had a turn between any two"
 
 
 def test_a_row_without_a_finite_prediction_fails_alone(tmp_path: Path):
