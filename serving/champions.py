@@ -82,6 +82,14 @@ class Champions(Mapping[str, Served]):
         """
         return self._names or self._store.names()
 
+    def knows(self, name: str) -> bool:
+        """Whether a model is, or should be, served.
+
+        Raises:
+            BundleError: the store cannot be read.
+        """
+        return name in self._places or name in self._refused or name in self.names()
+
     def resume(self, name: str) -> list[BundleError]:
         """Go on as before a restart: with the version that was sound, then, on probation, the one chosen since.
 

@@ -26,7 +26,7 @@ process. Codes of paths and methods that do not exist are those of HTTP: `not_fo
 is answered 400 in plain text, and hung up on (`connection`).
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -119,6 +119,12 @@ class UnknownModelError(ServingError):
         near = get_close_matches(name[:MOST_NAME], names, n=3)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"Served are: {', '.join(names) or 'none'}."
         return cls(f"There is no model {name[:MOST_NAME]!r}. {hint}")
+
+    @classmethod
+    def from_refused(cls, name: str, refused: Mapping[str, str]) -> "UnknownModelError":
+        """Say why none of its versions is served."""
+        reasons = " ".join(f"Version {version}: {reason}" for version, reason in refused.items())
+        return cls(f"No version of {name!r} is served. {reasons}")
 
 
 class UnknownVersionError(ServingError):

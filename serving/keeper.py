@@ -66,6 +66,14 @@ class Keeper:
         self._keeping.join(TICK_SECONDS)
         self.tally.share()
 
+    def knows(self, name: str) -> bool:
+        """Whether a model is, or should be, served.
+
+        Raises:
+            BundleError: the store cannot be read.
+        """
+        return self._champions.knows(name)
+
     def reload(self, name: str) -> None:
         """Give a model's version a new chance, here and now, and in the other processes within a second.
 

@@ -57,16 +57,20 @@ def _add_reload(router: APIRouter, models: Mapping[str, Served], keeper: Keeper,
     @router.post("/models/{name}/reload", summary="Look up the champion now", responses=REFUSALS)
     def reload(name: str, request: Request) -> Reloaded:
         _check_caller(request.headers, reloading)
-        if name not in models:
-            raise UnknownModelError.from_name(name, models)
         try:
+            if not keeper.knows(name):
+                raise UnknownModelError.from_name(name, models)
             keeper.reload(name)
         except AwayError as error:
-            raise StoreAwayError("The store of models does not answer. The version before goes on.") from error
+            raise StoreAwayError(f"The store of models does not answer. {_what_goes_on(models, name)}") from error
         except BundleError as error:
-            raise NotReloadedError(f"{error.reason} Version {models[name].version} goes on.") from error
+            raise NotReloadedError(f"{error.reason} {_what_goes_on(models, name)}") from error
         models[name].note()
         return Reloaded(model=name, version=models[name].version)
+
+
+def _what_goes_on(models: Mapping[str, Served], name: str) -> str:
+    return f"Version {models[name].version} goes on." if name in models else "No version of it is served."
 
 
 def _check_caller(headers: Headers, reloading: Reloading) -> None:

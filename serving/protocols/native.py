@@ -16,7 +16,7 @@ from serving.bodies import body_headers, read_body
 from serving.bundle import Column, Contract, Lineage, Target
 from serving.champions import Champions
 from serving.direct import Answer, Handler
-from serving.errors import ErrorAnswer, NotReadyError
+from serving.errors import ErrorAnswer, NotReadyError, UnknownModelError
 from serving.haste import SMALL_BODY_BYTES
 from serving.media import JSON, answer_media, body_media, content_type, is_at_hand
 from serving.models import Columns, Served, find_model, only_model
@@ -180,8 +180,10 @@ def _add_models(router: APIRouter, models: Mapping[str, Served]) -> None:
         responses=UNKNOWN,
     )
     async def show_model(name: str) -> ModelCard:
-        own = find_model(models, name)
         refused = models.refused(name) if isinstance(models, Champions) else {}
+        if refused and name not in models:
+            raise UnknownModelError.from_refused(name, refused)
+        own = find_model(models, name)
         return ModelCard(
             **_summary(own),
             contract=ContractCard.of(own.contract),

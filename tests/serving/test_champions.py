@@ -546,9 +546,37 @@ def test_reloading_gives_a_version_a_new_chance(tmp_path: Path):
     assert server.version() == "1", "it was refused once"
     assert ask(server.app, "POST", f"/models/{NAME}/reload").json() == {"model": NAME, "version": "2"}
     assert (server.version(), server.refused()) == ("2", {})
+    assert ask(server.app, "POST", "/models/nobody/reload").status_code == 404
     server.store.is_away = True
     assert ask(server.app, "POST", f"/models/{NAME}/reload").status_code == 502
-    assert ask(server.app, "POST", "/models/nobody/reload").status_code == 404
+
+
+def test_a_model_whose_only_version_was_refused_can_be_asked_about_and_reloaded(tmp_path: Path):
+    publish_patients(tmp_path)
+    path = publish_sales(tmp_path) / "model.onnx"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    server = Server(tmp_path)
+    card = ask(server.app, "GET", f"/models/{NAME}")
+    assert (card.status_code, card.json()["error"]["code"]) == (404, "unknown_model")
+    said = f"No version of '{NAME}' is served. Version 1: The model file: its sha256 is not the one in contract.json."
+    assert card.json()["error"]["message"].startswith(said)
+    refused = ask(server.app, "POST", f"/models/{NAME}/reload")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "not_reloaded")
+    assert refused.json()["error"]["message"].endswith("No version of it is served.")
+    path.write_bytes(whole)
+    assert ask(server.app, "POST", f"/models/{NAME}/reload").json() == {"model": NAME, "version": "1"}
+    assert server.version() == "1"
+
+
+def test_a_model_that_is_new_need_not_be_waited_for(tmp_path: Path):
+    publish_patients(tmp_path)
+    server = Server(tmp_path)
+    publish_sales(tmp_path)
+    assert ask(server.app, "POST", f"/models/{NAME}/reload").json() == {"model": NAME, "version": "1"}
+    server.store.is_away = True
+    away = ask(server.app, "POST", "/models/nobody/reload")
+    assert (away.status_code, away.json()["error"]["code"]) == (502, "store_away")
 
 
 def test_a_reload_is_refused_also_when_others_look_at_the_same_time(tmp_path: Path):
