@@ -55,7 +55,7 @@ def load_champions(settings: Settings, tally: Tally | None = None, verdicts: Ver
     )
     try:
         names = asked = champions.names()
-    except AwayError as error:
+    except BundleError as error:  # away; or an ingress answers in its place
         names, asked = verdicts.names(), []
         if not names:
             raise

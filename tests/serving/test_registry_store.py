@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,22 @@ def test_a_registry_that_was_made_anew_is_asked_what_its_versions_are(tmp_path: 
             champions = load_champions(settings, verdicts=verdicts)
             assert champions["a"].contract == open_bundle(bundle).contract
             shutil.rmtree(bundle)
+
+
+@pytest.mark.parametrize(("content", "status"), [(b"no such page", 404), (b"<html>", 200)])
+def test_a_registry_whose_place_is_taken_by_another_server_keeps_nobody_from_starting(
+    tmp_path: Path, content: bytes, status: int
+):
+    """As an ingress answers while what is behind it is down."""
+    publish_sales(tmp_path / "made", version=1)
+    settings, verdicts = Settings(bundles=tmp_path / "bundles"), Verdicts(tmp_path / "served")
+    with registry_of(tmp_path / "made") as registry:
+        load_champions(replace(settings, registry=registry.address), verdicts=verdicts)
+    with answering(content, status=status) as address:
+        champions = load_champions(replace(settings, registry=address), verdicts=verdicts)
+        assert champions["ice cream"].version == "1"
+        with pytest.raises(BundleError, match=address):
+            load_champions(replace(settings, registry=address), verdicts=Verdicts(tmp_path / "none"))
 
 
 def test_a_version_that_cannot_be_kept_is_fetched_again_once_it_can(tmp_path: Path):
