@@ -35,7 +35,15 @@ try:
     import pyarrow.parquet
 
     from serving.batch.columns import ScoringError, check_names, check_once, read_columns
-    from serving.batch.files import check_suffix, column_names, count_rows, is_csv, open_writer, read_portions
+    from serving.batch.files import (
+        check_suffix,
+        check_writable,
+        column_names,
+        count_rows,
+        is_csv,
+        open_writer,
+        read_portions,
+    )
     from serving.batch.parts import PORTIONS, open_parts
     from serving.batch.texts import kept_texts, read_texts
 except ModuleNotFoundError as error:
@@ -176,6 +184,11 @@ def _answers(
     contract = job.bundle.contract
     read = read_texts if is_csv(job.source) else read_columns
     columns = read(contract, portion, first_row=first_row)
+    if is_csv(job.source):
+        kept = kept_texts(job.keep, portion, contract, columns, first_row=first_row)
+    else:
+        kept = {name: portion.column(name) for name in job.keep}
+        check_writable(kept, job.output)
     parts = [
         predictor.predict({name: values[start : start + ROWS_AT_ONCE] for name, values in columns.items()})
         for start in range(0, len(portion), ROWS_AT_ONCE)
@@ -184,10 +197,6 @@ def _answers(
     finite = np.isfinite(predictions).all(axis=1)
     if not finite.all():
         raise ScoringError(f"Row {first_row + int(finite.argmin()) + 1}: a number is too large to compute with.")
-    if is_csv(job.source):
-        kept = kept_texts(job.keep, portion, contract, columns, first_row=first_row)
-    else:
-        kept = {name: portion.column(name) for name in job.keep}
     is_plain = job.asked == NOTHING
     extra = {} if is_plain else extra_columns(contract, more.complete(columns, predictions, job.asked))
     answers = {**_name(contract, predictions), **extra}

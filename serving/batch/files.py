@@ -1,6 +1,6 @@
 """Rows in and out of files, a portion at a time: Parquet and CSV."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +30,20 @@ def check_suffix(path: Path, field: str) -> None:
     """Raise a ScoringError for a file of an unknown kind."""
     if path.suffix.lower() not in SUFFIXES:
         raise ScoringError(f"{field} {path}: the name must end in {' or '.join(SUFFIXES)}.")
+
+
+def check_writable(columns: Mapping[str, pa.Array], output: Path) -> None:
+    """Raise a ScoringError for a column that this kind of file cannot hold: pyarrow would say so at the very end."""
+    if not is_csv(output):
+        return
+    for name, values in columns.items():
+        try:
+            pyarrow.csv.write_csv(pa.table({name: values}), pa.MockOutputStream())
+        except pa.ArrowInvalid as error:
+            raise ScoringError(
+                f"--keep {name}: its values cannot be written to CSV: {_first_line(error)}. "
+                "Let --output end in .parquet, or leave the column out."
+            ) from error
 
 
 def column_names(path: Path) -> list[str]:

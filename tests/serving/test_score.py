@@ -462,3 +462,27 @@ def test_columns_of_parquet_that_go_along_keep_their_types(tmp_path) -> None:
     source = written(frame, tmp_path / "rows.parquet")
     assert run(folder, source, tmp_path / "out.parquet", "--keep", ",".join(frame.columns)) == 0
     assert read(tmp_path / "out.parquet").select(frame.columns).equals(frame)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (pl.Series([["a"], [], None]), "Unsupported Type:large_list"),
+        (pl.Series([{"a": 1}, {"a": 2}, None]), "Unsupported Type:struct"),
+        (pl.Series([b"a", b"\xff", None]), "Invalid UTF8 payload"),
+    ],
+)
+def test_a_column_that_csv_cannot_hold_is_named_before_a_row_is_scored(
+    tmp_path, monkeypatch, capsys, *, values, said
+) -> None:
+    folder, frame = publish_patients(tmp_path / "bundles"), patients(3).with_columns(values.alias("tags"))
+    source = written(frame, tmp_path / "rows.parquet")
+    assert run(folder, source, tmp_path / "out.parquet", "--keep", "id,tags") == 0
+    assert read(tmp_path / "out.parquet")["tags"].to_list() == values.to_list()
+    capsys.readouterr()
+    monkeypatch.setattr(score.Predictor, "predict", None)
+    assert run(folder, source, tmp_path / "out.csv", "--keep", "id,tags") == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"--keep tags: its values cannot be written to CSV: {said}")
+    assert message.endswith(". Let --output end in .parquet, or leave the column out.\n")
+    assert hidden(tmp_path) == []
