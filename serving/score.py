@@ -173,6 +173,8 @@ def _check_output(output: Path, *, source: Path) -> None:
 
 
 def _open(folder: Path) -> Bundle:
+    if folder.name in ("", ".."):  # only then: a link has a name of its own
+        folder = folder.resolve()
     if (folder / CONTRACT_FILE).exists():
         return open_bundle(folder)
     return open_champion(FolderStore(folder.parent), folder.name).bundle

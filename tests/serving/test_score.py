@@ -85,6 +85,21 @@ def test_every_row_is_answered_in_order_as_the_model_answers_it(tmp_path, capsys
     assert sorted(left) == sorted(["bundles", source, output]), "nothing else is left behind"
 
 
+@pytest.mark.parametrize(("inside", "model"), [(".", "."), ("1", "."), ("1", ".."), (".", "1/..")])
+def test_a_model_is_named_from_within_its_folder_too(tmp_path, monkeypatch, inside, model) -> None:
+    folder = publish_patients(tmp_path / "bundles").parent
+    source = written(patients(3), tmp_path / "rows.csv")
+    monkeypatch.chdir(folder / inside)
+    assert run(Path(model), source, tmp_path / "out.csv") == 0
+
+
+def test_a_link_to_a_folder_of_versions_has_its_own_name(tmp_path) -> None:
+    folder = publish_patients(tmp_path / "bundles").parent
+    moved, link = folder.rename(tmp_path / "elsewhere"), folder
+    link.symlink_to(moved)
+    assert run(link, written(patients(3), tmp_path / "rows.csv"), tmp_path / "out.csv") == 0
+
+
 def test_a_folder_of_versions_stands_for_its_champion_and_a_regression_is_one_number(tmp_path) -> None:
     publish_sales(tmp_path / "bundles", version=2)
     frame = pl.DataFrame({"Temperatur in °C": [20.0, 30.5], "humidity": [None, 40]})
