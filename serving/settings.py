@@ -14,9 +14,9 @@ LARGEST_PORT = 65_535
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 SHARE = re.compile(r"0(\.[0-9]{1,6})?|1(\.0{1,6})?")
 ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")  # of a registry; in a folder, a file that is no version
-# What Kubernetes tells every container of a service called `serving`, in the form of Docker's links.
+# What Kubernetes tells every container of services called `serving`, `serving-canary` and so on, as Docker's links did.
 OF_KUBERNETES = re.compile(
-    r"SERVING_SERVICE_(HOST|PORT(_\w+)?)=.*|SERVING_PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?=.*|=\w+://.*)"
+    r"SERVING_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)=.*|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?=.*|=\w+://.*))"
 )
 WHOLE_NUMBER = re.compile(r"[0-9]{1,12}")
 

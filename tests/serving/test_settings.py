@@ -73,24 +73,27 @@ def test_every_variable_is_read():
     )
 
 
-def test_what_kubernetes_says_of_a_service_of_that_name_is_no_setting():
+@pytest.mark.parametrize("service", ["SERVING", "SERVING_CANARY", "SERVING_V2_EU"])
+def test_what_kubernetes_says_of_a_service_whose_name_begins_so_is_no_setting(service: str):
     injected = {
-        "SERVING_SERVICE_HOST": "10.0.0.1",
-        "SERVING_SERVICE_PORT": "8000",
-        "SERVING_SERVICE_PORT_HTTP": "8000",
-        "SERVING_PORT": "tcp://10.0.0.1:8000",
-        "SERVING_PORT_8000_TCP": "tcp://10.0.0.1:8000",
-        "SERVING_PORT_8000_TCP_PROTO": "tcp",
-        "SERVING_PORT_8000_TCP_PORT": "8000",
-        "SERVING_PORT_8000_TCP_ADDR": "10.0.0.1",
-        "SERVING_PORT_53_UDP": "udp://10.0.0.1:53",
+        f"{service}_SERVICE_HOST": "10.0.0.1",
+        f"{service}_SERVICE_PORT": "8000",
+        f"{service}_SERVICE_PORT_HTTP": "8000",
+        f"{service}_PORT": "tcp://10.0.0.1:8000",
+        f"{service}_PORT_8000_TCP": "tcp://10.0.0.1:8000",
+        f"{service}_PORT_8000_TCP_PROTO": "tcp",
+        f"{service}_PORT_8000_TCP_PORT": "8000",
+        f"{service}_PORT_8000_TCP_ADDR": "10.0.0.1",
+        f"{service}_PORT_53_UDP": "udp://10.0.0.1:53",
     }
     assert read_settings(injected) == Settings()
-    assert read_settings(injected | {"SERVING_PORT": "udp://[fd00::1]:53"}) == Settings()
+    assert read_settings(injected | {f"{service}_PORT": "udp://[fd00::1]:53"}) == Settings()
     assert read_settings(injected | {"SERVING_PORT": "8001"}) == Settings(port=8001)
 
 
-@pytest.mark.parametrize("variable", ["SERVING_PORTS", "SERVING_PORT_HTTP", "SERVING_SERVICES", "SERVING_SERVICE"])
+@pytest.mark.parametrize(
+    "variable", ["SERVING_PORTS", "SERVING_PORT_HTTP", "SERVING_SERVICES", "SERVING_SERVICE", "SERVING_CANARY_PORT"]
+)
 def test_what_only_looks_like_kubernetes_is_a_mistake(variable: str):
     with pytest.raises(SettingsError, match=f"{variable}: no such setting"):
         read_settings({variable: "1"})
