@@ -51,7 +51,7 @@ export function trackOf(column) {
              worded: column.integer ? whole : (number) => shown(number, { digits: boundDigits(column) }) };
   }
   if (column.kind === "date" && moment(column.maximum) > moment(column.minimum)) {
-    const toValue = (days) => new Date(days * DAY_MS).toISOString().slice(0, hasTime(column) ? 19 : 10);
+    const toValue = (days) => isoDate(column, days);
     return { low: moment(column.minimum), high: moment(column.maximum), step: hasTime(column) ? "any" : 1, toValue,
              toNumber: (value) => (value === null ? null : moment(value)), worded: (days) => toValue(days).slice(0, 10) };
   }
@@ -87,7 +87,7 @@ function boundDigits({ minimum, maximum }) {
 
 function date(column, id) {
   const input = element("input", { id, type: hasTime(column) ? "datetime-local" : "date", step: hasTime(column) ? 1 : null });
-  const worded = (text) => new Date(moment(text) * DAY_MS).toISOString().slice(0, hasTime(column) ? 19 : 10);
+  const worded = (text) => isoDate(column, moment(text));
   const hint = `${column.minimum.slice(0, 10)} to ${column.maximum.slice(0, 10)}`;
   return withSlider(column, input, { read: () => input.value || null, worded, hint: hasTime(column) ? `${hint}, UTC` : hint });
 }
@@ -173,4 +173,9 @@ const decimalsOf = (span) => Math.min(Math.max(Math.ceil(-Math.log10(span / SLID
 function moment(text) {
   const hasOffset = text.length <= 10 || /(Z|[+-]\d\d:?\d\d)$/.test(text);
   return Date.parse(hasOffset ? text : `${text}Z`) / DAY_MS;
+}
+
+/** Days since 1970 as the column's fields have them. A fraction of a day may be a hair less than the milliseconds it is of. */
+function isoDate(column, days) {
+  return new Date(Math.round(days * DAY_MS)).toISOString().slice(0, hasTime(column) ? 19 : 10);
 }

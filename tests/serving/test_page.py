@@ -81,6 +81,14 @@ WIDE: tuple[Column, ...] = tuple(
     for place in range(30)
 )
 WIDE_ROW = {own.name: 1 for own in WIDE}
+# Each is a fraction of a day that float64 has a hair less of.
+MOMENTS = ("2021-03-04T05:06:07", "2021-03-04T16:06:02", "2021-03-05T03:05:57", "2021-03-06T18:41:39")
+MOVED = tuple(
+    DateColumn(
+        name=own, nullable=False, minimum=own, maximum="2021-12-31T12:00:00.000+00:00", example=f"{own}.000+00:00"
+    )
+    for own in MOMENTS
+)
 LONG_CLASSES = ("Definitely and to all of my friends", "Perhaps, level I", "Perhaps, level II")
 
 
@@ -105,6 +113,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         classes=LONG_CLASSES,
         background=(WIDE_ROW, WIDE_ROW | {"column 1": 900}),
     )
+    publish(bundles, name="moments", version=1, columns=MOVED, rows=[{own: own for own in MOMENTS}])
     nine = dict(list(WIDE_ROW.items())[:9])
     publish(bundles, name="nine", version=1, columns=WIDE[:9], rows=[nine], background=(nine,))
     with running(folder, SERVING_BUNDLES="bundles") as own:
@@ -454,6 +463,16 @@ def test_large_letters_leave_room_for_the_bars(server: Running, page: Page):
     assert len(widths) == 12
     assert min(widths) > 150
     assert page.run("document.documentElement.scrollWidth") <= PHONE[0]
+
+
+def test_a_moment_is_asked_for_to_the_second(server: Running, page: Page):
+    visit(page, server, "moments")
+    assert asked_row(page) == {own: own for own in MOMENTS}
+    page.run(
+        "(() => { const own = document.querySelector('#column-0').parentElement.querySelector('[type=range]');"
+        " own.value = own.min; own.dispatchEvent(new Event('input', { bubbles: true })); })()"
+    )
+    assert page.run("document.querySelector('#column-0').value") == MOMENTS[0]
 
 
 def test_names_of_a_table_are_text_and_never_markup(server: Running, page: Page):
