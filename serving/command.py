@@ -46,9 +46,14 @@ def listen(settings: Settings) -> socket.socket:
     Raises:
         SettingsError: it is taken, or the address is not one of this machine.
     """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    is_ipv6 = ":" in settings.host
     try:
-        listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        listening = socket.create_server(
+            (settings.host, settings.port),
+            family=socket.AF_INET6 if is_ipv6 else socket.AF_INET,
+            backlog=2048,
+            dualstack_ipv6=is_ipv6 and socket.has_dualstack_ipv6(),  # "::" is every address, those of IPv4 too
+        )
     except OSError as error:
         raise SettingsError(
             f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}. "

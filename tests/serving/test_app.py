@@ -137,3 +137,10 @@ def test_an_answer_does_not_wait_until_the_client_has_confirmed_its_head():
         accepted, _ = listening.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 on this machine")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_address_of_all_addresses_is_that_of_both_versions_of_ip(host: str):
+    with listen(Settings(host="::", port=0)) as listening:
+        socket.create_connection((host, listening.getsockname()[1]), timeout=5).close()
