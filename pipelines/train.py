@@ -23,6 +23,7 @@ from pipelines.config.flags import refuse_flags
 from pipelines.config.overrides import check_overrides
 from pipelines.config.plain import plain_values
 from pipelines.config.schema import TrialConfig
+from pipelines.config.table_file import known_extension
 from pipelines.config.validate import validate_all
 from pipelines.errors import UserError
 from pipelines.interrupts import Terminated, sigterm_raised
@@ -80,9 +81,13 @@ def checked_trials(configs: Sequence[Any]) -> list[TrialConfig]:
     """Turn what Hydra composed into trials.
 
     Raises:
-        UserError: lists every mistake of every trial.
+        UserError: lists every mistake of every trial; or a table's file is not there.
     """
-    return validate_all([plain_values(config) for config in configs])
+    trials = validate_all([plain_values(config) for config in configs])
+    for path in dict.fromkeys(trial.data.path for trial in trials):
+        if path is not None:
+            known_extension(Path(path))  # the commonest mistake, told before torch is imported
+    return trials
 
 
 def _check(arguments: Namespace) -> None:

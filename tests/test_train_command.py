@@ -117,6 +117,14 @@ def test_a_comma_list_without_the_flag_says_how_to_sweep(tmp_path):
     assert "To sweep over it, add --multirun to your command line" in errors
 
 
+@pytest.mark.parametrize("arguments", [[], ["-m", "seed=0,1"]], ids=["one trial", "sweep"])
+def test_a_file_that_is_not_there_is_told_before_anything_is_imported_or_made(tmp_path, arguments):
+    table = ["data=table", "data.path=houses.csv", "data.target=price"]
+    answer = run(tmp_path, *arguments, *table, how=("-c", STAND_IN))  # which reads no file
+    assert answer == (2, "", "houses.csv does not exist. Check data.path.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_torch_is_not_imported_before_there_is_something_right_to_train(tmp_path):
     assert run(tmp_path, "data=wine", how=("-c", STAND_IN)) == (0, "1 trials\nFalse\n", "")
 
@@ -169,6 +177,7 @@ def test_help_names_every_decision_with_its_options_and_examples_that_work(tmp_p
         assert f"\n{group}: {', '.join(options)}\n" in output
     examples = [line.split()[3:] for line in output.splitlines() if line.startswith("  python -m pipelines.train ")]
     assert len(examples) == 6
+    (tmp_path / "houses.csv").touch()
     for example in examples:
         assert run(tmp_path, *example, how=("-c", STAND_IN))[0] == 0
 

@@ -6,7 +6,6 @@ Not here: what the columns mean (`kinds`) and which of them is predicted (`targe
 import csv
 import io
 from collections.abc import Iterator
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +13,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from pipelines.config.table_file import COMPRESSIONS, SEPARATORS, known_extension
 from pipelines.errors import UserError
 from serving.missing_words import MISSING_WORDS
 
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-JSON_LINES = (".jsonl", ".ndjson")
-EXTENSIONS = (*SEPARATORS, ".parquet", *JSON_LINES)
 PORTION_BYTES = 1 << 22
 
 
@@ -30,7 +26,7 @@ def read_file(path: Path) -> pl.DataFrame:
     Raises:
         UserError: the file is missing, empty, of an unknown sort, or broken; with the line where there is one.
     """
-    extension = _check_name(path)
+    extension = known_extension(path)
     if path.stat().st_size == 0:
         raise _empty(path)
     source = _source(path)
@@ -47,25 +43,6 @@ def read_file(path: Path) -> pl.DataFrame:
 
 def _empty(path: Path) -> UserError:
     return UserError(f"{path} is empty. Give a file with a header line and rows.")
-
-
-def _check_name(path: Path) -> str:
-    """The extension that says how to read, without that of the compression."""
-    if not path.exists():
-        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = get_close_matches(path.name, names, n=3)
-        hint = f" Did you mean {', '.join(near)}?" if near else " Check data.path."
-        raise UserError(f"{path} does not exist.{hint}")
-    if path.is_dir():
-        raise UserError(f"{path} is a folder. Give one file as data.path.")
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in COMPRESSIONS:
-        suffixes.pop()
-    extension = suffixes[-1] if suffixes else ""
-    if extension not in EXTENSIONS:
-        known = ", ".join(EXTENSIONS)
-        raise UserError(f"{path} has an unknown ending. Known are {known}, each also with .gz or .zst behind it.")
-    return extension
 
 
 def _source(path: Path) -> Path | bytes:
