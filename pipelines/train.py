@@ -10,6 +10,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -42,6 +43,8 @@ def main() -> None:
         SystemExit: 2 after a user's mistake, 130 after Ctrl-C, 143 after SIGTERM.
     """
     spare_modules()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # in a log file, too, a line is there when it is printed
     # Hydra then raises what went wrong instead of printing it with a traceback and exit code 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     with _mistakes_told():

@@ -21,7 +21,7 @@ from tests.hydra_plugins.fake_sweep import FakeModule, FakeSweep
 
 class Told(FakeSweep):
     def train(self, trials):
-        print(len(trials), "trials", flush=True)
+        print(len(trials), "trials")
         if trials[0].data.name == "slow":
             time.sleep(60)
         return super().train(trials)
