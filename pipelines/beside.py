@@ -6,6 +6,7 @@ its process is `engines`'.
 
 import multiprocessing
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -55,9 +56,14 @@ class Beside:
         return self._asker.submit(self._ask, method, arguments)
 
     def close(self) -> None:
-        """Wait for all calls, then end the process. An interrupt meanwhile ends it with the call that is under way."""
+        """Wait for all calls, then end the process.
+
+        An interrupt meanwhile, or one that is on its way out of the block that `closing` ends, ends it with the call
+        that is under way: who has wanted to wait for the others has done so.
+        """
+        is_interrupted = isinstance(sys.exception(), KeyboardInterrupt)
         try:
-            self._asker.shutdown(wait=True)
+            self._asker.shutdown(wait=not is_interrupted, cancel_futures=is_interrupted)
         finally:
             self._life.close()
             self._process.join(2 * SECONDS_TO_END)

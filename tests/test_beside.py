@@ -104,6 +104,19 @@ def test_closing_waits_for_what_was_asked():
     assert asked.exception() is None
 
 
+def test_closing_after_an_interrupt_waits_for_nothing_that_has_not_begun():
+    asked = []
+
+    def interrupted() -> None:
+        with closing(Beside(Notes, name="taking notes")) as beside:
+            asked.extend([beside.call("count_until_left"), beside.call("add", "never")])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert asked[1].cancelled()
+
+
 @pytest.fixture
 def asking() -> "Iterator[subprocess.Popen[str]]":
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
