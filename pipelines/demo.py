@@ -30,9 +30,8 @@ def main() -> int:
     commands = [_sweep_command(tables, overrides) for tables, overrides in SWEEPS if _untrained(tables)]
     for command in commands:
         print(f"$ python {' '.join(command)}\n", flush=True)
-        trained = subprocess.run([sys.executable, *command], check=False)  # noqa: S603  our own command
-        if trained.returncode:
-            return trained.returncode
+        if code := _exit_code(command):
+            return code
         print()
     if not commands:
         print(f"Models are there already in {BUNDLES}; remove var/ to train anew.\n")
@@ -52,6 +51,16 @@ def _untrained(tables: Sequence[str]) -> list[str]:
 
 def _sweep_command(tables: Sequence[str], overrides: Sequence[str]) -> list[str]:
     return ["-m", "pipelines.train", "-m", f"data={','.join(_untrained(tables))}", *overrides, "sweep=quick"]
+
+
+def _exit_code(command: Sequence[str]) -> int:
+    """Run a command to its end."""
+    with subprocess.Popen([sys.executable, *command]) as process:  # noqa: S603  our own command
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # Ctrl-C reaches the command as well, which records what has been trained, and ends
+            process.wait()
+            raise
 
 
 @contextmanager
@@ -121,3 +130,5 @@ if __name__ == "__main__":
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # the command that was running has said so
+        sys.exit(130)

@@ -1,6 +1,10 @@
 """The main job, as a user types it: three sweeps on real tables, registered, served, asked."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -99,6 +103,23 @@ def test_a_second_demo_serves_what_is_there(folder: Path) -> None:
     assert "Models are there already" in done.stdout
     assert done.stdout.count("answered {") == len(TABLES)
     assert len(runs(folder, "digits")) == before
+
+
+def test_ctrl_c_ends_the_demo_as_it_ends_the_command_that_it_types(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.demo"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert demo.stdout is not None
+    while not demo.stdout.readline().startswith("diabetes: "):  # as soon as it is printed, though no terminal shows it
+        assert demo.poll() is None
+    os.killpg(demo.pid, signal.SIGINT)
+    _, errors = demo.communicate(timeout=120)
+    assert (demo.returncode, errors) == (130, "Interrupted.\n")
 
 
 def test_nothing_is_left_running(folder: Path) -> None:
