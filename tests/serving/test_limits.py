@@ -23,6 +23,7 @@ from serving.threads import Threads
 from serving.worker import load_champions
 from tests.serving.asking import JSON, app_of, ask
 from tests.serving.bundles import SALES_ROW, publish_sales
+from tests.serving.load import eventually
 
 BODY = json.dumps({"rows": [SALES_ROW]}).encode()
 LARGE = BODY + b" " * SMALL_BODY_BYTES  # is answered in a thread
@@ -147,10 +148,11 @@ async def ask_beside_others(
         async def send(header: dict[str, str]) -> httpx.Response:
             return await client.post("/predict", content=LARGE, headers=JSON | header)
 
+        n_before = predictor.n_runs
         others = [asyncio.create_task(send(of_others)) for _ in range(n_others)]
-        await asyncio.sleep(0.2)
+        await asyncio.to_thread(eventually, lambda: predictor.n_runs - n_before == n_others)
         asked = asyncio.create_task(send(header))
-        await asyncio.sleep(0.2)
+        await asyncio.to_thread(eventually, lambda: asked.done() or predictor.n_runs - n_before > n_others)
         assert (await client.get("/live")).status_code == 200
         assert all(not other.done() for other in others)
         predictor.let.set()
