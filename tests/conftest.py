@@ -2,10 +2,13 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
 import hypothesis
+import pytest
 
 from pipelines.collector import spare_modules
+from tests.tracking.servers import mlflow_server
 
 spare_modules()
 
@@ -19,3 +22,11 @@ for name in [name for name in os.environ if name.startswith(("MLFLOW_", "SERVING
 # A loaded machine may take any time for one example. Continuous integration draws the same examples every time.
 hypothesis.settings.register_profile("here", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("here")
+
+
+@pytest.fixture(scope="session")
+def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real MLflow server for all tests: it takes seconds to start, so each registers models of other names."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    with mlflow_server(f"sqlite:///{folder / 'server.db'}", folder) as uri:
+        yield uri

@@ -15,7 +15,6 @@ from pipelines.tracking.recorder import RegisteredVersion
 from tests.tracking.bundles import write_bundle
 from tests.tracking.mlflow.readers import client_of
 from tests.tracking.records import make_run
-from tests.tracking.servers import mlflow_server
 
 ROWS = pd.DataFrame(
     {
@@ -113,14 +112,13 @@ def test_a_command_that_ended_before_its_version_became_the_champion_makes_it_so
 
 @pytest.mark.slow
 def test_a_server_keeps_bundles_where_a_reader_without_mlflow_can_fetch_them(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], mlflow_uri: str
 ) -> None:
-    with mlflow_server(f"sqlite:///{tmp_path / 'server.db'}", tmp_path) as uri:
-        capfd.readouterr()
-        bundle = register(uri, tmp_path)
-        assert capfd.readouterr() == ("", ""), "a user is told what we say, not what MLflow says"
-        answer = load_champion(uri).predict(ROWS)
-        np.testing.assert_allclose(answer["probability_yes"], by_onnxruntime(bundle)[:, 1], rtol=1e-6)
+    capfd.readouterr()
+    bundle = register(mlflow_uri, tmp_path)
+    assert capfd.readouterr() == ("", ""), "a user is told what we say, not what MLflow says"
+    answer = load_champion(mlflow_uri).predict(ROWS)
+    np.testing.assert_allclose(answer["probability_yes"], by_onnxruntime(bundle)[:, 1], rtol=1e-6)
 
 
 def test_a_server_that_does_not_answer_is_named_before_anything_is_written() -> None:
