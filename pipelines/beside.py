@@ -16,8 +16,8 @@ from multiprocessing.connection import Connection, wait
 from threading import Event, Thread
 from typing import Any
 
-from pipelines.collector import spare_modules
 from pipelines.errors import UserError
+from pipelines.garbage import spare_modules
 from pipelines.interrupts import interrupts_held_back
 
 SECONDS_TO_END = 5.0

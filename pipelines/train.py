@@ -19,7 +19,6 @@ from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from pipelines.collector import spare_modules
 from pipelines.config.flags import refuse_flags
 from pipelines.config.overrides import check_overrides
 from pipelines.config.plain import plain_values
@@ -27,6 +26,7 @@ from pipelines.config.schema import TrialConfig
 from pipelines.config.table_file import known_extension
 from pipelines.config.validate import validate_all
 from pipelines.errors import UserError
+from pipelines.garbage import spare_modules
 from pipelines.interrupts import Terminated, sigterm_raised
 from pipelines.tracking.process import RecorderProcess
 

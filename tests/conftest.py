@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from pipelines.collector import spare_modules
+from pipelines.garbage import spare_modules
 from tests.tracking.servers import mlflow_server
 
 spare_modules()

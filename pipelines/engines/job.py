@@ -14,6 +14,7 @@ import torch
 from pipelines.config.schema import TrialConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.errors import UserError
+from pipelines.garbage import only_new_garbage
 from pipelines.tasks.task import Task
 from pipelines.training import Checkpoint, MemberResult, ProgressLine, StackState, load_state, train_stack
 from pipelines.training.state import untrained
@@ -84,20 +85,21 @@ def run_job(job: StackJob, prepared: PreparedTable, task: Task) -> DoneJob:
         return DoneJob(job.number, job.state, 0.0)
     keeping = job.keeping
     checkpoint = None if keeping is None else Checkpoint(keeping.path, keeping.every_seconds, keeping.note)
-    state = train_stack(
-        job.trials,
-        prepared,
-        task,
-        state=job.state,
-        ended=job.ended,
-        until_epoch=job.until_epoch,
-        checkpoint=checkpoint,
-        progress=_line(job, task) if job.shows_progress else None,
-    )
+    with only_new_garbage():
+        state = train_stack(
+            job.trials,
+            prepared,
+            task,
+            state=job.state,
+            ended=job.ended,
+            until_epoch=job.until_epoch,
+            checkpoint=checkpoint,
+            progress=_line(job, task) if job.shows_progress else None,
+        )
+        # Lightning's objects hold each other, and with them the stack: without this it would stay beside the next one.
+        gc.collect()
     if checkpoint is not None:
         checkpoint.write(state)
-    # Lightning's objects hold each other, and with them the stack: without this it would stay beside the next one.
-    gc.collect()
     return DoneJob(job.number, state, time.perf_counter() - started)
 
 

@@ -15,11 +15,11 @@ from threading import Thread
 
 import torch
 
-from pipelines.collector import spare_modules
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.free_memory import free_memory
 from pipelines.engines.job import DoneJob, StackJob, lost_job, resumed, run_or_fail
 from pipelines.errors import UserError
+from pipelines.garbage import spare_modules
 from pipelines.interrupts import interrupts_held_back
 from pipelines.tasks.task import Task
 

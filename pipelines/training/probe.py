@@ -14,8 +14,7 @@ import gc
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import FrameType
@@ -32,6 +31,7 @@ from pipelines.config.schema import CustomConfig, LinearConfig, ModelConfig, NoS
 from pipelines.config.scopes import without
 from pipelines.data.encode import Features
 from pipelines.data.prepare import Part, PreparedTable
+from pipelines.garbage import only_new_garbage
 from pipelines.models import build_net, input_facts
 from pipelines.tasks.task import Task
 from pipelines.training.device import device_here
@@ -103,7 +103,7 @@ def probe_stack(
     small, large = _sizes(len(trials))
     whole = _rows_of_an_epoch(prepared)
     few, many = (min(n * trials[0].trainer.batch_size, whole) for n in (FEW, MANY))
-    with _garbage_known():
+    with only_new_garbage():
         at_small = {model: peaks_at(model, (small, few)) for model in _models(trials)}
         model = max(at_small, key=lambda model: max(at_small[model].values()))
         if large > SMALL and max(at_small[model].values()) * large > budget_bytes * small:
@@ -125,16 +125,6 @@ def variety(trials: Sequence[TrialConfig]) -> tuple[object, ...]:
     kinds = sorted({trial.optimizer.kind for trial in trials})
     rates = {dropout_rate(trial) for trial in trials}
     return kinds, len({trial.seed for trial in trials}) > 1, len(rates) > 1, max(rates) > 0
-
-
-@contextmanager
-def _garbage_known() -> Iterator[None]:
-    """Set all that is there aside, so that to look for what a small stack leaves takes milliseconds."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _sizes(n_trials: int) -> Point:

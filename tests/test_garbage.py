@@ -7,7 +7,7 @@ import sys
 SCRIPT = """
 import atexit, gc
 atexit.register(lambda: print(gc.get_freeze_count() > 10_000))
-from pipelines.collector import spare_modules
+from pipelines.garbage import spare_modules
 {call}
 import polars
 gc.collect()
