@@ -1,5 +1,6 @@
 """From a `DataConfig` to encoded parts: read, divide, encode. The one door of this room for the rest."""
 
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -158,7 +159,12 @@ def _read(config: DataConfig) -> tuple[str, str, pl.DataFrame, str]:
     if config.path is None or config.target is None:
         raise UserError("data=table needs data.path and data.target: the file, and the column to predict.")
     path = Path(config.path)
-    return config.name or path.name.split(".")[0], str(path), read_file(path), config.target
+    return config.name or _named_after(path), str(path), read_file(path), config.target
+
+
+def _named_after(path: Path) -> str:
+    """The file's name up to its first dot, without what no model may be called."""
+    return re.sub(r"[:%\"'\\\x00-\x1f\x7f]", "_", path.name.split(".")[0]).strip() or "table"
 
 
 def _read_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> tuple[Table, Mapping[str, pl.Series]]:

@@ -26,6 +26,13 @@ TABLE = {"data.source": "table", "data.path": "a.csv", "data.target": "y"}
             {"data.source": "iris", "data.path": "a.csv"},
             ["data.path = 'a.csv': data=iris is built in and takes none; use data=table for a file"],
         ),
+        *[
+            (
+                {"data.source": "iris", "data.name": name},
+                [f"data.name = {name!r}: a model's name is not blank and has none of / \\ : . % \" '"],
+            )
+            for name in ("houses.v2", "a/b", "50%", "o'brien", " ")
+        ],
         (
             {"data.categorical": ("a", "b", "c"), "data.numeric": ("c", "b")},
             ["data.numeric = ['b', 'c']: data.categorical names them too; a column is one or the other"],

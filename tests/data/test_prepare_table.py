@@ -45,6 +45,14 @@ def message(frame: pl.DataFrame, folder: Path, **changes) -> str:
     return str(caught.value).replace(str(folder / "table.parquet"), "FILE")
 
 
+@pytest.mark.parametrize(
+    ("file", "name"), [("houses.v2.csv", "houses"), ("o'brien 50%.csv", "o_brien 50_"), (" .csv", "table")]
+)
+def test_a_table_is_named_after_its_file_as_a_model_may_be_called(tmp_path, file, name):
+    people().write_csv(tmp_path / file)
+    assert prepare_table(asked(path=str(tmp_path / file)), "auto").table.name == name
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet", "ndjson"])
 def test_a_table_of_every_kind_is_read_divided_and_encoded(tmp_path, ending):
     path = tmp_path / f"people.{ending}"
