@@ -28,6 +28,8 @@ CHAMPION = "champion"
 NOT_YET = "not yet the champion"  # tag of a version whose alias is still to be set
 SCORING_FILE = Path(__file__).with_name("scoring_model.py")
 WAITING = "mlflow.store.model_registry.abstract_store"  # tells that it may wait, which no server makes it do
+TRIALS_DESCRIBED = 20
+DESCRIPTION_CHARACTERS = 5000  # that PostgreSQL has room for; SQLite does not count
 SCORING_PACKAGES = ("mlflow", "numpy", "onnxruntime", "pandas")
 
 
@@ -164,13 +166,18 @@ def _version_tags(contract: dict[str, Any]) -> dict[str, str]:
 def _description(contract: dict[str, Any]) -> str:
     """Write what a reader of the registry wants to know first, in Markdown."""
     target, lineage = contract["target"], contract["lineage"]
-    members = lineage["members"]
-    kind = "one trial" if len(members) == 1 else f"an ensemble of {len(members)} trials"
+    weights: dict[tuple[str, str], float] = {}
+    for member in lineage["members"]:  # a trial with folds has one each
+        trial = (member["run_id"], member["name"])
+        weights[trial] = weights.get(trial, 0.0) + member["weight"]
+    trials = [f"- trial {name}, weight {weight:.3g}" for (_, name), weight in weights.items()]
+    kind = "one trial" if len(trials) == 1 else f"an ensemble of {len(trials)} trials"
+    if len(trials) > TRIALS_DESCRIBED:
+        trials[TRIALS_DESCRIBED:] = [f"- and {len(trials) - TRIALS_DESCRIBED} trials more"]
     lines = [f"Predicts `{target['name']}` ({target['task']}) from {len(contract['columns'])} columns; {kind}.", ""]
     lines += [
         f"- {part}: " + ", ".join(f"{metric} {value:.4g}" for metric, value in metrics.items())
         for part, metrics in contract["metrics"].items()
     ]
-    lines += [f"- trial {member['name']}, weight {member['weight']:.3g}" for member in members]
     lines += [f"- sweep {lineage['sweep']}, data {lineage['data_fingerprint']}, code {lineage['code_version']}"]
-    return "\n".join(lines)
+    return "\n".join([*lines, *trials])[:DESCRIPTION_CHARACTERS]

@@ -1,5 +1,6 @@
 """A registered bundle is what MLflow's own clients find under the alias `champion`, and it answers as ONNX Runtime."""
 
+import json
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -75,6 +76,28 @@ def test_a_version_says_where_it_comes_from(uri: str, tmp_path: Path) -> None:
     assert version.tags["sweep"] == "s1"
     assert version.tags["validation/roc_auc"] == "0.91"
     assert "an ensemble of 2 trials" in version.description
+
+
+def test_a_version_describes_a_trial_with_folds_as_one_and_an_ensemble_by_its_first_trials(
+    uri: str, tmp_path: Path
+) -> None:
+    recorder = MlflowRecorder(uri, experiment="patients", artifacts=str(tmp_path / "artifacts"))
+    members = [
+        {"run_id": f"r{trial}", "name": f"trial {trial} {'x' * 100}", "weight": 1 / 500}
+        for trial in range(100)
+        for _ in range(5)
+    ]
+    bundle = write_bundle(tmp_path / "bundle")
+    contract = json.loads((bundle / "contract.json").read_text())
+    contract["lineage"]["members"] = members
+    (bundle / "contract.json").write_text(json.dumps(contract))
+    recorder.register(bundle, "patients", recorder.record([make_run()])[0])
+    described = client_of(uri).get_model_version("patients", "1").description
+    assert "an ensemble of 100 trials" in described
+    assert described.count("- trial ") == 20
+    assert described.endswith("- and 80 trials more")
+    assert f"trial 7 {'x' * 100}, weight 0.01" in described
+    assert len(described) <= 5000  # as many as PostgreSQL has room for
 
 
 def test_a_version_that_was_put_back_by_hand_stays_back_when_its_command_is_typed_again(
