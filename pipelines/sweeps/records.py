@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -38,7 +39,7 @@ def flat_params(trial: TrialConfig) -> dict[str, str | int | float]:
             if isinstance(value, dict):
                 descend(f"{prefix}{name}.", value)
             else:
-                flat[prefix + name] = value if isinstance(value, str | int | float) else str(list(value or ()))
+                flat[prefix + name] = value if isinstance(value, str | int | float) else _spelled(value)
 
     descend("", without(trial, "sweep"))
     return flat
@@ -59,8 +60,11 @@ def swept_beside(trial: TrialConfig, trials: Sequence[TrialConfig]) -> list[str]
 def trial_name(trial: TrialConfig, swept: Sequence[str]) -> str:
     """A short name that tells a trial from its neighbours: `adam lr=0.01 dropout=0.2`."""
     flat = flat_params(trial)
+    fields = Counter(_field(name) for name in swept)
     parts = [
-        str(flat[name]) if name.endswith(".kind") else f"{name.rpartition('.')[2]}={_short(flat[name])}"
+        str(flat[name])
+        if name.endswith(".kind")
+        else f"{_field(name) if fields[_field(name)] == 1 else name}={_short(flat[name])}"
         for name in swept
         if name in flat and name != "optimizer.kind"
     ]
@@ -69,6 +73,15 @@ def trial_name(trial: TrialConfig, swept: Sequence[str]) -> str:
 
 def _source(trial: TrialConfig) -> tuple[str | None, ...]:
     return trial.data.name, trial.data.source, trial.data.path
+
+
+def _field(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _spelled(value: Sequence[Any] | None) -> str:
+    """As it is typed."""
+    return "null" if value is None else str(list(value))
 
 
 def _short(value: Any) -> str:

@@ -1,10 +1,12 @@
 """Writes one run in bulk: create_run, log_batch and set_terminated, 24 ms instead of 580 ms metric by metric."""
 
+import getpass
 import json
 import math
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +14,7 @@ from typing import Any, TypeVar
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, MLFLOW_USER
 
 from pipelines.errors import UserError
 from pipelines.tracking.mlflow.store import Store
@@ -27,6 +30,7 @@ PARAM_CHARACTERS = 6000
 CHAMPION_TAG = "champion"
 IDENTITY_TAG = "identity"
 WHOLE = ("FINISHED", "FAILED")  # written last: a run of another status, or its trial, was interrupted on the way
+SOURCE = "pipelines.train"  # in the UI's column of that name
 TABLES_TAG = "mlflow.loggedArtifacts"  # tells the UI which artifacts are tables
 
 
@@ -112,7 +116,11 @@ def _next_step(store: Store, run_id: str, name: str) -> int:
 
 
 def _tags(run: RunRecord) -> dict[str, str]:
-    tags = {**run.tags, IDENTITY_TAG: run.identity}
+    tags = {**run.tags, IDENTITY_TAG: run.identity, MLFLOW_SOURCE_NAME: SOURCE, MLFLOW_SOURCE_TYPE: "LOCAL"}
+    with suppress(KeyError, OSError):  # in a container nobody may have the user's number
+        tags[MLFLOW_USER] = getpass.getuser()
+    if "code_version" in run.tags:
+        tags[MLFLOW_GIT_COMMIT] = run.tags["code_version"]
     if run.tables:
         tags[TABLES_TAG] = json.dumps([{"path": path, "type": "table"} for path in run.tables])
     return tags
