@@ -22,9 +22,11 @@ def rows_at_once(answer: Callable[[int], object]) -> int:
     Args:
         answer: answers so many rows.
     """
-    if _seconds(answer, 1) > SMALL_SECONDS:
+    one = _seconds(answer, 1)
+    if one > SMALL_SECONDS:
         return 0
-    return min(SMALL_ROWS, max(1, int(SMALL_SECONDS * TRIED_ROWS / _seconds(answer, TRIED_ROWS))))
+    another = max((_seconds(answer, TRIED_ROWS) - one) / (TRIED_ROWS - 1), 1e-6)  # clocks may be coarse
+    return min(SMALL_ROWS, 1 + int((SMALL_SECONDS - one) / another))
 
 
 def _seconds(answer: Callable[[int], object], n_rows: int) -> float:
@@ -34,4 +36,4 @@ def _seconds(answer: Callable[[int], object], n_rows: int) -> float:
         started = time.thread_time()
         answer(n_rows)
         taken.append(time.thread_time() - started)
-    return max(min(taken), 1e-6)  # a clock may be coarse
+    return min(taken)

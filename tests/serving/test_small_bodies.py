@@ -118,10 +118,18 @@ def test_how_many_rows_a_model_answers_at_once_comes_from_what_a_row_takes(tmp_p
     assert 0 < slow.rows_at_once < TRIED_ROWS
 
 
-@pytest.mark.parametrize(("a_row", "fewest", "most"), [(0.0, SMALL_ROWS, SMALL_ROWS), (0.001, 3, 5), (0.006, 0, 0)])
-def test_rows_at_once_fit_their_time(a_row: float, fewest: int, most: int):
+@pytest.mark.parametrize(
+    ("a_start", "a_row", "fewest", "most"),
+    [
+        (0.0, 0.0, SMALL_ROWS, SMALL_ROWS),
+        (0.003, 0.00001, SMALL_ROWS, SMALL_ROWS),
+        (0.0, 0.001, 4, 5),
+        (0.006, 0.0, 0, 0),
+    ],
+)
+def test_rows_at_once_fit_their_time(a_start: float, a_row: float, fewest: int, most: int):
     def answer(n_rows: int) -> None:
-        end = time.thread_time() + n_rows * a_row
+        end = time.thread_time() + a_start + n_rows * a_row
         while time.thread_time() < end:
             pass
 
