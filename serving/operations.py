@@ -17,6 +17,7 @@ from serving.tally import Tally
 
 # "admins": keys are asked for. "this machine": none are, and no other machine reaches the server.
 Reloading = Literal["admins", "this machine", "nobody"]
+FROM_A_PROXY = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 OPEN_METRICS = "application/openmetrics-text"  # which Prometheus asks for
 
 
@@ -77,7 +78,7 @@ def _check_caller(headers: Headers, reloading: Reloading) -> None:
     """Browsers ask a server of this machine for any page that wants it, without a look at who has written the page.
 
     They name the page's origin with every POST. One that is the server's own proves nothing: whoever has a name may let
-    it lead here.
+    it lead here. A proxy on this machine asks for others, which most say, and some only if told to.
 
     Raises:
         ForbiddenError: it is nobody who may reload.
@@ -87,6 +88,11 @@ def _check_caller(headers: Headers, reloading: Reloading) -> None:
         raise ForbiddenError("This needs the key of an admin, sent as Authorization: Bearer <key>.")
     if reloading == "nobody":
         raise ForbiddenError("Models are reloaded with an admin's key only, and this server asks for none.")
+    passed_on = next((name for name in FROM_A_PROXY if name in headers), None)
+    if reloading == "this machine" and passed_on is not None:
+        raise ForbiddenError(
+            f"Without keys this machine alone may reload models; a proxy has passed it on ({passed_on})."
+        )
     is_of_a_page = "origin" in headers or headers.get("sec-fetch-site", "none") != "none"
     if reloading == "this machine" and is_of_a_page:
         raise ForbiddenError("No web page may reload a model where no key is asked for. Ask from a shell or a program.")

@@ -635,6 +635,14 @@ def test_no_page_in_a_browser_may_reload_where_no_key_is_asked_for(tmp_path: Pat
     assert ask(guarded, "POST", path, headers=header | sent).status_code == 200, "a key is enough"
 
 
+@pytest.mark.parametrize("name", ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"])
+def test_what_a_proxy_passes_on_reloads_nothing_where_no_key_is_asked_for(tmp_path: Path, name: str):
+    publish_sales(tmp_path)
+    refused = ask(Server(tmp_path).app, "POST", f"/models/{NAME}/reload", headers={name: "192.0.2.7"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
+    assert "a proxy has passed it on" in refused.json()["error"]["message"]
+
+
 def test_a_shadow_answers_the_same_unseen_and_is_compared(tmp_path: Path):
     publish_sales(tmp_path, version=1)
     publish_sales(tmp_path, version=2)
