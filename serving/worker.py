@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -135,6 +136,16 @@ def serve(settings: Settings, listening: socket.socket, announce: Announce, *, f
         SettingsError: the keys cannot be read, or the registry not be asked with these settings.
     """
     log_as_json(settings.log_level)
+    # Models may be long in coming. And when uvicorn has finished what runs, it raises what it was stopped by once more.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with suppress(KeyboardInterrupt, SystemExit):  # told to end
+        _load_and_run(settings, listening, announce, folder)
+    from serving.threads import end_process_with_threads  # noqa: PLC0415  after what may fail, as `_run` does
+
+    end_process_with_threads()
+
+
+def _load_and_run(settings: Settings, listening: socket.socket, announce: Announce, folder: Path | None) -> None:
     keys = KeyFile(settings.keys_file) if settings.keys_file is not None else None
     tally = Tally(folder)
     champions = load_champions(settings, tally, open_verdicts(settings, folder))
@@ -142,17 +153,10 @@ def serve(settings: Settings, listening: socket.socket, announce: Announce, *, f
     keeper = Keeper(champions, watch, tally, poll_seconds=settings.poll_seconds, folder=folder)
     announce({own.name: own.version for own in champions.values()})
     keeper.start()
-    # When uvicorn has finished what runs, it raises the signal that it was stopped by once more.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         _run(champions, settings, listening, keys=keys, keeper=keeper)
-    except (KeyboardInterrupt, SystemExit):  # told to end
-        pass
     finally:
         keeper.stop()
-    from serving.threads import end_process_with_threads  # noqa: PLC0415  after what may fail, as `_run` does
-
-    end_process_with_threads()
 
 
 def open_shadow(settings: Settings) -> Shadow | None:

@@ -7,6 +7,7 @@ socket open while its workers end, kills a worker that computes for 5 s, and lea
 import json
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -86,12 +87,15 @@ class Workers:
         """Start one worker, so that what is wrong is said once, and wait until it serves.
 
         Returns:
-            it, and model -> version; no model when it has ended instead.
+            it, and model -> version; no model when it, or all of this, has ended instead.
         """
         reading, writing = os.pipe()
         process = self._spawn(self._places[0], folder, announcing=writing)
         with os.fdopen(reading) as pipe:
-            text = pipe.read()  # until the worker closes it, or ends
+            is_told = False
+            while not (is_told or self._ended):
+                is_told = bool(select.select([pipe], [], [], TICK_SECONDS)[0])
+            text = pipe.read() if is_told else ""  # until the worker closes it, or ends
         return process, json.loads(text or "{}")
 
     def _spawn(self, place: Place, folder: Path, *, announcing: int) -> "subprocess.Popen[bytes]":

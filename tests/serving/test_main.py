@@ -1,6 +1,7 @@
 """`python -m serving` as a user runs it: a process, its exit code and what it prints."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import httpx
 import pytest
 
 from tests.serving.bundles import PATIENT_ROW, SALES_ROW, publish_patients, publish_sales
-from tests.serving.processes import ROOT, SECONDS, environment, run_to_the_end, running
+from tests.serving.processes import ROOT, SECONDS, command, environment, run_to_the_end, running
 from tests.serving.slow import slow_down
 
 TRAINING_ONLY = {"torch", "pytorch_lightning", "mlflow", "pandas", "polars", "sklearn", "hydra", "onnx", "pipelines"}
@@ -125,6 +126,32 @@ def test_a_registry_that_does_not_answer_is_named(tmp_path: Path):
     assert "http://127.0.0.1:9/api/2.0/mlflow/registered-models/search" in done.stderr
     assert "Connection refused" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_that_waits_for_a_registry_ends_when_it_is_asked_to(tmp_path: Path, workers: str, number: int):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(SECONDS)
+        process = subprocess.Popen(
+            command("--port", "0", "--workers", workers),
+            cwd=tmp_path,
+            env=environment(SERVING_REGISTRY=f"http://127.0.0.1:{silent.getsockname()[1]}"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            with silent.accept()[0]:
+                if number == signal.SIGINT:
+                    os.killpg(process.pid, number)  # as a terminal does
+                else:
+                    process.send_signal(number)
+                printed = process.communicate(timeout=SECONDS)
+        finally:
+            process.kill()
+    assert (process.returncode, *printed) == (0, "", "")
 
 
 def test_serving_imports_nothing_that_only_training_needs():
