@@ -2,17 +2,19 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.commands import of_kind, run, runs
+from tests.serving.load import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -40,16 +42,34 @@ def wait_for_line(process: "subprocess.Popen[str]", start: str) -> None:
     assert line, "the command ended before"
 
 
-def wait_for_process(process: "subprocess.Popen[str]", name: str) -> None:
-    while name not in [child.name() for child in started_by(process)]:
+def wait_in(process: "subprocess.Popen[str]", holds: Callable[[], bool]) -> None:
+    """Until something holds that a command is to bring about."""
+
+    def holds_or_never_will() -> bool:
         assert process.poll() is None, "the command ended before"
-        time.sleep(0.05)
+        return holds()
+
+    eventually(holds_or_never_will)
+
+
+def n_trials(folder: Path) -> int:
+    """How many runs of trials are in the file, asked past MLflow, which takes longer than to write them all."""
+    with closing(sqlite3.connect(f"file:{folder}/var/mlflow.db?mode=ro", uri=True)) as connection:
+        asked = "SELECT count(*) FROM tags WHERE key = 'kind' AND value = 'trial'"
+        return int(connection.execute(asked).fetchone()[0])
+
+
+def has_ended_for(process: "subprocess.Popen[str]", number: int) -> bool:
+    """Whether a signal more ends it: one SIGTERM waits for the runs, another does not."""
+    process.send_signal(number)
+    time.sleep(0.5)
+    return process.poll() is not None
 
 
 def ended(process: "subprocess.Popen[str]", started: Sequence[psutil.Process]) -> tuple[int, str]:
     """Exit code and errors of a command, once all that it had started is gone."""
     _, errors = process.communicate(timeout=120)
-    _, alive = psutil.wait_procs(started, timeout=30)
+    _, alive = psutil.wait_procs(started, timeout=120)
     assert not alive
     return process.returncode, errors
 
@@ -64,7 +84,8 @@ def test_a_command_that_trains_ends_with_all_of_its_processes(tmp_path, engine, 
     with command(tmp_path, *ENDLESS, *engine) as process:
         wait_for_line(process, "Plan")
         if engine == ("engine=ray",):
-            wait_for_process(process, "ray::_call")  # Ray ends a command at once that hands it a table while it dies
+            # Ray ends a command at once that hands it a table while it dies.
+            wait_in(process, lambda: "ray::_call" in [child.name() for child in started_by(process)])
         started = started_by(process)
         send(process.pid, signal.SIGTERM)
         assert ended(process, started) == (143, "Interrupted.\n")
@@ -73,8 +94,7 @@ def test_a_command_that_trains_ends_with_all_of_its_processes(tmp_path, engine, 
 def test_workers_do_not_outlive_a_command_that_was_killed(tmp_path):
     with command(tmp_path, *ENDLESS, TWO_PROCESSES) as process:
         wait_for_line(process, "Plan")
-        while len(list(tmp_path.glob("var/checkpoints/*/stack-*.pt"))) < 2:
-            assert process.poll() is None
+        wait_in(process, lambda: len(list(tmp_path.glob("var/checkpoints/*/stack-*.pt"))) == 2)
         started = started_by(process)
         process.kill()
         assert ended(process, started) == (-signal.SIGKILL, "")
@@ -94,11 +114,8 @@ def test_a_command_that_must_end_at_once_leaves_no_run_half_written(tmp_path, nu
     with command(tmp_path, *RECORDED) as process:
         wait_for_line(process, "  stack 0: trained")
         started = started_by(process)
-        while not of_kind(runs(tmp_path, "iris"), "trial"):
-            assert process.poll() is None
-        while process.poll() is None:  # one SIGTERM waits for the runs, another does not
-            process.send_signal(number)
-            time.sleep(0.5)
+        wait_in(process, lambda: n_trials(tmp_path) > 0)
+        eventually(lambda: has_ended_for(process, number))
         ended(process, started)
     found = of_kind(runs(tmp_path, "iris"), "trial")
     assert {own.info.status for own in found} == {"FINISHED"}

@@ -1,9 +1,9 @@
 """engine=local: in this process, or in one process a device, with the same numbers."""
 
 import multiprocessing
-import time
 from dataclasses import replace
 
+import psutil
 import pytest
 import torch
 
@@ -24,6 +24,7 @@ from tests.engines.sweeps import (
     run_on,
     run_with_a_pause,
 )
+from tests.serving.load import eventually
 from tests.tables import small_table, trial
 
 TRAINER = TrainerConfig(max_epochs=1, batch_size=8, accelerator="auto", precision="32-true", progress=False)
@@ -176,9 +177,8 @@ def test_a_stack_whose_process_dies_goes_on_from_its_file(tmp_path):
     with open_engine(local("cpu", "cpu"), TRAINER) as engine:
         ended = engine.run([StackJob(0, [trial(max_epochs=1)]), long], *small_table())
         next(ended)
-        while not path.exists():
-            time.sleep(0.01)
-        busy = max(multiprocessing.active_children(), key=lambda process: process.pid)  # it was started last
+        eventually(path.exists)
+        busy = max(multiprocessing.active_children(), key=lambda own: psutil.Process(own.pid).create_time())
         busy.kill()
         busy.join()
         state, note = load_state(path)
