@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from serving.bundle import MODEL_FILE, Bundle, BundleError, CategoricalColumn, Column, Contract, DateColumn, Json
+from serving.labels import labels_of
 
 # Read at its import: or else it tells its makers, by way of a database in the user's folder, what it is used for.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -129,7 +130,7 @@ def _onnx_type(column: Column) -> str:
 
 def _column(column: Column, values: Sequence[Json]) -> np.ndarray:
     if isinstance(column, CategoricalColumn):
-        return np.array(["" if value is None else str(value) for value in values], dtype=object)
+        return np.array(labels_of(column, values), dtype=object)
     if isinstance(column, DateColumn):
         return np.array([np.nan if value is None else days_since_1970(str(value)) for value in values])
     return np.array(values, dtype=np.float64)  # None becomes NaN

@@ -13,6 +13,7 @@ import numpy as np
 from msgspec.structs import astuple
 
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn, Json, NumericColumn
+from serving.labels import labels_of
 from serving.predictor import days_since_1970
 
 Cells = Sequence[Sequence[Json]]  # [C][N], the columns in the order of the contract
@@ -130,7 +131,7 @@ def _values(column: Column, cells: Sequence[Json]) -> np.ndarray | None:
     if isinstance(column, CategoricalColumn):
         if not column.nullable and "" in cells:
             return None
-        return np.array(["" if cell is None else str(cell) for cell in cells], dtype=object)
+        return np.array(labels_of(column, cells), dtype=object)
     return _days(cells) if isinstance(column, DateColumn) else np.array(cells, dtype=np.float64)
 
 

@@ -6,18 +6,13 @@ words that text in JSON is refused in. Not here: whether a cell fits its column 
 
 import csv
 import io
-import math
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from serving.bundle import CategoricalColumn, Column, Contract, Json
+from serving.bundle import Column, Contract, Json
 from serving.errors import Detail, InvalidRequestError
-from serving.missing_words import missing_words
+from serving.labels import as_training_reads, is_number
 from serving.reading_mistakes import Mistakes, check_n_rows, refuse
 
-# A number as training writes it into a label; where one label is "01", the column was text there.
-AS_WRITTEN = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?")
 TRUTHS: Mapping[str, Json] = {"true": True, "false": False}
 
 
@@ -67,34 +62,6 @@ def csv_cells(
     }
 
 
-def as_training_reads(column: Column, texts: Sequence[str]) -> Sequence[str]:
-    """Texts of a column to what they stand for: "" for the words of a missing value, and labels as training has them.
-
-    A column of whole numbers, say, is read as such before its labels are made: there "01" is the label "1".
-    """
-    categories = column.categories if isinstance(column, CategoricalColumn) else ()
-    words = missing_words(categories)
-    if not words.isdisjoint(texts):
-        texts = ["" if text in words else text for text in texts]
-    others = set(texts).difference(categories, {""}) if categories else set()
-    known = dict(_as_known(others, frozenset(categories) - {""}))
-    return [known.get(text, text) for text in texts] if known else texts
-
-
-def _as_known(texts: Iterable[str], categories: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Each that is another way to write a category, with it, where the categories are all numbers or all truths."""
-    if categories and categories <= TRUTHS.keys():
-        yield from ((text, text.lower()) for text in texts if text.lower() in categories)
-    elif all(map(AS_WRITTEN.fullmatch, categories)):
-        known = {Decimal(label): label for label in categories}  # float64 would take long numbers for each other
-        numbers = ((text, known.get(Decimal(text))) for text in texts if _is_number(text))
-        yield from ((text, label) for text, label in numbers if label is not None)
-
-
-def _is_number(text: str) -> bool:
-    return not isinstance(_number(text), str)
-
-
 def csv_lines(body: bytes, *, most: int) -> tuple[list[str], list[list[str]]]:
     """The header and the lines after it, so many at most; empty lines are none.
 
@@ -121,14 +88,7 @@ def _ragged(lines: Sequence[Sequence[str]], *, width: int) -> Iterator[Detail]:
 
 
 def _number(text: str) -> Json:
-    """Python reads more as a number than others do: underscores, digits of other scripts, nan."""
-    if not text:
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if math.isfinite(number) and text.isascii() and "_" not in text else text
+    return (float(text) if is_number(text) else text) if text else None
 
 
 def _truth(text: str) -> Json:

@@ -27,6 +27,9 @@ from serving.batch.files import read_portions
 from serving.batch.texts import read_texts
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn, NumericColumn, Target
 from serving.media import ARROW, CSV, JSON
+from serving.predictor import columns_from_rows
+from serving.protocols.open_inference.columns import to_column
+from serving.protocols.open_inference.tensors import Tensor
 from serving.reading import RequestReader
 from serving.schemas import make_schemas
 from tests.serving.bundles import LINEAGE
@@ -165,6 +168,10 @@ def contract_of(column: ColumnKind, values: pl.Series, *, n_known: int) -> Contr
         made = BooleanColumn(name=NAME, nullable=nullable, example=None)
     else:
         made = DateColumn(name=NAME, nullable=nullable, minimum="1970-01-01", maximum="1970-01-01", example=None)
+    return contract_with(made)
+
+
+def contract_with(made: Column) -> Contract:
     beside = NumericColumn(name=BESIDE, nullable=True, minimum=0, maximum=1, integer=False, example=None)
     return Contract(
         name="table",
@@ -240,3 +247,29 @@ def test_what_training_read_is_read_alike_from_files_and_over_http(folder: Path,
     for body, media, allowed in sent:
         read = meant(contract, reader.read(body, media))[first:]
         np.testing.assert_allclose(read, found, rtol=LAST_DIGIT, atol=allowed, err_msg=media)
+
+
+@pytest.mark.parametrize(
+    ("categories", "label"),
+    [
+        (("1", "2"), "1"),
+        (("1.0", "2.5"), "1.0"),
+        (("", "1.00", "2.50"), "1.00"),
+        (("1", "1.0"), "1"),
+        (("1e0", "2e0"), "1e0"),
+        (("01", "2"), "1"),  # not seen: where "01" is a label, the column was text
+        (("1.0", "many"), "1"),
+    ],
+)
+def test_a_whole_number_is_one_label_however_it_is_sent(categories: tuple[str, ...], label: str):
+    column = CategoricalColumn(name=NAME, nullable=True, categories=categories, example=None)
+    contract = contract_with(column)
+    reader = RequestReader(contract, make_schemas(contract, max_rows=9).row, max_rows=9)
+    by_rows = json.dumps({"rows": [{NAME: 1, BESIDE: None}, {NAME: None, BESIDE: None}]}).encode()
+    by_columns = json.dumps({"columns": {NAME: [1, None], BESIDE: [None, None]}}).encode()
+    stream = stream_of(pa.table({NAME: pa.array([1, None], pa.int8()), BESIDE: pa.nulls(2)}))
+    for body, media in [(by_rows, JSON), (by_columns, JSON), (stream, ARROW)]:
+        assert reader.read(body, media)[NAME].tolist() == [label, ""]
+    for data in ([1, None], memoryview(np.array([1, 1]).tobytes())):
+        assert to_column(column, Tensor("INT64", 2, data)).tolist()[0] == label
+    assert columns_from_rows(contract, [{NAME: 1, BESIDE: None}])[NAME].tolist() == [label]

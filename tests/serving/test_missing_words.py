@@ -143,6 +143,17 @@ def test_a_word_is_refused_where_training_had_nothing_missing(root, app, tmp_pat
     assert "missing values in training" in detail["message"]
 
 
+@pytest.mark.parametrize("text", ["1e-99999999999999999999", "0e99999999999999999999", "1e999", "1_0", "٣"])
+@pytest.mark.parametrize("categories", [("0", "10", "3"), ("0", "10", "1e99999999999999999999")])
+def test_a_number_beyond_all_others_is_a_label_that_training_did_not_see(tmp_path, categories, text) -> None:
+    column = CategoricalColumn(name="code", nullable=False, categories=categories, example="0")
+    publish(tmp_path / "bundles", name="codes", version=1, columns=[column], rows=[{"code": "0"}])
+    answer = asked_csv(app_of(tmp_path / "bundles"), as_csv([{"code": text}, {"code": "nowhere"}]), model="codes")
+    assert answer.status_code == 200, answer.text
+    first, second = csv.DictReader(io.StringIO(answer.text))
+    assert first == second
+
+
 def test_words_of_json_and_of_parquet_are_words(root, app, tmp_path) -> None:
     rows = [{**ROW, "size": 1.5, "open": True, "city": city} for city in ("NA", "nowhere")]
     assert len(set(asked_json(app, [{"city": "NA"}, {"city": "nowhere"}]))) == 1

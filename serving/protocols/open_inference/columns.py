@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from serving.bundle import BooleanColumn, CategoricalColumn, Column, DateColumn
+from serving.bundle import BooleanColumn, CategoricalColumn, Column, DateColumn, Json
+from serving.labels import labels_of
 from serving.predictor import days_since_1970
 from serving.protocols.open_inference.tensors import BOOL, BYTES, DTYPES, INTEGERS, Tensor, WrongTensorError
 
@@ -34,13 +35,13 @@ def to_column(column: Column, tensor: Tensor) -> np.ndarray:
     """
     if isinstance(column, CategoricalColumn):
         _check_datatype(column, tensor, LABELS)
-        texts = tensor.texts()
-        if not column.nullable and "" in texts:
-            raise WrongTensorError(NOT_MISSING, texts.index(""))
-        return np.array(texts, dtype=object)
+        labels = labels_of(column, tensor.cells())
+        if not column.nullable and "" in labels:
+            raise WrongTensorError(NOT_MISSING, labels.index(""))
+        return np.array(labels, dtype=object)
     if isinstance(column, DateColumn):
         _check_datatype(column, tensor, (BYTES,))
-        values = np.array([_days(text, place) for place, text in enumerate(tensor.texts())])
+        values = np.array([_days(text, place) for place, text in enumerate(tensor.cells())])
     else:
         _check_datatype(column, tensor, NUMBERS)
         values = tensor.numbers()
@@ -63,10 +64,10 @@ def _refuse(wrong: np.ndarray, message: str) -> None:
         raise WrongTensorError(message, int(wrong.argmax()))
 
 
-def _days(text: str, place: int) -> float:
+def _days(text: Json, place: int) -> float:
     if not text:
         return float("nan")
     try:
-        return days_since_1970(text)
+        return days_since_1970(str(text))
     except ValueError:
         raise WrongTensorError("Input should be an ISO 8601 date or date-time, such as 2024-05-31", place) from None

@@ -76,17 +76,17 @@ class Tensor:
         except OverflowError:
             raise WrongTensorError("A number is too large") from None
 
-    def texts(self) -> list[str]:
-        """[N], "" for null; of BYTES, or of integers as they are written.
+    def cells(self) -> Sequence[Json]:
+        """[N], as JSON has them; of BYTES or integers.
 
         Raises:
             WrongTensorError: there are more or fewer, or one is none of the datatype, or no UTF-8.
         """
         if not isinstance(self.data, memoryview):
-            return ["" if value is None else str(value) for value in self._elements(self.data)]
+            return self._elements(self.data)
         if self.datatype == BYTES:
             return _split(self.data, self.n_rows)
-        return [str(value) for value in self._from_bytes(self.data).tolist()]
+        return list(self._from_bytes(self.data).tolist())
 
     def _from_bytes(self, data: memoryview) -> np.ndarray:
         dtype = DTYPES[self.datatype]
