@@ -41,7 +41,7 @@ class OneHot(nn.Module):
 
 
 class CategoryEmbeddings(nn.Module):
-    """A learned vector for every category of every column, and one for unseen labels (code 0).
+    """A learned vector for every category of every column; code 0 gives zeros, as in `OneHot`.
 
     Args:
         inputs: of the net; says which categories there are.
@@ -55,9 +55,11 @@ class CategoryEmbeddings(nn.Module):
         super().__init__()
         sizes = [size + 1 for size in inputs.cardinalities]
         first = np.cumsum([0, *sizes[:-1]])
-        own = [side_by_side(sizes, [np.append(0, known) for known in member.codes]) for member in inputs.members]
+        every = tuple(np.arange(1, size) for size in sizes)
+        of_members = [own.codes for own in inputs.members] or [every] * n_members
+        known = [side_by_side(sizes, own) for own in of_members]
         self.register_buffer("first_code", torch.from_numpy(first), persistent=False)
-        self.embedding = StackedEmbedding(sum(sizes), width, n_members=n_members, own_codes=own or None)
+        self.embedding = StackedEmbedding(sum(sizes), width, n_members=n_members, own_codes=known)
         self.n_features = len(sizes) * width
 
     def forward(self, codes: Int[Tensor, "streams rows columns"]) -> Float[Tensor, "members rows features"]:

@@ -18,16 +18,12 @@ class StackedEmbedding(StackedLayer):
         n_codes: codes of all columns together.
         width: of a code's vector.
         n_members: size of the stack.
-        own_codes: which codes are a member's own, where it never sees some of them; None when all are everyone's.
+        own_codes: of each member, those that its training rows hold; nobody would train a vector of any other, so
+            those are zeros.
     """
 
     def __init__(
-        self,
-        n_codes: int,
-        width: int,
-        *,
-        n_members: int,
-        own_codes: Sequence[Int64[np.ndarray, " _own"]] | None = None,
+        self, n_codes: int, width: int, *, n_members: int, own_codes: Sequence[Int64[np.ndarray, " _own"]]
     ) -> None:
         super().__init__()
         self._own_codes = own_codes  # of the members at the start: nobody draws later
@@ -36,8 +32,8 @@ class StackedEmbedding(StackedLayer):
     @torch.no_grad()
     def draw_member_(self, member: int, generator: torch.Generator) -> None:
         """As `nn.Embedding`: standard normal."""
-        _, n_codes, width = self.table.shape
-        own = torch.arange(n_codes) if self._own_codes is None else torch.from_numpy(self._own_codes[member])
+        width = self.table.shape[2]
+        own = torch.from_numpy(self._own_codes[member])
         drawn = torch.empty(len(own), width, dtype=self.table.dtype).normal_(generator=generator)
         self.table[member, own.to(self.table.device)] = drawn.to(self.table.device)
 

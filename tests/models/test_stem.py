@@ -1,11 +1,16 @@
 """How columns become features."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
 from pipelines.models import InputFacts
+from pipelines.models.inputs import OwnInputs
 from pipelines.models.stem import PiecewiseLinear, TableStem
+from pipelines.stack.layers import draw_weights_
 from tests.tables import mlp
 
 
@@ -67,6 +72,21 @@ def test_an_embedded_category_gives_each_member_its_own_vector_and_unseen_labels
     assert len({tuple(row) for member in features.tolist() for row in member}) == 9
     assert torch.equal(features[:, 0, 1:3], features[:, 1, 1:3])
     assert not torch.equal(features[:, 0, 1:3], features[:, 0, 3:5]), "columns have tables of their own"
+
+
+@pytest.mark.parametrize("n_folds", [0, 1])
+def test_an_unseen_label_has_no_vector_in_any_column_since_training_could_not_teach_it_one(n_folds: int) -> None:
+    own = OwnInputs(np.array([0]), (np.array([1, 2]), np.array([1, 3])), np.zeros((4, 1), dtype=np.float32))
+    inputs = facts(np.zeros((4, 1)), (2, 3))
+    if n_folds:
+        inputs = replace(inputs, folds=(own,)).of_members([0, 0])
+    stem = TableStem(inputs, mlp(categories="embedding"), n_members=2)
+    draw_weights_(stem, [torch.Generator().manual_seed(seed) for seed in range(2)])
+    codes = torch.tensor([[[0, 0], [1, 1], [2, 2], [2, 3]]])
+    vectors = stem(torch.zeros(1, 4, 1), codes)[..., 1:].unflatten(2, (2, -1))  # [members, rows, columns, width]
+    has_vector = (vectors != 0).all(dim=3)
+    of_columns = [[False, False], [True, True], [True, not n_folds], [True, True]]  # the fold lacks one label, too
+    assert has_vector.tolist() == [of_columns] * 2
 
 
 def test_a_table_without_numbers_is_read_by_every_net() -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
@@ -11,6 +12,11 @@ from pipelines.stack.layers import StackedLayer, draw_weights_, take_members_
 from pipelines.stack.norm import StackedLayerNorm
 
 sizes = st.integers(1, 5)
+
+
+def embedding(n_codes: int, width: int, *, n_members: int) -> StackedEmbedding:
+    own = [np.arange(n_codes)] * n_members
+    return StackedEmbedding(n_codes, width, n_members=n_members, own_codes=own)
 
 
 def randomise(layer: nn.Module) -> None:
@@ -37,7 +43,7 @@ def test_a_member_equals_a_lone_layer_norm(n_members: int, n_rows: int, width: i
 def test_a_member_equals_a_lone_embedding(
     data: st.DataObject, n_members: int, n_rows: int, n_columns: int, width: int
 ) -> None:
-    layer = StackedEmbedding(7, width, n_members=n_members).double()
+    layer = embedding(7, width, n_members=n_members).double()
     randomise(layer)
     streams = data.draw(st.sampled_from([1, n_members]))
     codes = torch.randint(7, (streams, n_rows, n_columns))
@@ -70,8 +76,8 @@ def test_initial_weights_are_spread_as_torchs_and_do_not_depend_on_neighbours() 
         draw_weights_(layer, [torch.Generator().manual_seed(seed) for seed in seeds])
         return layer
 
-    table = drawn(StackedEmbedding(200, 100, n_members=2), [3, 1]).table
-    alone = drawn(StackedEmbedding(200, 100, n_members=1), [1]).table
+    table = drawn(embedding(200, 100, n_members=2), [3, 1]).table
+    alone = drawn(embedding(200, 100, n_members=1), [1]).table
     assert torch.equal(table[1], alone[0])
     assert abs(table.std() - 1) < 0.02
     frequency = drawn(StackedPeriodic(200, 100, scale=0.3, n_members=1), [0]).frequency
@@ -84,7 +90,7 @@ def test_every_layer_keeps_the_members_it_is_told_to() -> None:
     layers = nn.ModuleList(
         [
             StackedLayerNorm(3, n_members=4),
-            StackedEmbedding(5, 2, n_members=4),
+            embedding(5, 2, n_members=4),
             StackedPeriodic(3, 2, scale=1.0, n_members=4),
         ]
     )
