@@ -181,6 +181,6 @@ def linear() -> LinearConfig:
     return LinearConfig(kind="linear")
 
 
-def early(patience: int) -> EarlyStoppingConfig:
+def early(patience: int, *, min_delta: float = 0.0) -> EarlyStoppingConfig:
     """Early stopping."""
-    return EarlyStoppingConfig(kind="early", patience=patience, min_delta=0.0)
+    return EarlyStoppingConfig(kind="early", patience=patience, min_delta=min_delta)

@@ -17,10 +17,12 @@ class StoppingState:
 
     Attributes:
         patience: epochs without improvement that are allowed; infinite without early stopping.
-        min_delta: an improvement must be larger.
+        min_delta: an improvement must be larger to be worth waiting for.
         max_epochs: of each member.
         best_score: greater is better; minus infinity before the first epoch.
         best_epoch: -1 before the first epoch.
+        awaited_score: of the last improvement by more than `min_delta`.
+        awaited_epoch: its epoch, from which patience counts.
     """
 
     patience: np.ndarray
@@ -28,16 +30,21 @@ class StoppingState:
     max_epochs: np.ndarray
     best_score: np.ndarray
     best_epoch: np.ndarray
+    awaited_score: np.ndarray
+    awaited_epoch: np.ndarray
 
     def observe(self, epoch: int, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Take in an epoch's validation scores [K]; return masks of who improved and who stops.
 
         A score that is not a number never counts as an improvement.
         """
-        improved = scores > self.best_score + self.min_delta
+        improved = scores > self.best_score
         self.best_score = np.where(improved, scores, self.best_score)
         self.best_epoch = np.where(improved, epoch, self.best_epoch)
-        waited = epoch - self.best_epoch >= self.patience
+        enough = scores > self.awaited_score + self.min_delta
+        self.awaited_score = np.where(enough, scores, self.awaited_score)
+        self.awaited_epoch = np.where(enough, epoch, self.awaited_epoch)
+        waited = epoch - self.awaited_epoch >= self.patience
         return improved, waited | (epoch + 1 >= self.max_epochs)
 
     def take(self, members: np.ndarray) -> "StoppingState":
@@ -54,4 +61,6 @@ def start_stopping(members: Sequence[StoppingConfig], *, max_epochs: Sequence[in
         max_epochs=np.array(max_epochs),
         best_score=np.full(len(early), -np.inf),
         best_epoch=np.full(len(early), -1),
+        awaited_score=np.full(len(early), -np.inf),
+        awaited_epoch=np.full(len(early), -1),
     )

@@ -149,7 +149,7 @@ def stacks(draw: st.DrawFn, *, min_size: int, max_size: int) -> list[TrialConfig
         optimizer=st.sampled_from([*optimizers().values(), *REGULARISED.values()]),
         schedule=st.sampled_from(SCHEDULES),
         model=st.sampled_from([net(), net(dropout=0.2), net(dropout=0.5)]),
-        stopping=st.sampled_from([early(1), early(3)]),
+        stopping=st.sampled_from([early(1), early(3), early(1, min_delta=0.05)]),
         seed=st.integers(0, 2),
         max_epochs=st.integers(1, 6),
     )
