@@ -18,7 +18,7 @@ from pipelines.stack.randomness import DropoutNoise
 from pipelines.stack.roles import Role
 
 LARGEST_SEED = 2**62
-Drawn = dict[tuple[int, torch.Size], Tensor]  # dropout's number and shape -> what it multiplies by, one slice a member
+Drawn = dict[int, Float[Tensor, "members_or_one numbers"]]  # dropout's number -> uniform numbers
 
 
 def built_with_seed(build: Callable[[], nn.Module], seed: int) -> nn.Module:
@@ -30,6 +30,9 @@ def built_with_seed(build: Callable[[], nn.Module], seed: int) -> nn.Module:
 
 class StackedModule(StackedLayer):
     """One module a member, all computed as one by `vmap` where that can be.
+
+    A module may look at all rows of a batch, or draw numbers for them: where some only fill a member's batch up, which
+    they do in the last one of an epoch, members are computed one by one, each on its own rows.
 
     What a module keeps in buffers (running means) is a member's own, too. Parameters that need no gradient are kept
     as buffers, out of the optimizer's sight.
@@ -69,12 +72,18 @@ class StackedModule(StackedLayer):
         """Compute every member's outputs; `streams` is the number of members, or 1 for rows that all share."""
         self._template[0].train(noise is not None)
         n_members = len(next(self.parameters()))
+        own_rows = noise.own_rows if noise is not None else None
         # A served model is computed one by one: an exporter must see the operators.
-        if self._by_vmap and (noise is not None or torch.is_inference_mode_enabled()):
+        if self._by_vmap and own_rows is None and (noise is not None or torch.is_inference_mode_enabled()):
             return self._together(x, noise, n_members)
-        own_rows = x.expand(n_members, -1, -1)
-        drawn: Drawn = {}
-        return torch.stack([self._alone(own_rows[member], noise, member, drawn) for member in range(n_members)])
+        of_member, drawn = x.expand(n_members, -1, -1), Drawn()
+        if own_rows is None:
+            return torch.stack([self._alone(of_member[member], noise, member, drawn) for member in range(n_members)])
+        outputs = {}
+        for member in sorted(range(n_members), key=lambda member: -own_rows[member]):  # who needs most numbers draws
+            own = self._alone(of_member[member, : own_rows[member]], noise, member, drawn)
+            outputs[member] = nn.functional.pad(own, (0, 0, 0, x.shape[1] - own_rows[member]))
+        return torch.stack([outputs[member] for member in range(n_members)])
 
     def _together(self, x: Tensor, noise: DropoutNoise | None, n_members: int) -> Tensor:
         places = torch.arange(n_members, device=x.device)
@@ -163,7 +172,8 @@ class _StreamDropout(TorchFunctionMode):
     Args:
         noise: of the stack; None in evaluation.
         place: of the member; a tensor under `vmap`, a number where members are computed one by one.
-        drawn: of this step, by the members before this one; each takes its slice.
+        drawn: of this step, by the members before this one; each takes its slice, and of it what it needs: numbers
+            come row after row.
     """
 
     def __init__(self, noise: DropoutNoise | None, place: Int[Tensor, ""] | int, drawn: Drawn) -> None:
@@ -197,12 +207,13 @@ class _StreamDropout(TorchFunctionMode):
         return input.copy_(dropped) if inplace else dropped
 
     def _own_share(self, noise: DropoutNoise, shape: torch.Size, p: float, *, member: int) -> Tensor:
-        layer = (self._n_layers, shape)  # members may take other ways, where layers have other shapes
+        layer = self._n_layers
         self._n_layers += 1
-        if layer not in self._drawn:
-            self._drawn[layer] = _kept_share(noise, shape, p)
-        share = self._drawn[layer]
-        return share[member % len(share)]  # one for all where they share a stream
+        if layer not in self._drawn or self._drawn[layer].shape[1] < shape.numel():  # another way, where more are asked
+            self._drawn[layer] = _uniform(noise, shape).flatten(1)
+        drawn = self._drawn[layer]
+        own = drawn[member % len(drawn)]  # one for all where they share a stream
+        return _kept_share(own[: shape.numel()].view(shape), p)
 
 
 class _DropMembers(torch.autograd.Function):
@@ -226,12 +237,15 @@ class _DropMembers(torch.autograd.Function):
         noise: DropoutNoise,
     ) -> tuple[Tensor, int]:
         own = x.unsqueeze(0) if in_dims[0] is None else x.movedim(in_dims[0], 0)  # [K, ...]
-        kept = _kept_share(noise, own.shape[1:], p).to(own.dtype)
+        kept = _kept_share(_uniform(noise, own.shape[1:]), p).to(own.dtype)
         return (own * kept).expand(len(place), *own.shape[1:]), 0
 
 
-def _kept_share(noise: DropoutNoise, shape: torch.Size, p: float) -> Float[Tensor, "members_or_one ..."]:
-    """What dropout multiplies by: 0, or 1 / (1 - p)."""
+def _uniform(noise: DropoutNoise, shape: torch.Size) -> Float[Tensor, "members_or_one ..."]:
     n_rows = shape[0] if shape else 1
-    uniform = noise.uniform(n_rows, shape.numel() // max(1, n_rows))
-    return ((uniform >= p) / (1 - p)).view(-1, *shape)
+    return noise.uniform(n_rows, shape.numel() // max(1, n_rows)).view(-1, *shape)
+
+
+def _kept_share(uniform: Float[Tensor, "..."], p: float) -> Float[Tensor, "..."]:
+    """What dropout multiplies by: 0, or 1 / (1 - p)."""
+    return (uniform >= p) / (1 - p)

@@ -73,9 +73,13 @@ class DropoutNoise:
     Args:
         streams: of the stack.
         dtype: of the numbers.
+
+    Attributes:
+        own_rows: how many rows of this step's batch are each member's own, where others only fill it up.
     """
 
     def __init__(self, streams: Streams, *, dtype: torch.dtype) -> None:
+        self.own_rows: Sequence[int] | None = None
         self._streams = streams
         self._dtype = dtype
         self._epoch = 0
@@ -91,8 +95,9 @@ class DropoutNoise:
         self._steppers.clear()
         self.start_step()
 
-    def start_step(self) -> None:
+    def start_step(self, own_rows: Sequence[int] | None = None) -> None:
         """The next numbers are those of the first layer."""
+        self.own_rows = own_rows
         self._layer = 0
         self._step_seeds.clear()
 

@@ -74,10 +74,14 @@ def test_every_net_on_a_fold_equals_itself_alone(net: Any) -> None:
     assert_folds_equal_themselves_alone(trials, prepared, task, of_trial=1)
 
 
-@pytest.mark.parametrize("net", ["Perceptron", "Dropping", "Recurrent"])
-def test_a_users_own_net_on_a_fold_equals_itself_alone(net: str) -> None:
-    prepared, task = in_folds(raw_table("multiclass"))
-    assert_folds_equal_themselves_alone([folded_trial(model=custom(net), seed=1)], prepared, task)
+@pytest.mark.parametrize(
+    "net", ["Perceptron", "Dropping", "Recurrent", "BatchNormalised", "Noisy", "NormalisedAndDropping"]
+)
+@pytest.mark.parametrize("n_rows", [60, 58], ids=["equal folds", "folds of 30 and 31 rows"])
+def test_a_users_own_net_on_a_fold_equals_itself_alone(net: str, n_rows: int) -> None:
+    prepared, task = in_folds(raw_table("multiclass", n_rows=n_rows))
+    trials = [folded_trial(model=custom(net), seed=seed) for seed in (1, 2)]
+    assert_folds_equal_themselves_alone(trials, prepared, task)
 
 
 def test_a_users_own_net_is_told_nothing_that_its_fold_could_not_teach_it() -> None:

@@ -81,6 +81,22 @@ class Dropping(nn.Module):
         return self.last(nn.functional.dropout(x, 0.1, self.training))
 
 
+class NormalisedAndDropping(nn.Module):
+    """Looks at all rows of a batch, and drops units before and behind that, where rows come in twos, too."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(0.3)
+        self.first = nn.Linear(inputs, 6)
+        self.norm = nn.BatchNorm1d(6)
+        self.last = nn.Linear(6, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.first(self.dropout(x)))
+        x = self.dropout(x.reshape(-1, 3)).reshape(-1, 6)
+        return self.last(self.dropout(torch.tanh(x)))
+
+
 class Branching(nn.Module):
     """A batch decides which layer it goes through: there is no way to stack that."""
 
