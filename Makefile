@@ -50,8 +50,8 @@ test: setup ## Lint, format, types and every test: what CI runs
 test-fast: setup ## The tests that take a few seconds each: some minutes in all
 	@$(PY) -m pytest --quiet -m "not slow"
 
-proofs: setup ## The server's tests of endurance at full length
-	@PROOFS=whole $(PY) -m pytest --quiet -s tests/serving -m slow
+proofs: setup ## The tests of endurance at full length, and those of the benchmarks' peers
+	@PROOFS=whole $(PY) -m pytest --quiet -s -m slow tests/serving tests/end_to_end/test_kill.py tests/benchmarks
 
 fix: setup ## Repair what the linter can repair, and format
 	@$(PY) -m ruff check --quiet --fix-only .

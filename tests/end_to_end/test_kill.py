@@ -1,4 +1,7 @@
-"""`kill -9` at any moment: the same command, typed again, ends with the table of an undisturbed run."""
+"""`kill -9` at any moment: the same command, typed again, ends with the table of an undisturbed run.
+
+`make proofs` kills it twenty times.
+"""
 
 import random
 import signal
@@ -11,10 +14,11 @@ from typing import Any
 import pytest
 
 from tests.commands import of_kind, run, runs
+from tests.serving.proofs import amount
 
 pytestmark = pytest.mark.slow
 
-KILLS = 20
+KILLS = amount(usual=10, whole=20)
 LATEST_SECONDS = 2.5  # after the plan was told; a fast machine ends earlier
 COMMAND = [
     *("-m", "data=iris", "optimizer=adam,sgd", "optimizer.lr=0.001,0.01", "model=mlp,linear", "stopping=halving"),
@@ -54,24 +58,41 @@ def time_undisturbed(folder: Path) -> tuple[str, float]:
     return printed, time.perf_counter() - started
 
 
-def kill_at_random(folder: Path, moments: random.Random, *, latest_seconds: float) -> bool:
-    """Start the command and kill it a while after it told its plan; False when it ended before."""
+def moments() -> list[float]:
+    """When to kill, as shares of the time there is: one in each of as many equal parts, in any order."""
+    dice = random.Random(0)
+    shares = [(part + dice.random()) / KILLS for part in range(KILLS)]
+    dice.shuffle(shares)
+    return shares
+
+
+def kill_after(folder: Path, seconds: float) -> float | None:
+    """Start the command and kill it a while after it told its plan; what it took if it ended before."""
     with start(folder) as process:
-        time.sleep(moments.uniform(0, latest_seconds))
-        process.send_signal(signal.SIGKILL)
+        started = time.perf_counter()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        took = time.perf_counter() - started
         process.communicate()
-    return process.returncode == -signal.SIGKILL
+    return None if process.returncode == -signal.SIGKILL else took
 
 
-def test_a_sweep_killed_twenty_times_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+def test_a_sweep_killed_many_times_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     calm, killed = tmp_path / "calm", tmp_path / "killed"
     for folder in (calm, killed):
         folder.mkdir()
     undisturbed, seconds = time_undisturbed(calm)
 
-    moments, latest = random.Random(0), min(seconds, LATEST_SECONDS)
-    was_killed = [kill_at_random(killed, moments, latest_seconds=latest) for _ in range(KILLS)]
-    assert sum(was_killed) > KILLS // 2, "the sweep ended before most of the kills: choose earlier moments"
+    latest, n_killed = min(seconds, LATEST_SECONDS), 0
+    for share in moments():
+        took = kill_after(killed, share * latest)
+        if took is None:
+            n_killed += 1
+        else:
+            latest = took  # there is less and less left to do
+    assert n_killed > KILLS // 2, "the sweep ended before most of the kills: choose earlier moments"
     last = run(killed, "pipelines.train", *COMMAND)
     assert last.returncode == 0, last.stderr
 

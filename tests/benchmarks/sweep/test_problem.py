@@ -9,6 +9,7 @@ from benchmarks.sweep.peers import train_bare, train_lightning, train_sklearn
 from benchmarks.sweep.problem import Arrays, make_arrays, prepared_table, trial
 from benchmarks.sweep.settings import N_COLUMNS, N_ROWS, spread_settings
 from pipelines.training import fit
+from tests.serving.proofs import IS_WHOLE
 
 FEW = 600  # rows
 
@@ -39,6 +40,7 @@ def test_a_stack_of_them_learns():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not IS_WHOLE, reason="the others, not this project: make proofs")
 @pytest.mark.parametrize("train", [train_lightning, train_bare, train_sklearn])
 def test_the_others_train_as_many(train: Callable[..., None], few: Arrays):
     train(spread_settings(2), few, width=8, epochs=1)

@@ -12,6 +12,7 @@ import pytest
 from benchmarks.sweep.searches.answer import read_answer
 from benchmarks.sweep.searches.table import read_parts
 from benchmarks.sweep.settings import N_COLUMNS
+from tests.serving.proofs import IS_WHOLE
 
 ROOT = Path(__file__).parents[4]
 
@@ -38,6 +39,7 @@ def test_the_parts_are_standardised_by_the_one_that_is_trained_on(table: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not IS_WHOLE, reason="the others, not this project: make proofs")
 @pytest.mark.parametrize(("module", "side_by_side"), [("with_optuna", 1), ("with_optuna", 2), ("with_ray", 2)])
 def test_a_search_trains_its_trials_and_answers(table: Path, tmp_path: Path, module: str, side_by_side: int):
     arguments = [str(table), "8", "2", "4", str(side_by_side)]  # width, epochs, trials
