@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 
 from serving.exchange import current_exchange
 
-MOST_THREADS = 40  # more than cores, so that what takes seconds does not keep all of what takes milliseconds waiting
+# More than there are cores, so that what takes seconds does not keep all of what takes milliseconds waiting; but few:
+# the event loop wants a core, too, and waited for it four times as long beside 40 of them as beside 8.
+MOST_THREADS = min(32, (os.cpu_count() or 1) + 4)
 END_SECONDS = 0.2  # that threads with nothing left to do may take to end
 Made = TypeVar("Made")
 
