@@ -2,9 +2,10 @@
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ from pipelines.errors import UserError
 from pipelines.sweep import SweepResult, open_sweep
 from pipelines.tracking.memory import MemoryRecorder
 from pipelines.tracking.process import RecorderProcess
-from pipelines.tracking.recorder import RegisteredVersion
-from tests import commands
+from pipelines.tracking.recorder import RegisteredVersion, RunRecord
 from tests.config.composed import composed
 from tests.sweeps.test_resume import LosesAStack
+from tests.tables import custom
 
 with warnings.catch_warnings():  # MLflow warns about its own imports
     warnings.simplefilter("ignore")
@@ -32,12 +33,6 @@ def _own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def recorders(_own_folder) -> Iterator[RecorderProcess]:
-    with closing(RecorderProcess()) as process:
-        yield process
-
-
 class MemoryRecorders(RecorderProcess):
     """Keeps the runs of all sweeps in this process, where that they reach MLflow is not asked."""
 
@@ -47,11 +42,28 @@ class MemoryRecorders(RecorderProcess):
     def open(self, uri, *, experiment, artifacts):
         return self.kept
 
+    def close(self) -> None:
+        """There is no process."""
+
+    def of_kind(self, kind: str) -> list[RunRecord]:
+        return [run for run in self.kept.runs if run.tags["kind"] == kind]
+
+
+@pytest.fixture
+def recorders() -> MemoryRecorders:
+    return MemoryRecorders()
+
+
+@cache
+def _trial(data: str) -> TrialConfig:
+    (found,) = validate_all([composed(f"data={data}", "model=linear", "optimizer=sgd", "trainer.max_epochs=3")])
+    return found
+
 
 def trials(*rates: float, data: str = "diabetes") -> list[TrialConfig]:
     """Short trials that differ by their learning rate; one of 1e30 diverges."""
-    found = validate_all([composed(f"data={data}", "model=linear", "optimizer=sgd", "trainer.max_epochs=3")])
-    return [replace(found[0], optimizer=replace(found[0].optimizer, lr=rate)) for rate in rates]
+    own = _trial(data)
+    return [replace(own, optimizer=replace(own.optimizer, lr=rate)) for rate in rates]
 
 
 def run_sweep(found: Sequence[TrialConfig], recorders: RecorderProcess, *, tell: Callable[[str], None]) -> SweepResult:
@@ -61,20 +73,21 @@ def run_sweep(found: Sequence[TrialConfig], recorders: RecorderProcess, *, tell:
         return sweep.finish()
 
 
-def runs(folder: Path, experiment: str = "diabetes", kind: str = "trial"):
+def runs(folder: Path, kind: str = "trial"):
     client = MlflowClient(f"sqlite:///{folder / 'var' / 'mlflow.db'}")
-    (number,) = [found.experiment_id for found in client.search_experiments() if found.name == experiment]
+    (number,) = [found.experiment_id for found in client.search_experiments() if found.name == "diabetes"]
     found = client.search_runs([number], f"tags.kind = '{kind}'", order_by=["attributes.start_time ASC"])
     return [own.data.tags | {"status": own.info.status, "name": own.info.run_name} for own in found]
 
 
-def test_batches_end_as_one_sweep(tmp_path, recorders):
+def test_batches_end_as_one_sweep(tmp_path):
     told: list[str] = []
-    with open_sweep(recorders, tell=told.append) as sweep:
-        scores = [sweep.train(trials(0.1, 0.03)), sweep.train(trials(1e30)), sweep.train(trials(0.3))]
-        result = sweep.finish()
+    with closing(RecorderProcess()) as recorders:
+        with open_sweep(recorders, tell=told.append) as sweep:
+            scores = [sweep.train(trials(0.1, 0.03)), sweep.train(trials(1e30)), sweep.train(trials(0.3))]
+            result = sweep.finish()
+        together = run_sweep(trials(0.1, 0.03, 1e30, 0.3), recorders, tell=lambda _: None)
 
-    together = run_sweep(trials(0.1, 0.03, 1e30, 0.3), recorders, tell=lambda _: None)
     assert result.scores == [score for batch in scores for score in batch]
     assert [score is None for score in result.scores] == [False, False, True, False]
     for one, other in zip(result.scores, together.scores, strict=True):
@@ -123,8 +136,7 @@ def test_a_sweep_knows_which_trials_were_lost_by_no_doing_of_their_own(monkeypat
         assert sweep.lost == trials(0.03)
 
 
-def test_a_trial_that_is_asked_for_again_is_answered_from_what_is_known(tmp_path):
-    recorders = MemoryRecorders()
+def test_a_trial_that_is_asked_for_again_is_answered_from_what_is_known(recorders):
     told: list[str] = []
     asked = [[0.1, 0.3, 0.1], [0.3, 0.03, 0.2], [0.1]]
     with open_sweep(recorders, tell=told.append) as sweep:
@@ -134,19 +146,17 @@ def test_a_trial_that_is_asked_for_again_is_answered_from_what_is_known(tmp_path
     rates = [rate for batch in asked for rate in batch]
     assert all(scores[place] == scores[rates.index(rate)] for place, rate in enumerate(rates))
     assert len(set(scores)) == len(set(rates))
-    of_trials = [run for run in recorders.kept.runs if run.tags["kind"] == "trial"]
-    assert sorted(run.params["optimizer.lr"] for run in of_trials) == sorted(set(rates))
+    assert sorted(run.params["optimizer.lr"] for run in recorders.of_kind("trial")) == sorted(set(rates))
     assert [line for line in told if "known already" in line] == [
         "  1 of 3 trials known already: asked for before",
         "  1 of 3 trials known already: asked for before",
         "  1 of 1 trial known already: asked for before",
     ]
-    (ensemble,) = [run.tables["members.json"] for run in recorders.kept.runs if run.tags["kind"] == "ensemble"]
-    assert sum(ensemble["weight"]) == pytest.approx(1)
+    (ensemble,) = recorders.of_kind("ensemble")
+    assert sum(ensemble.tables["members.json"]["weight"]) == pytest.approx(1)
 
 
-def test_only_what_no_earlier_run_has_trained_is_planned(tmp_path):
-    recorders = MemoryRecorders()
+def test_only_what_no_earlier_run_has_trained_is_planned(recorders):
     told: list[str] = []
     run_sweep(trials(0.1, 0.3), recorders, tell=lambda _: None)
     with open_sweep(recorders, tell=told.append) as sweep:
@@ -171,8 +181,7 @@ class GoneRecorder(MemoryRecorder):
         raise UserError("No server answers.")
 
 
-def test_an_interrupt_is_told_as_such_even_when_the_runs_could_not_be_written(tmp_path):
-    recorders = MemoryRecorders()
+def test_an_interrupt_is_told_as_such_even_when_the_runs_could_not_be_written(recorders):
     recorders.kept = GoneRecorder()
 
     def interrupted(*, by: type[BaseException] | None) -> None:
@@ -187,7 +196,7 @@ def test_an_interrupt_is_told_as_such_even_when_the_runs_could_not_be_written(tm
         interrupted(by=None)
 
 
-def test_what_a_search_may_vary_is_in_every_name_and_run_from_the_first_batch_on(tmp_path, recorders):
+def test_what_a_search_may_vary_is_in_every_name_and_run_from_the_first_batch_on(recorders):
     (one,) = trials(0.1)
     other = replace(one, seed=9, optimizer=replace(one.optimizer, lr=0.5))
     with open_sweep(recorders, tell=lambda _: None) as sweep:
@@ -196,16 +205,15 @@ def test_what_a_search_may_vary_is_in_every_name_and_run_from_the_first_batch_on
         sweep.train([replace(one, optimizer=replace(one.optimizer, l2=0.01))])
         sweep.finish()
 
-    assert [run["name"] for run in runs(tmp_path)] == ["lr=0.1 seed=0", "lr=0.1 l2=0.01 seed=0"]
+    assert [run.name for run in recorders.of_kind("trial")] == ["lr=0.1 seed=0", "lr=0.1 l2=0.01 seed=0"]
 
 
-def test_trials_on_other_rows_of_one_table_are_told_apart_by_name(tmp_path, recorders):
+def test_trials_on_other_rows_of_one_table_are_told_apart_by_name(recorders):
     (one,) = trials(0.1)
     (iris,) = trials(0.1, data="iris")
     run_sweep([one, replace(one, data=replace(one.data, split_seed=7)), iris], recorders, tell=lambda _: None)
 
-    assert [run["name"] for run in runs(tmp_path)] == ["split_seed=0", "split_seed=7"]
-    assert [run["name"] for run in runs(tmp_path, "iris")] == ["sgd"]
+    assert [run.name for run in recorders.of_kind("trial")] == ["split_seed=0", "split_seed=7", "sgd"]
 
 
 def test_one_is_no_plural(recorders):
@@ -227,7 +235,7 @@ def test_a_sweep_without_any_model_says_why_and_registers_nothing(tmp_path, reco
         with pytest.raises(UserError, match=r"^All 2 trials on diabetes failed, so there is no model to serve:\n"):
             sweep.finish()
 
-    assert [run["status"] for run in runs(tmp_path)] == ["FAILED", "FAILED"]
+    assert [run.status for run in recorders.of_kind("trial")] == ["FAILED", "FAILED"]
     assert not (tmp_path / "var/bundles").exists()
 
 
@@ -241,21 +249,35 @@ def test_a_table_without_a_model_does_not_keep_the_others_from_theirs(recorders)
 
 
 @pytest.mark.parametrize("folder", ["/proc/nowhere", "a_file", "holds_a_file"])
-@pytest.mark.parametrize("field", ["bundles", "artifacts"])
-def test_a_folder_that_cannot_be_written_is_told_before_anything_trains(tmp_path, recorders, field, folder):
+def test_a_folder_that_cannot_be_written_is_told_before_anything_trains(tmp_path, recorders, folder):
     (tmp_path / "a_file").touch()
     (tmp_path / "holds_a_file").mkdir()
     (tmp_path / "holds_a_file/diabetes").touch()
     (right,) = trials(0.1)
-    wrong = replace(right, tracking=replace(right.tracking, **{field: folder}))
+    wrong = replace(right, tracking=replace(right.tracking, bundles=folder))
 
     told: list[str] = []
     with open_sweep(recorders, tell=told.append) as sweep, pytest.raises(UserError) as refused:
         sweep.train([wrong])
-    assert str(refused.value).startswith(f"tracking.{field}={folder} cannot be written: ")
+    assert str(refused.value).startswith(f"tracking.bundles={folder} cannot be written: ")
     assert not any("Plan" in line for line in told)
-    assert field == "artifacts" or not (tmp_path / "var").exists(), "a mistake leaves nothing"
+    assert not (tmp_path / "var").exists(), "a mistake leaves nothing"
     assert run_sweep([right], recorders, tell=told.append).registered, "nor does it stand in the way"
+
+
+class UnopenedRecorders(MemoryRecorders):
+    """Where they keep runs is a mistake of the user."""
+
+    def open(self, uri, *, experiment, artifacts):
+        raise UserError("tracking.artifacts=nowhere cannot be written")
+
+
+def test_a_store_that_cannot_be_opened_is_told_before_anything_trains(recorders):
+    told: list[str] = []
+    with open_sweep(UnopenedRecorders(), tell=told.append) as sweep, pytest.raises(UserError, match=r"^tracking\."):
+        sweep.train(trials(0.1))
+    assert not any("Plan" in line for line in told)
+    assert run_sweep(trials(0.1), recorders, tell=told.append).registered, "nor does it stand in the way"
 
 
 def test_a_mistake_in_a_later_table_is_told_before_anything_trains(tmp_path, recorders):
@@ -269,11 +291,22 @@ def test_a_mistake_in_a_later_table_is_told_before_anything_trains(tmp_path, rec
     assert not any("Plan" in line for line in told)
 
 
+def test_a_mistake_in_a_table_or_in_a_net_leaves_nothing(tmp_path):
+    (tmp_path / "broken.csv").write_text("a,b\n1,2\n3\n5,6\n")
+    (right,) = trials(0.1)
+    table = replace(right, data=replace(right.data, source="table", path="broken.csv", target="b"))
+    net = replace(right, model=custom("OneOutput", module="wrong_nets"))
+    for wrong, said in ((table, r"broken\.csv, line 3"), (net, "must return the shape")):
+        with open_sweep(UnopenedRecorders(), tell=lambda _: None) as sweep, pytest.raises(UserError, match=said):
+            sweep.train([wrong])
+    assert not (tmp_path / "var").exists()
+
+
 def with_task(own: TrialConfig, **changes: str) -> TrialConfig:
     return replace(own, task=replace(own.task, **changes))
 
 
-def test_trials_of_other_losses_and_class_weights_are_ranked_and_served_together(tmp_path, recorders):
+def test_trials_of_other_losses_and_class_weights_are_ranked_and_served_together(recorders):
     (plain,) = trials(0.1, data="iris")
     asked = [
         with_task(own, loss=loss, class_weights=weights)
@@ -289,9 +322,8 @@ def test_trials_of_other_losses_and_class_weights_are_ranked_and_served_together
     assert text.count("ranked by log_loss") == 1
     assert "8 trials in 2 stacks" in text, "a stack has one loss, and class weights of each member"
     assert [(version.name, version.version) for version in result.registered] == [("iris", 1)]
-    recorded = commands.of_kind(commands.runs(tmp_path, "iris"), "trial")
     assert {"one_versus_rest balanced", "cross_entropy none"} <= {
-        f"{own.data.params['task.loss']} {own.data.params['task.class_weights']}" for own in recorded
+        f"{run.params['task.loss']} {run.params['task.class_weights']}" for run in recorders.of_kind("trial")
     }
 
 
@@ -328,10 +360,9 @@ def test_of_tables_with_one_name_the_best_is_what_answers(tmp_path, recorders, o
     assert contract["metrics"]["validation"]["log_loss"] == pytest.approx(-best, rel=1e-4)
 
 
-def test_another_ensemble_of_a_sweep_is_a_version_of_its_own(tmp_path):
+def test_another_ensemble_of_a_sweep_is_a_version_of_its_own(tmp_path, recorders):
     asked = [replace(own, seed=seed) for seed in range(6) for own in trials(0.1)]
     greedy = replace(asked[0].ensemble, kind="greedy")
-    recorders = MemoryRecorders()
     told: list[str] = []
 
     def versions(most_members: int) -> list[RegisteredVersion]:
@@ -347,7 +378,7 @@ def test_another_ensemble_of_a_sweep_is_a_version_of_its_own(tmp_path):
     assert served(1) == first, "a version never changes"
     assert len(json.loads(first)["lineage"]["members"]) > len(json.loads(served(2))["lineage"]["members"]) == 2
     runs = dict(zip(recorders.kept.ids, recorders.kept.runs, strict=True))
-    assert [run.tags["kind"] for run in runs.values()].count("ensemble") == 2
+    assert len(recorders.of_kind("ensemble")) == 2
     assert [runs[run_id].name for run_id in recorders.kept.champions.values()] == ["ensemble of 2"]
 
     assert versions(20) == [RegisteredVersion("diabetes", 1, champion=2)], "typed again"
