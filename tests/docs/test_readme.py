@@ -1,5 +1,6 @@
-"""Every command in the README is typed, in the order in which it stands there."""
+"""Every command in the README is typed, in the order in which it stands there, and leaves what the README says."""
 
+import json
 import os
 import re
 import signal
@@ -7,13 +8,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+import numpy as np
 import pytest
+from sklearn.linear_model import LinearRegression
 
-from tests.commands import wait_for, wait_until_gone, write_houses
+from pipelines.config.schema import DataConfig
+from pipelines.data import prepare_table
+from pipelines.data.builtin import ICE_CREAM_COEFFICIENTS
+from tests.commands import champion, runs, server, wait_for, wait_until_gone, write_houses
 
 pytestmark = pytest.mark.slow
+MOST_SECONDS = 600  # that a command may take on a slow machine
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 # Tests cannot run inside themselves, and the demo has a test file of its own.
@@ -28,6 +37,21 @@ sepal_length_cm,sepal_width_cm,petal_length_cm,petal_width_cm
 5.1,3.5,1.4,0.2
 6.7,3.0,5.2,2.3
 """
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What the README's commands left, typed in one folder.
+
+    Attributes:
+        folder: the folder.
+        printed: a command that ends by itself -> what it printed.
+        served: the commands that do not, in order.
+    """
+
+    folder: Path
+    printed: dict[str, str]
+    served: list[str]
 
 
 def commands() -> list[str]:
@@ -51,10 +75,27 @@ def running(command: str, folder: Path, environment: dict[str, str]) -> Iterator
             wait_until_gone(SERVERS[command])
 
 
-def test_every_command_of_the_readme_works(tmp_path: Path) -> None:
-    write_houses(tmp_path / "houses.csv")
-    (tmp_path / "flowers.csv").write_text(FLOWERS)
-    (tmp_path / "my_net.py").write_text(README.partition("```python\n")[2].partition("```")[0])
+def type_in(folder: Path, command: str | list[str], environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        command,
+        shell=isinstance(command, str),
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=MOST_SECONDS,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory: pytest.TempPathFactory) -> Typed:
+    folder = tmp_path_factory.mktemp("readme")
+    write_houses(folder / "houses.csv")
+    (folder / "flowers.csv").write_text(FLOWERS)
+    (folder / "my_net.py").write_text(README.partition("```python\n")[2].partition("```")[0])
     venv = Path(sys.executable).parents[1]
     environment = os.environ | {
         "PATH": f"{venv / 'bin'}:{os.environ['PATH']}",
@@ -62,35 +103,83 @@ def test_every_command_of_the_readme_works(tmp_path: Path) -> None:
         "MAKEFLAGS": f"-- VENV={venv} INSTALLED=houses.csv",
     }
     # Made targets run in the user's checkout; here, in a folder that looks like one.
-    (tmp_path / "Makefile").symlink_to(ROOT / "Makefile")
+    (folder / "Makefile").symlink_to(ROOT / "Makefile")
     for name in ("requirements.lock", "pyproject.toml"):
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (0, 0))
-    typed = 0
-    served: list[str] = []
+        (folder / name).touch()
+        os.utime(folder / name, (0, 0))
+    typed = Typed(folder, {}, [])
     for command in commands():
         if command in TYPED_ELSEWHERE:
             continue
         if command in SERVERS:
-            served.append(command)
-            with running(command, tmp_path, environment):
+            typed.served.append(command)
+            with running(command, folder, environment):
                 pass
         elif command.startswith("curl"):
-            with running("make serve", tmp_path, environment):
-                done = subprocess.run(
-                    command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-                )
-            assert done.returncode == 0, command
-            assert '"error"' not in done.stdout, done.stdout
-            assert "iris" in done.stdout
+            with running("make serve", folder, environment):
+                typed.printed[command] = type_in(folder, command, environment)
         else:
-            done = subprocess.run(
-                command.split(), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, f"{command}\n{done.stderr}"
-        typed += 1
-    assert typed >= 9
-    assert served == list(SERVERS)
+            typed.printed[command] = type_in(folder, command.split(), environment)
+    return typed
+
+
+def test_every_command_of_the_readme_works(typed: Typed) -> None:
+    assert len(typed.printed) >= 9
+    assert typed.served == list(SERVERS)
+    answers = [printed for command, printed in typed.printed.items() if command.startswith("curl")]
+    assert answers
+    for answer in answers:
+        assert '"error"' not in answer
+        assert "iris" in answer
+
+
+def ice_cream() -> DataConfig:
+    return DataConfig(
+        source="ice_cream",
+        name=None,
+        drop=(),
+        categorical=(),
+        numeric=(),
+        group=None,
+        time=None,
+        validation_fraction=0.2,
+        test_fraction=0.2,
+        calibration_fraction=0.3,
+        folds=0,
+        split_seed=0,
+    )
+
+
+def test_the_linear_model_finds_the_ice_cream_coefficients(typed: Typed) -> None:
+    (table,) = typed.folder.glob("var/artifacts/ice_cream/*/artifacts/coefficients.json")
+    found = {feature: value for _, feature, value in json.loads(table.read_text())["data"]}
+    assert found.keys() == ICE_CREAM_COEFFICIENTS.keys()
+
+    prepared = prepare_table(ice_cream(), "auto")
+    rows = prepared.train.rows
+    columns = [column.name for column in prepared.table.columns]
+    squares = LinearRegression().fit(prepared.table.features[rows].to_numpy(), prepared.train.target)
+    least_squares = dict(zip(["intercept", *columns], [squares.intercept_, *squares.coef_], strict=True))
+    for name, truth in ICE_CREAM_COEFFICIENTS.items():
+        assert found[name] == pytest.approx(truth, rel=0.02)
+        assert found[name] == pytest.approx(least_squares[name], rel=0.01)
+
+
+def test_ones_own_table_is_trained_and_served(typed: Typed) -> None:
+    (printed,) = [printed for command, printed in typed.printed.items() if "data.path=houses.csv" in command]
+    assert "houses: 300 rows, 5 columns (180 train, 42 validation, 18 calibration, 60 test)" in printed
+    assert champion(runs(typed.folder, "houses")).data.metrics["test/r2"] > 0.9
+    row = {"area": None, "rooms": 4, "town": "Berlin", "garden": True, "sold": "2021-05-01"}
+    with server(typed.folder) as address:
+        predict = f"{address}/models/houses/predict"
+        answer = httpx.post(predict, json={"rows": [row, row | {"area": 150.5, "town": "Köln"}]})
+        assert answer.status_code == 200, answer.text
+        values = [own["value"] for own in answer.json()["predictions"]]
+        assert np.isfinite(values).all()
+        assert 100_000 < values[1] < 900_000
+        refused = httpx.post(predict, json={"rows": [row | {"sold": None}]})
+        assert refused.status_code == 422
+        assert refused.json()["error"]["details"][0]["path"] == ["rows", 0, "sold"]
 
 
 def test_the_commands_typed_elsewhere_are_make_targets() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from serving.bundle import open_bundle
-from tests.commands import champion, of_kind, run, runs, server, train, write_houses
+from tests.commands import champion, of_kind, runs, server, train, write_houses
 
 pytestmark = pytest.mark.slow
 N_FOLDS = 5
@@ -41,21 +41,3 @@ def test_a_sweep_on_folds_is_recorded_with_its_spread_and_served_whole(tmp_path:
         answer = httpx.post(f"{address}/predict", json={"rows": [row, row | {"area": 150.5, "town": "Köln"}]})
         assert answer.status_code == 200, answer.text
         assert np.isfinite([own["value"] for own in answer.json()["predictions"]]).all()
-
-    again = train(tmp_path, *command)
-    assert "4 trials had ended, 0 were in training" in again
-    assert len(runs(tmp_path, "houses")) == len(found)
-
-
-def test_folds_that_cannot_be_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
-    write_houses(tmp_path / "houses.csv")
-    table = ["data=table", "data.path=houses.csv", "data.target=price"]
-    for words, why in [
-        (["data.folds=5", "ensemble=none"], "use ensemble=bagging"),
-        (["data.folds=1000"], "needs at least 1000 rows beside the test part"),
-    ]:
-        done = run(tmp_path, "pipelines.train", *table, *words)
-        assert done.returncode == 2, done.stdout
-        assert why in done.stderr
-        assert "Traceback" not in done.stderr
-    assert not (tmp_path / "var/mlflow.db").exists()
