@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.hydra_plugins.fake_sweep import WITHOUT_MODEL
+from pipelines import train
+from tests.hydra_plugins.fake_sweep import WITHOUT_MODEL, stand_in_for_training
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -166,7 +167,7 @@ def test_a_search_is_typed_as_a_grid_is(tmp_path):
     assert best.startswith("Search: best of 40 trials: optimizer=")
 
 
-def test_help_names_every_decision_with_its_options_and_examples_that_work(tmp_path):
+def test_help_names_every_decision_with_its_options_and_examples_that_work(tmp_path, monkeypatch):
     code, output, errors = run(tmp_path, "--help")
     groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "hydra"}
 
@@ -178,8 +179,13 @@ def test_help_names_every_decision_with_its_options_and_examples_that_work(tmp_p
     examples = [line.split()[3:] for line in output.splitlines() if line.startswith("  python -m pipelines.train ")]
     assert len(examples) == 6
     (tmp_path / "houses.csv").touch()
+    monkeypatch.chdir(tmp_path)
     for example in examples:
-        assert run(tmp_path, *example, how=("-c", STAND_IN))[0] == 0
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "argv", ["train", *example])
+            stand_in = stand_in_for_training(patched)
+            train.main()
+        assert stand_in.finished
 
 
 def test_the_configuration_can_be_printed_without_running_it(tmp_path):

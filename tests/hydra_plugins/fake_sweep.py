@@ -1,12 +1,15 @@
 """A stand-in for `pipelines.sweep` that trains nothing: for tests of what hands trials to it."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import pytest
+
+from pipelines import train
 from pipelines.errors import UserError
-from pipelines.tracking.process import RecorderProcess
 
 WITHOUT_MODEL = "All trials failed, so there is no model to serve."
 
@@ -33,8 +36,23 @@ class FakeModule(ModuleType):
         self.loses = float("inf")
 
     @contextmanager
-    def open_sweep(self, _recorders: RecorderProcess) -> Iterator["FakeSweep"]:
+    def open_sweep(self, _recorders: object) -> Iterator["FakeSweep"]:
         yield FakeSweep(self)
+
+
+class NoRecorders:
+    """A stand-in for the process that imports MLflow, where nothing is recorded."""
+
+    def close(self) -> None:
+        """There is no process."""
+
+
+def stand_in_for_training(monkeypatch: pytest.MonkeyPatch) -> FakeModule:
+    """Put a stand-in where a command of this process looks for what trains."""
+    module = FakeModule()
+    monkeypatch.setitem(sys.modules, "pipelines.sweep", module)
+    monkeypatch.setattr(train, "RecorderProcess", NoRecorders)
+    return module
 
 
 class FakeSweep:

@@ -53,7 +53,7 @@ def outcome(compose, overrides):
     return OmegaConf.to_container(config, resolve=False), OmegaConf.is_struct(config)
 
 
-@settings(max_examples=25, phases=QUICK)
+@settings(max_examples=12, phases=QUICK)
 @given(batch=st.lists(jobs, min_size=1, max_size=3))
 def test_a_batch_equals_what_hydra_composes_for_each_job(hydra, batch):
     loader, master = hydra
