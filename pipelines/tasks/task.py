@@ -16,6 +16,9 @@ from torch.nn import functional
 from pipelines.config.schema import LOSSES_OF, METRICS_OF, LossName, MetricName, TaskConfig, TaskKind
 from pipelines.errors import UserError
 
+LARGEST_TARGET = 1e37  # predictions are float32, which ends at 3.4e38
+SMALLEST_SPREAD = 1e-30  # and begins at 1e-38
+SMALLEST_SHARE = 1e-5  # of the mean: float32 rounds to 6e-8 of a value, so to 0.6% of such a spread
 Scales = tuple[Tensor, Tensor]
 
 
@@ -134,7 +137,8 @@ def make_task(
         rows_of_folds: what each fold trains on, as places in the training part; none without folds.
 
     Raises:
-        UserError: the loss or the metric does not belong to this kind of task.
+        UserError: the loss or the metric does not belong to this kind of task, or a number cannot be predicted in
+            float32.
     """
     loss, metric = _loss(config, kind), ranking_metric(config, kind)
 
@@ -185,6 +189,20 @@ def _default_metric(kind: TaskKind, loss: LossName) -> MetricName:
 
 
 def _center_and_scale(values: Num[np.ndarray, " rows"]) -> tuple[float, float]:
-    # A rounding error in the deviation of equal values must not become the scale.
-    constant = values.min() == values.max()
-    return float(values.mean(dtype=np.float64)), 1.0 if constant else float(values.std(dtype=np.float64))
+    least, most = float(values.min()), float(values.max())
+    if max(-least, most) > LARGEST_TARGET:
+        raise UserError(
+            f"The target goes from {least:.6g} to {most:.6g}, and predictions are float32: none lies beyond "
+            f"{LARGEST_TARGET:g}. Change its unit."
+        )
+    center = float(values.mean(dtype=np.float64))
+    if least == most:  # a rounding error in the deviation of equal values must not become the scale
+        return center, 1.0
+    scale = float(values.std(dtype=np.float64))
+    if scale < max(SMALLEST_SHARE * abs(center), SMALLEST_SPREAD):
+        raise UserError(
+            f"The target goes from {least:.10g} to {most:.10g}, and predictions are float32, which has no digits left "
+            f"for a spread of {scale:.3g} around {center:.6g}. Subtract a constant from it, as its mean, or change its "
+            "unit."
+        )
+    return center, scale

@@ -61,6 +61,21 @@ def test_a_constant_training_target_has_scale_one():
     assert (made.center, made.scale) == (pytest.approx(0.1), 1.0)
 
 
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ([1.7e9, 1.7e9 + 1, 1.7e9 + 2], "no digits left for a spread of 0.816 around 1.7e+09. Subtract a constant"),
+        ([1e-60, 3e-60], "no digits left for a spread of 1e-60 around 2e-60"),
+        ([1.0, 1e39], "from 1 to 1e+39, and predictions are float32: none lies beyond 1e+37. Change its unit."),
+        ([-1e200, 1e200], "none lies beyond 1e+37"),
+    ],
+)
+def test_a_target_that_float32_cannot_tell_is_refused_before_training(target, told):
+    with pytest.raises(UserError) as error:
+        make_task(config(), kind="regression", classes=(), train_target=np.array(target))
+    assert told in str(error.value)
+
+
 def test_class_codes_are_not_standardised():
     made = make_task(config(), kind="binary", classes=("no", "yes"), train_target=CODES)
     assert (made.center, made.scale) == (0.0, 1.0)
