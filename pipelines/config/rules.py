@@ -28,6 +28,7 @@ def broken_rules(values: Values) -> Iterator[Mistake]:
         _folds,
         _loss_and_metric_of_kind,
         _metric_of_loss,
+        _halving,
         _precision,
         _tracking,
         _engine,
@@ -122,6 +123,15 @@ def _model(values: Values) -> Iterator[Mistake]:
     target = values.get("model.target")
     if target is not None and not _DOTTED.fullmatch(target):
         yield Mistake(assigned("model.target", target), "must be a module and a class in it, e.g. my_net.Net")
+
+
+def _halving(values: Values) -> Iterator[Mistake]:
+    first, last = values.get("stopping.min_epochs"), values.get("trainer.max_epochs")
+    if first is not None and last is not None and first >= last:
+        yield Mistake(
+            assigned("stopping.min_epochs", first),
+            f"nothing would be halved before training ends; must be less than trainer.max_epochs = {last}",
+        )
 
 
 def _precision(values: Values) -> Iterator[Mistake]:

@@ -131,6 +131,15 @@ TABLE = {"data.source": "table", "data.path": "a.csv", "data.target": "y"}
             ["engine.devices = ['cuda:0']: trainer.accelerator is 'cpu'; leave it auto"],
         ),
         (
+            {"stopping.min_epochs": 5, "trainer.max_epochs": 5},
+            [
+                (
+                    "stopping.min_epochs = 5: nothing would be halved before training ends; must be less than "
+                    "trainer.max_epochs = 5"
+                )
+            ],
+        ),
+        (
             {"engine.address": "ray://head"},
             ["engine.address = 'ray://head': must be host:port, as `ray start --head` prints it"],
         ),
