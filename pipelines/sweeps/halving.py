@@ -10,7 +10,7 @@ from itertools import takewhile
 import numpy as np
 
 from pipelines.config.schema import HalvingConfig, TrialConfig
-from pipelines.tasks.metrics import score
+from pipelines.tasks.metrics import sign
 from pipelines.tasks.task import Task
 
 Curves = Mapping[str, Sequence[float]]
@@ -70,4 +70,4 @@ def _ranked(places: Sequence[int], rung: int, curves: Sequence[Sequence[Curves]]
 
 def _best(values: Sequence[float], task: Task) -> float:
     finite = np.array(values)[np.isfinite(values)]
-    return float((score(task.metric, 1.0) * finite).max(initial=-np.inf))
+    return float((sign(task.metric) * finite).max(initial=-np.inf))

@@ -43,6 +43,11 @@ def score(metric: MetricName, value: Value) -> Value:
     return value if HIGHER_IS_BETTER[metric] else -value
 
 
+def sign(metric: MetricName) -> float:
+    """1 or -1: the metric's values times this are its scores."""
+    return score(metric, 1.0)
+
+
 def members_at_once(elements: int) -> int:
     """How many members, of so many predicted numbers each, are worked on together to keep memory bounded."""
     return max(1, CHUNK_ELEMENTS // max(1, elements))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pipelines.config.schema import MetricName
 from pipelines.stack.layers import member_weights
-from pipelines.tasks.metrics import score
+from pipelines.tasks.metrics import sign
 from pipelines.tasks.task import Task
 from pipelines.training.divergence import OTHER_FOLD_DIVERGED, describe_divergence
 from pipelines.training.held_out import HeldOut
@@ -106,7 +106,7 @@ class StackMembers:
 
     def scores(self, report: EpochReport) -> np.ndarray:
         """Of every member in the stack, [K], by the primary metric; greater is better."""
-        return score(self._task.metric, 1.0) * report.values[f"validation/{self._task.metric}"]
+        return sign(self._task.metric) * report.values[f"validation/{self._task.metric}"]
 
     def end(self, trials: Collection[int]) -> None:
         """End these trials now, with the best that they had: others were better."""
@@ -151,7 +151,9 @@ class StackMembers:
 
     def _why(self, place: int) -> str:
         curves = self._curves[self._number_of_place[place]]
-        return describe_divergence(curves["train/loss"], learning_rate=curves["learning_rate"][-1])
+        return describe_divergence(
+            curves["train/loss"], curves["validation/loss"], learning_rate=curves["learning_rate"][-1]
+        )
 
     def _end(self, place: int, *, failure: str | None, metrics: Mapping[MetricName, float]) -> None:
         number = int(self._number_of_place[place])

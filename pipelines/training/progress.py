@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from pipelines.config.schema import MetricName
-from pipelines.tasks.metrics import score
+from pipelines.tasks.metrics import sign
 
 SHORTEST_PAUSE_SECONDS = 0.1  # between two updates: more often than anyone reads
 
@@ -81,10 +81,10 @@ class ProgressLine:
         self.write("\r\033[K")
 
     def _quality(self, values: np.ndarray) -> str:
-        scores = score(self.metric, 1.0) * values[np.isfinite(values)]
+        scores = sign(self.metric) * values[np.isfinite(values)]
         if not len(scores):
             return ""
-        best, median = (score(self.metric, 1.0) * own for own in (scores.max(), np.median(scores)))
+        best, median = (sign(self.metric) * own for own in (scores.max(), np.median(scores)))
         return f", {self.metric} best {best:.4g}, median {median:.4g}"
 
 
