@@ -21,7 +21,10 @@ N_ROWS = 8
 CLOSE = 1e-3  # of the largest number, in float32: far above rounding, far below what another meaning would change
 IN_WORDS = {
     "data-dependent control flow": "which way it takes depends on the values of its rows",
-    "random operation": "it draws random numbers other than those of dropout",
+    "random operation": (
+        "it draws random numbers other than those of nn.Dropout, be it in dropout of another kind (of attention, "
+        "dropout1d, AlphaDropout)"
+    ),
 }
 
 _known: dict[str, str | None] = {}  # a process imports a class once

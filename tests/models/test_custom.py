@@ -32,7 +32,11 @@ def test_a_net_whose_way_depends_on_no_value_is_stacked(net: str) -> None:
     ("net", "why"),
     [
         ("Branching", "which way it takes depends on the values of its rows"),
-        ("Noisy", "it draws random numbers other than those of dropout"),
+        ("Noisy", "it draws random numbers other than those of nn.Dropout, be it in dropout of another kind"),
+        (
+            "DroppingAttention",
+            "it draws random numbers other than those of nn.Dropout, be it in dropout of another kind",
+        ),
         ("Recurrent", "torch.func.vmap answers RuntimeError: Batching rule not implemented for aten::lstm"),
     ],
 )
