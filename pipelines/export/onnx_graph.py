@@ -10,7 +10,6 @@ import torch
 from onnx import ModelProto, compose
 
 from pipelines.data.prepare import PreparedTable
-from pipelines.errors import UserError
 from pipelines.export.columns import OPSET, column_graph, input_columns
 from pipelines.export.served import ServedModel
 
@@ -24,15 +23,9 @@ def export_model(served: ServedModel, prepared: PreparedTable) -> ModelProto:
     The same model gives the same bytes.
 
     Raises:
-        UserError: a column has the output's name.
         ValueError: the encoder reads no column.
     """
     names = input_columns(prepared.encoder)
-    if PREDICTION in names:
-        raise UserError(
-            f"A column is called {PREDICTION!r}, which is the name of the exported model's output. "
-            f"Rename it, or leave it out with data.drop=[{PREDICTION}]."
-        )
     prefix = _free_prefix(names)
     columns = column_graph(prepared.encoder, [fold.encoder for fold in prepared.folds], prefix=prefix)
     nets = compose.add_prefix(_export_nets(served, prepared), prefix, rename_outputs=False)

@@ -1,9 +1,9 @@
 """The one interface every optimizer step is built from, and `Chain`, which composes them.
 
 All parameters of a stack are one matrix [K, P] here, those that regularisers act on in its first columns: a step is
-a handful of operations, however many layers a net has. Updates start as gradients and end as what is added to the
-parameters. Constants are one value a member; every tensor of a transform and of its state has the members axis first,
-so that `axes.take_members` can drop members.
+a handful of operations, however many layers a net has. Updates start as gradients and end as what is multiplied by the
+learning rate and subtracted from the parameters. Constants are one value a member; every tensor of a transform and of
+its state has the members axis first, so that `axes.take_members` can drop members.
 """
 
 from dataclasses import dataclass

@@ -7,7 +7,6 @@ import pytest
 from pipelines.config.schema import ModelConfig, TaskKind
 from pipelines.data.encode import encode
 from pipelines.data.table import Column, ColumnKind, Table, Target
-from pipelines.errors import UserError
 from pipelines.export import build_served
 from pipelines.export.columns import input_columns
 from pipelines.export.onnx_graph import export_model
@@ -70,13 +69,6 @@ def test_columns_may_be_of_one_sort_and_have_any_name(columns: dict[str, tuple[C
     np.testing.assert_allclose(
         predict(model, features, tuple(columns)), served.predict(encode(prepared.encoder, features)), atol=1e-6
     )
-
-
-def test_a_column_with_the_name_of_the_output_is_refused():
-    prepared = prepare(table_of({"prediction": "numeric"}, pl.DataFrame({"prediction": [1.0, 2.0, 3.0, 4.0]})))
-    served = build_served(drawn_members(prepared, [LINEAR]), inputs=input_facts(prepared), task=task_of(prepared))
-    with pytest.raises(UserError, match=r"A column is called 'prediction', .* data\.drop=\[prediction\]\."):
-        export_model(served, prepared)
 
 
 N_NUMBERS = 14  # of the mixed table
