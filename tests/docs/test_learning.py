@@ -1,6 +1,7 @@
 """The commands of docs/learning.md mean what they say: each composes, with as many trials as it lists; one is typed."""
 
 import math
+import os
 import re
 import shlex
 import subprocess
@@ -45,13 +46,14 @@ def test_a_learning_rate_is_too_large(tmp_path: Path):
     done = subprocess.run(
         [sys.executable, *shlex.split(COMMANDS[0])[1:]],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,
         timeout=600,
     )
     assert "1 diverged" in done.stdout
+    assert done.stderr == "", "a user who did nothing wrong is not warned"
     trials = re.findall(r"^\*? +lr=(\S+) +trial", done.stdout, flags=re.MULTILINE)
     assert trials[0] == "1"
     assert set(trials) == {"0.001", "0.01", "0.1", "1", "10"}
