@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import Thread
+from typing import Any
 
 import torch
 
@@ -95,7 +96,7 @@ class WorkerProcesses:
         while queue.waiting or any(worker.place is not None for worker in workers):
             _give_work(workers, queue, jobs)
             for worker in _ready(workers):
-                done = _receive(worker)
+                done = _answer_of(worker)
                 if done is None:
                     worker.end()
                     workers[workers.index(worker)] = _start(worker.device, prepared, task, n_beside=len(self._devices))
@@ -142,7 +143,7 @@ def _give_work(workers: Sequence[_Worker], queue: _Queue, jobs: Sequence[StackJo
             worker.place = queue.next_place()
             job = jobs[worker.place] if queue.begun[worker.place] == 1 else resumed(jobs[worker.place])
             try:
-                worker.connection.send(replace(job, shows_progress=False))  # lines would mix
+                _send(worker.connection, replace(job, shows_progress=False))  # lines would mix
             except BrokenPipeError:
                 continue  # it is dead; `_ready` reports that
 
@@ -154,14 +155,14 @@ def _ready(workers: Sequence[_Worker]) -> list[_Worker]:
     return [worker for worker in busy if worker.connection in ready]
 
 
-def _receive(worker: _Worker) -> DoneJob | None:
+def _answer_of(worker: _Worker) -> DoneJob | None:
     """The stack that has ended, or None when the worker has died.
 
     Raises:
         UserError: the one that the stack raised over there.
     """
     try:
-        answer = pickle.loads(worker.connection.recv_bytes())  # noqa: S301  our own process wrote it
+        answer = _receive(worker.connection)
     except (EOFError, ConnectionResetError):
         return None
     if isinstance(answer, UserError):
@@ -179,11 +180,10 @@ def _work(connection: Connection, device: str, n_threads: int, prepared: Prepare
     _settle_on(device, n_threads)
     while True:
         try:
-            job = connection.recv()
+            job: StackJob = _receive(connection)
         except EOFError:
             return
-        # Pickled here: the connection's own way would hand over tensors as open files of shared memory.
-        connection.send_bytes(_answer(job, prepared, task))
+        _send(connection, _answer(job, prepared, task))
 
 
 def _end_with_parent() -> None:
@@ -193,11 +193,20 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _answer(job: StackJob, prepared: PreparedTable, task: Task) -> bytes:
+def _answer(job: StackJob, prepared: PreparedTable, task: Task) -> DoneJob | UserError:
     try:
-        return pickle.dumps(run_or_fail(job, prepared, task))
+        return run_or_fail(job, prepared, task)
     except UserError as error:  # it is raised again in the process that asked
-        return pickle.dumps(error)
+        return error
+
+
+def _send(connection: Connection, sent: StackJob | DoneJob | UserError) -> None:
+    """Pickled here: the connection's own way hands over every tensor as an open file of shared memory."""
+    connection.send_bytes(pickle.dumps(sent))
+
+
+def _receive(connection: Connection) -> Any:
+    return pickle.loads(connection.recv_bytes())  # noqa: S301  our own process wrote it
 
 
 def _settle_on(device: str, n_threads: int) -> None:

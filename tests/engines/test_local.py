@@ -1,6 +1,7 @@
 """engine=local: in this process, or in one process a device, with the same numbers."""
 
 import multiprocessing
+import resource
 from dataclasses import replace
 
 import psutil
@@ -99,6 +100,24 @@ def test_numbers_that_the_device_here_lacks_are_refused(monkeypatch, accelerator
         open_engine(local(), trainer),
     ):
         pass
+
+
+@pytest.mark.slow
+def test_many_members_in_processes_need_no_more_open_files_than_few(tmp_path):
+    prepared, task = small_table()
+    members = [trial(seed=seed, max_epochs=3) for seed in range(200)]
+    (paused,) = ThisProcess().run([StackJob(0, members, until_epoch=1)], prepared, task)
+    most_ended = StackJob(0, members, state=paused.state, ended=frozenset(range(199)), until_epoch=2)
+    (paused,) = ThisProcess().run([most_ended], prepared, task)
+    rest = StackJob(0, members, state=paused.state)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open_engine(local("cpu", "cpu"), TRAINER) as engine:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (psutil.Process().num_fds() + 100, hard))
+        try:
+            (done,) = engine.run([rest], prepared, task)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [done.state.results[place].epochs for place in (0, 199)] == [1, 3]
 
 
 @pytest.mark.slow
