@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import sqlite3
+import ssl
 import tempfile
 import urllib.error
 import urllib.request
@@ -109,12 +110,19 @@ def _check_server(uri: str) -> None:
         usable = False
     if not usable:
         raise UserError(f"tracking.uri={uri} names no server. Write http://<host>:<port>, e.g. http://127.0.0.1:5000.")
+    if "@" in parts.netloc:
+        raise UserError(
+            f"tracking.uri names a user before {parts.hostname}: what is typed is kept and shown. Set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment instead."
+        )
     try:
         with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=ANSWER_SECONDS):  # noqa: S310  scheme is http(s)
             return
     except urllib.error.HTTPError as error:
         error.close()  # it answers; what it does not allow, MLflow will say
     except (OSError, ValueError) as error:
+        if isinstance(getattr(error, "reason", None), ssl.SSLError):
+            return  # it answers; MLflow has settings of its own for certificates
         raise UserError(
             f"No MLflow server answers at tracking.uri={uri} ({error}). Start it (`mlflow server --port 5000`), "
             "correct tracking.uri, or record into a file with tracking=sqlite."

@@ -1,18 +1,34 @@
-"""Where runs are kept is opened, or refused with what is wrong about it."""
+"""What is said of a server before anything is asked of it."""
+
+import ssl
+import urllib.error
+import urllib.request
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from pipelines.errors import UserError
-from pipelines.tracking.mlflow.store import open_store
+from pipelines.tracking.mlflow.store import Store, open_store
 
 
-@pytest.mark.parametrize("folder", ["/proc/nowhere", "a_file", "holds_a_file"])
-def test_a_folder_of_artifacts_that_cannot_be_written_is_named(tmp_path, monkeypatch, uri, folder):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a_file").touch()
-    (tmp_path / "holds_a_file").mkdir()
-    (tmp_path / "holds_a_file/diabetes").touch()
-    with pytest.raises(UserError) as refused:
-        open_store(uri, experiment="diabetes", artifacts=folder)
-    assert str(refused.value).startswith(f"tracking.artifacts={folder} cannot be written: ")
-    assert open_store(uri, experiment="diabetes", artifacts="a_folder"), "nor does it stand in the way"
+def store(uri: str) -> Store:
+    return Store(uri, MlflowClient(uri, registry_uri=uri), experiment_id="0")
+
+
+def test_a_password_in_the_address_is_refused_and_not_shown() -> None:
+    with pytest.raises(UserError, match="MLFLOW_TRACKING_PASSWORD") as refused:
+        open_store("http://ada:secret@localhost:5000", experiment="patients", artifacts=None)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_server_whose_certificate_is_unknown_here_answers(monkeypatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise urllib.error.URLError(ssl.SSLCertVerificationError("self-signed certificate"))
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    store("https://runs.example").check_answers()  # MLflow has settings of its own for certificates
+
+
+def test_a_server_that_is_not_there_does_not_answer() -> None:
+    with pytest.raises(UserError, match=r"No MLflow server answers at tracking\.uri=http://127\.0\.0\.1:9"):
+        store("http://127.0.0.1:9").check_answers()
