@@ -219,6 +219,10 @@ def _finish_table(table: TableSweep, finalists: Finalists, *, tell: Callable[[st
     recorder.annotate(champion_run, prefixed("test", metrics["test"]))
 
     name, bundles = prepared.table.name, Path(trials[0].tracking.bundles)
+    # Before the rest, of which a registry or a disk may yet make nothing.
+    rows = leaderboard_rows(finalists, outcomes, baselines, test=test, task=task)
+    tell(render_leaderboard(f"\n{name}: {task.kind}, ranked by {_ranked_by(task)}", rows, task))
+
     origin = Origin(sweep=tags["sweep"], code_version=tags["code_version"], created=table.folder.created)
     with tempfile.TemporaryDirectory() as workshop:
         bundle = write_bundle(
@@ -235,8 +239,6 @@ def _finish_table(table: TableSweep, finalists: Finalists, *, tell: Callable[[st
     if version.is_champion:
         publish_champion(root=bundles, name=name, version=version.version)
 
-    rows = leaderboard_rows(finalists, outcomes, baselines, test=test, task=task)
-    tell(render_leaderboard(f"\n{name}: {task.kind}, ranked by {_ranked_by(task)}", rows, task))
     view = save_comparison_view(recorder, _comparison(trials, task, sweep=tags["sweep"]))
     tell(f"{_registered_as(version)} {_where_to_look(trials[0].tracking)}/{view}")
     return version

@@ -302,6 +302,17 @@ def test_a_mistake_in_a_table_or_in_a_net_leaves_nothing(tmp_path):
     assert not (tmp_path / "var").exists()
 
 
+def test_a_registry_that_refuses_keeps_nobody_from_the_leaderboard(monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise UserError("the registry is away")
+
+    recorders, told = MemoryRecorders(), list[str]()
+    monkeypatch.setattr(recorders.kept, "register", refuse)
+    with pytest.raises(UserError, match="the registry is away"):
+        run_sweep(trials(0.1, 0.03), recorders, tell=told.append)
+    assert "ranked by rmse" in told[-1]
+
+
 def with_task(own: TrialConfig, **changes: str) -> TrialConfig:
     return replace(own, task=replace(own.task, **changes))
 
