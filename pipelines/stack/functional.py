@@ -72,7 +72,7 @@ class StackedModule(StackedLayer):
         """Compute every member's outputs; `streams` is the number of members, or 1 for rows that all share."""
         self._template[0].train(noise is not None)
         n_members = len(next(self.parameters()))
-        own_rows = noise.own_rows if noise is not None else None
+        own_rows = noise.own_rows() if noise is not None else None
         # A served model is computed one by one: an exporter must see the operators.
         if self._by_vmap and own_rows is None and (noise is not None or torch.is_inference_mode_enabled()):
             return self._together(x, noise, n_members)

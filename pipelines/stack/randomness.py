@@ -73,16 +73,13 @@ class DropoutNoise:
     Args:
         streams: of the stack.
         dtype: of the numbers.
-
-    Attributes:
-        own_rows: how many rows of this step's batch are each member's own, where others only fill it up.
     """
 
     def __init__(self, streams: Streams, *, dtype: torch.dtype) -> None:
-        self.own_rows: Sequence[int] | None = None
         self._streams = streams
         self._dtype = dtype
         self._epoch = 0
+        self._counted: Tensor | None = None
         self._layer = 0  # whose numbers are drawn next
         self._generators: list[list[torch.Generator]] = []  # of each layer, one a stream
         self._steppers: dict[int, torch.Generator] = {}  # of each seed
@@ -95,11 +92,24 @@ class DropoutNoise:
         self._steppers.clear()
         self.start_step()
 
-    def start_step(self, own_rows: Sequence[int] | None = None) -> None:
-        """The next numbers are those of the first layer."""
-        self.own_rows = own_rows
+    def start_step(self, counted: Float[Tensor, "members rows"] | None = None) -> None:
+        """The next numbers are those of the first layer.
+
+        Args:
+            counted: 0 for rows of the batch that only fill a member's up; None when all count.
+        """
+        self._counted = counted
         self._layer = 0
         self._step_seeds.clear()
+
+    def own_rows(self) -> list[int] | None:
+        """How many rows of this step's batch are each member's own, the first ones; None when all are.
+
+        Not before somebody asks, who then waits for the device.
+        """
+        if self._counted is None:
+            return None
+        return [int(n_rows) for n_rows in self._counted.sum(dim=1).tolist()]
 
     def step_seed(self, member: int) -> int:
         """A seed of this step and of a member's stream, for what draws numbers by itself."""

@@ -126,8 +126,7 @@ class StackModule(pl.LightningModule):
 
     def step(self, batch: Batch) -> None:
         """Step all members down the sum of their losses: no member's gradient depends on how many others there are."""
-        own_rows = None if batch.counted is None else batch.counted.sum(dim=1).int().tolist()
-        self._noise.start_step(own_rows)
+        self._noise.start_step(batch.counted)
         outputs = self.net(batch.numbers, batch.codes, self._noise)
         losses = self._folds.loss(outputs, batch.target, smoothing=self._smoothing, counted=batch.counted)  # [K]
         n_rows = batch.target.shape[1] if batch.counted is None else batch.counted.sum(dim=1)  # of all, or of each
