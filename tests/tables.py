@@ -1,5 +1,6 @@
 """Small prepared tables and trials, built without files, for tests of training and sweeps."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -46,14 +47,22 @@ def optimizers(**penalties: float) -> dict[str, Any]:
     common = PENALTIES | penalties
     return {
         "sgd": SGDConfig(kind="sgd", lr=0.1, **common),
-        "momentum": MomentumConfig(kind="momentum", lr=0.03, momentum=0.9, **common),
+        "momentum": MomentumConfig(kind="momentum", lr=0.03, momentum=0.9, dampening=0.0, **common),
         "nesterov": NesterovConfig(kind="nesterov", lr=0.03, momentum=0.9, **common),
         "adagrad": AdagradConfig(kind="adagrad", lr=0.05, lr_decay=0.01, initial_accumulator=0.1, eps=1e-10, **common),
-        "rmsprop": RMSpropConfig(kind="rmsprop", lr=0.003, alpha=0.99, momentum=0.5, eps=1e-8, **common),
+        "rmsprop": RMSpropConfig(
+            kind="rmsprop", lr=0.003, alpha=0.99, momentum=0.5, eps=1e-8, centered=False, **common
+        ),
         "adadelta": AdadeltaConfig(kind="adadelta", lr=1.0, rho=0.9, eps=1e-6, **common),
-        "adam": AdamConfig(kind="adam", lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8, **common),
-        "adamw": AdamWConfig(kind="adamw", lr=0.02, beta1=0.8, beta2=0.99, eps=1e-8, **common),
+        "adam": AdamConfig(kind="adam", lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8, amsgrad=False, **common),
+        "adamw": AdamWConfig(kind="adamw", lr=0.02, beta1=0.8, beta2=0.99, eps=1e-8, amsgrad=False, **common),
     }
+
+
+def switched_on(optimizer: Any) -> list[Any]:
+    """It with each constant that is off by default; none where there is no such."""
+    options: dict[str, Any] = {"dampening": 0.3, "centered": True, "amsgrad": True}
+    return [replace(optimizer, **{name: value}) for name, value in options.items() if hasattr(optimizer, name)]
 
 
 def small_table(kind: TaskKind = "regression", *, n_rows: int = 60, seed: int = 0) -> tuple[PreparedTable, Task]:

@@ -130,6 +130,7 @@ def trial(setting: Setting, *, width: int, epochs: int, stopping: StoppingConfig
             beta1=0.9,
             beta2=0.999,
             eps=1e-8,
+            amsgrad=False,
         ),
         schedule=ConstantScheduleConfig(kind="constant", warmup_epochs=0.0),
         stopping=stopping or NoStoppingConfig(kind="none"),

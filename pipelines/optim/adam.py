@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pipelines.axes import PerMember
+from pipelines.axes import PerMember, per_member
 from pipelines.optim.ahead import StepsAhead
 from pipelines.optim.transform import Updates, Weights
 
@@ -38,8 +39,13 @@ class ScaleByAdam:
         state.first_moments.lerp_(updates, new1.expand_as(updates))
         scratch = updates.square()
         state.second_moments.lerp_(scratch, new2.expand_as(updates))
-        torch.sqrt(state.second_moments, out=scratch).mul_(scale).add_(floor)
+        torch.sqrt(self._divided_by(state), out=scratch).mul_(scale).add_(floor)
         torch.div(state.first_moments, scratch, out=updates)
+
+    def _divided_by(self, state: Any) -> Tensor:
+        """The second moments whose root is divided by."""
+        moments: Tensor = state.second_moments
+        return moments
 
     @cached_property
     def _constants(self) -> StepsAhead:
@@ -55,3 +61,25 @@ class ScaleByAdam:
         root_correction2 = (1 - self.beta2 ** steps[:, None]).sqrt()
         shares = [(1 - beta).expand_as(correction1) for beta in (self.beta1, self.beta2)]
         return torch.stack([*shares, correction1 / root_correction2, correction1 * self.eps], dim=1).unsqueeze(-1)
+
+
+@dataclass
+class AMSGradState(AdamState):
+    """The largest second moments so far, too."""
+
+    largest_moments: Tensor
+
+
+@dataclass(frozen=True)
+class ScaleByAMSGrad(ScaleByAdam):
+    """As `ScaleByAdam`; where `amsgrad` is 1, by the largest mean of squares so far (Reddi et al. 2018)."""
+
+    amsgrad: PerMember
+
+    def init(self, like: Updates) -> AMSGradState:
+        return AMSGradState(0, torch.zeros_like(like), torch.zeros_like(like), torch.zeros_like(like))
+
+    def _divided_by(self, state: Any) -> Tensor:  # as `init` made it
+        torch.maximum(state.largest_moments, state.second_moments, out=state.largest_moments)
+        is_largest = per_member(self.amsgrad, state.second_moments) > 0
+        return torch.where(is_largest, state.largest_moments, state.second_moments)

@@ -65,6 +65,34 @@ class ScaleByRMSprop:
 
 
 @dataclass
+class CenteredRMSpropState(RMSpropState):
+    """Running means of gradients, too."""
+
+    means: Tensor
+
+
+@dataclass(frozen=True)
+class ScaleByCenteredRMSprop:
+    """As `ScaleByRMSprop`; where `centered` is 1, by a running standard deviation (Graves 2013), as torch's own."""
+
+    alpha: PerMember
+    momentum: PerMember
+    eps: PerMember
+    centered: PerMember
+
+    def init(self, like: Updates) -> CenteredRMSpropState:
+        return CenteredRMSpropState(torch.zeros_like(like), torch.zeros_like(like), torch.zeros_like(like))
+
+    def update_(self, updates: Updates, state: CenteredRMSpropState, weights: Weights) -> None:
+        alpha = per_member(self.alpha, updates)
+        state.mean_squares.mul_(alpha).addcmul_(updates * (1 - alpha), updates)
+        state.means.lerp_(updates, (1 - alpha).expand_as(updates))
+        squares = state.mean_squares - per_member(self.centered, updates) * state.means.square()
+        updates.div_(squares.sqrt() + per_member(self.eps, updates))
+        updates.copy_(state.traces.mul_(per_member(self.momentum, updates)).add_(updates))
+
+
+@dataclass
 class AdadeltaState:
     """Running means of squared gradients and of squared updates."""
 

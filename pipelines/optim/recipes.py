@@ -6,26 +6,42 @@ import torch
 
 from pipelines.axes import PerMember
 from pipelines.config.schema import OptimizerConfig
-from pipelines.optim.adam import ScaleByAdam
-from pipelines.optim.adaptive import ScaleByAdadelta, ScaleByAdagrad, ScaleByRMSprop
+from pipelines.optim.adam import ScaleByAdam, ScaleByAMSGrad
+from pipelines.optim.adaptive import ScaleByAdadelta, ScaleByAdagrad, ScaleByCenteredRMSprop, ScaleByRMSprop
 from pipelines.optim.clip import ClipByMemberNorm
 from pipelines.optim.decay import AddDecayedWeights, AddL1Gradient, is_on
-from pipelines.optim.momentum import AddMomentum, AddNesterovMomentum
+from pipelines.optim.momentum import AddDampedMomentum, AddMomentum, AddNesterovMomentum
 from pipelines.optim.transform import Chain, Transform
 
 Constants = Callable[[str], PerMember]  # the name of a constant -> its value for every member
 
+
+def _momentum(constant: Constants) -> Transform:
+    dampening = constant("dampening")
+    return AddDampedMomentum(constant("momentum"), dampening) if is_on(dampening) else AddMomentum(constant("momentum"))
+
+
+def _rmsprop(constant: Constants) -> Transform:
+    constants, centered = (constant("alpha"), constant("momentum"), constant("eps")), constant("centered")
+    return ScaleByCenteredRMSprop(*constants, centered) if is_on(centered) else ScaleByRMSprop(*constants)
+
+
+def _adam(constant: Constants) -> Transform:
+    constants, amsgrad = (constant("beta1"), constant("beta2"), constant("eps")), constant("amsgrad")
+    return ScaleByAMSGrad(*constants, amsgrad) if is_on(amsgrad) else ScaleByAdam(*constants)
+
+
 CORES: Mapping[str, Callable[[Constants], tuple[Transform, ...]]] = {
     "sgd": lambda _: (),
-    "momentum": lambda constant: (AddMomentum(constant("momentum")),),
+    "momentum": lambda constant: (_momentum(constant),),
     "nesterov": lambda constant: (AddNesterovMomentum(constant("momentum")),),
     "adagrad": lambda constant: (
         ScaleByAdagrad(constant("lr_decay"), constant("initial_accumulator"), constant("eps")),
     ),
-    "rmsprop": lambda constant: (ScaleByRMSprop(constant("alpha"), constant("momentum"), constant("eps")),),
+    "rmsprop": lambda constant: (_rmsprop(constant),),
     "adadelta": lambda constant: (ScaleByAdadelta(constant("rho"), constant("eps")),),
-    "adam": lambda constant: (ScaleByAdam(constant("beta1"), constant("beta2"), constant("eps")),),
-    "adamw": lambda constant: (ScaleByAdam(constant("beta1"), constant("beta2"), constant("eps")),),
+    "adam": lambda constant: (_adam(constant),),
+    "adamw": lambda constant: (_adam(constant),),
 }
 
 

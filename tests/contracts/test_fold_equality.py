@@ -14,7 +14,7 @@ from pipelines.config.schema import TrialConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.errors import UserError
 from pipelines.training import MemberResult, fit
-from tests.contracts.test_stack_equality import SCHEDULES
+from tests.contracts.test_stack_equality import OPTIMIZERS, REGULARISED, SCHEDULES
 from tests.folds import fold_alone, folded_trial, in_folds, raw_table, with_n_folds
 from tests.tables import cnn, custom, early, gru, linear, mlp, optimizers, resnet
 
@@ -28,7 +28,6 @@ NETS = {
     "mlp of embedded categories": partial(mlp, categories="embedding"),
     "resnet of embeddings": partial(resnet, numbers="piecewise", categories="embedding"),
 }
-REGULARISED = optimizers(l1=1e-2, l2=1e-2, weight_decay=0.1, clip_norm=0.2)
 
 
 def assert_alone_equals_fold(alone: MemberResult, member: MemberResult) -> None:
@@ -118,7 +117,7 @@ def test_class_weights_are_those_of_the_folds_own_rows() -> None:
 
 member_trials = st.builds(
     folded_trial,
-    optimizer=st.sampled_from([*optimizers().values(), *REGULARISED.values()]),
+    optimizer=st.sampled_from(OPTIMIZERS),
     schedule=st.sampled_from(SCHEDULES),
     model=st.sampled_from([mlp(), mlp(dropout=0.2), mlp(dropout=0.5)]),
     stopping=st.sampled_from([early(1), early(3)]),

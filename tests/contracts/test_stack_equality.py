@@ -21,7 +21,7 @@ from pipelines.config.schema import (
     TrialConfig,
 )
 from pipelines.training import MemberResult, fit
-from tests.tables import cnn, custom, early, gru, linear, mlp, optimizers, resnet, small_table, trial
+from tests.tables import cnn, custom, early, gru, linear, mlp, optimizers, resnet, small_table, switched_on, trial
 
 SCHEDULES: list[Any] = [
     PlateauScheduleConfig(
@@ -129,6 +129,7 @@ def test_members_that_stop_at_different_epochs_leave_the_others_as_they_were() -
 
 
 REGULARISED = optimizers(l1=1e-2, l2=1e-2, weight_decay=0.1, clip_norm=0.2)
+OPTIMIZERS = [own for each in (*optimizers().values(), *REGULARISED.values()) for own in (each, *switched_on(each))]
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])
@@ -146,7 +147,7 @@ def stacks(draw: st.DrawFn, *, min_size: int, max_size: int) -> list[TrialConfig
     net = partial(mlp, activation=draw(st.sampled_from(["relu", "tanh"])))
     members = st.builds(
         trial,
-        optimizer=st.sampled_from([*optimizers().values(), *REGULARISED.values()]),
+        optimizer=st.sampled_from(OPTIMIZERS),
         schedule=st.sampled_from(SCHEDULES),
         model=st.sampled_from([net(), net(dropout=0.2), net(dropout=0.5)]),
         stopping=st.sampled_from([early(1), early(3), early(1, min_delta=0.05)]),

@@ -9,7 +9,7 @@ from torch import nn
 
 from pipelines.config.schema import ConstantScheduleConfig, OptimizerConfig
 from pipelines.optim import MemberSchedule, StackOptimizer, ahead
-from tests.tables import optimizers
+from tests.tables import optimizers, switched_on
 
 CONSTANT = ConstantScheduleConfig(kind="constant", warmup_epochs=0.0)
 STEPS = 40
@@ -20,17 +20,21 @@ DECAYED = [True, False]
 # torch's own optimizers, from parameter groups that hold the decay of weights and of biases.
 REFERENCES: dict[str, Callable[[Any, Any], torch.optim.Optimizer]] = {
     "sgd": lambda groups, own: torch.optim.SGD(groups, lr=own.lr),
-    "momentum": lambda groups, own: torch.optim.SGD(groups, lr=own.lr, momentum=own.momentum),
+    "momentum": lambda groups, own: torch.optim.SGD(groups, lr=own.lr, momentum=own.momentum, dampening=own.dampening),
     "nesterov": lambda groups, own: torch.optim.SGD(groups, lr=own.lr, momentum=own.momentum, nesterov=True),
     "adagrad": lambda groups, own: torch.optim.Adagrad(
         groups, lr=own.lr, lr_decay=own.lr_decay, initial_accumulator_value=own.initial_accumulator, eps=own.eps
     ),
     "rmsprop": lambda groups, own: torch.optim.RMSprop(
-        groups, lr=own.lr, alpha=own.alpha, momentum=own.momentum, eps=own.eps
+        groups, lr=own.lr, alpha=own.alpha, momentum=own.momentum, eps=own.eps, centered=own.centered
     ),
     "adadelta": lambda groups, own: torch.optim.Adadelta(groups, lr=own.lr, rho=own.rho, eps=own.eps),
-    "adam": lambda groups, own: torch.optim.Adam(groups, lr=own.lr, betas=(own.beta1, own.beta2), eps=own.eps),
-    "adamw": lambda groups, own: torch.optim.AdamW(groups, lr=own.lr, betas=(own.beta1, own.beta2), eps=own.eps),
+    "adam": lambda groups, own: torch.optim.Adam(
+        groups, lr=own.lr, betas=(own.beta1, own.beta2), eps=own.eps, amsgrad=own.amsgrad
+    ),
+    "adamw": lambda groups, own: torch.optim.AdamW(
+        groups, lr=own.lr, betas=(own.beta1, own.beta2), eps=own.eps, amsgrad=own.amsgrad
+    ),
 }
 
 
@@ -49,7 +53,15 @@ def draw(generator: torch.Generator, n_members: int) -> list[torch.Tensor]:
 
 def members() -> list[OptimizerConfig]:
     plain, l2, decay = optimizers(), optimizers(l2=0.1), optimizers(weight_decay=0.2)
-    return [own for kind in plain for own in (plain[kind], (decay if kind == "adamw" else l2)[kind])]
+    return [
+        own
+        for kind in plain
+        for own in (
+            plain[kind],
+            (decay if kind == "adamw" else l2)[kind],
+            *switched_on(plain[kind]),
+        )
+    ]
 
 
 def walk(
@@ -65,7 +77,7 @@ def walk(
     return params
 
 
-@pytest.mark.parametrize("member", range(len(members())), ids=lambda place: f"{members()[place].kind}-{place % 2}")
+@pytest.mark.parametrize("member", range(len(members())), ids=lambda place: f"{members()[place].kind}-{place}")
 def test_a_member_walks_where_torch_optim_walks(member: int) -> None:
     configs = members()
     generator = torch.Generator().manual_seed(0)

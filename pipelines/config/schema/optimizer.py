@@ -30,6 +30,7 @@ class MomentumConfig(OptimizerBase):
 
     kind: Literal["momentum"]
     momentum: Rate
+    dampening: Rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,7 @@ class RMSpropConfig(OptimizerBase):
     alpha: Rate
     momentum: Rate
     eps: Positive
+    centered: bool  # divides by the deviation of recent gradients, not by their size (Graves 2013)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,7 @@ class AdamConfig(OptimizerBase):
     beta1: Rate
     beta2: Rate
     eps: Positive
+    amsgrad: bool  # divides by the largest size so far (Reddi et al. 2018)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +90,7 @@ class AdamWConfig(OptimizerBase):
     beta1: Rate
     beta2: Rate
     eps: Positive
+    amsgrad: bool  # divides by the largest size so far (Reddi et al. 2018)
 
 
 OptimizerConfig = (
