@@ -90,14 +90,14 @@ def test_what_a_configuration_may_leave_out_is_none(right):
             {"optimizer__momentun": 0.9},
             (
                 "optimizer.momentun: no such field of optimizer=momentum; did you mean optimizer.momentum? "
-                "(has: lr, l1, l2, clip_norm, weight_decay, momentum)"
+                "(has: lr, l1, l2, clip_norm, weight_decay, momentum, dampening)"
             ),
         ),
         (
             {"optimizer__beta1": 0.9},
             (
                 "optimizer.beta1: no such field of optimizer=momentum; optimizer=adam|adamw have it "
-                "(has: lr, l1, l2, clip_norm, weight_decay, momentum)"
+                "(has: lr, l1, l2, clip_norm, weight_decay, momentum, dampening)"
             ),
         ),
         (
@@ -151,7 +151,7 @@ def test_every_mistake_is_in_one_message(right):
         "  optimizer.lr = 'fast': must be a number greater than 0",
         (
             "  optimizer.momentun: no such field of optimizer=momentum; did you mean optimizer.momentum? "
-            "(has: lr, l1, l2, clip_norm, weight_decay, momentum)"
+            "(has: lr, l1, l2, clip_norm, weight_decay, momentum, dampening)"
         ),
         "  seed = 1.5: must be a whole number at least 0",
         "  data.time = 'b': rows are divided by time or by group, not both; data.group is 'a'",
