@@ -12,10 +12,11 @@ from pipelines.config.schema import LOSSES_OF, METRICS_OF
 
 Values = Mapping[str, Any]  # dotted path -> value, e.g. "data.path"
 
+UNNAMEABLE = re.compile(r"[/:.%\"'\\\x00-\x1f\x7f]")  # of MLflow's models, or of the server's folders
+
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _DEVICE = re.compile(r"cpu|cuda:\d+")
 _ADDRESS = re.compile(r"[\w.-]+:\d+")
-_UNNAMEABLE = re.compile(r"[/:.%\"'\\\x00-\x1f\x7f]")  # of MLflow's models, or of the server's folders
 _SCHEMES = {"sqlite": ("sqlite:///",), "server": ("http://", "https://")}
 
 
@@ -47,7 +48,7 @@ def _source(values: Values) -> Iterator[Mistake]:
         if source not in (None, "table") and value is not None:
             yield Mistake(assigned(path, value), f"data={source} is built in and takes none; use data=table for a file")
     name = values.get("data.name")
-    if name is not None and (not name.strip() or _UNNAMEABLE.search(name)):
+    if name is not None and (not name.strip() or UNNAMEABLE.search(name)):
         yield Mistake(assigned("data.name", name), "a model's name is not blank and has none of / \\ : . % \" '")
 
 

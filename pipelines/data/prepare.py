@@ -1,6 +1,5 @@
 """From a `DataConfig` to encoded parts: read, divide, encode. The one door of this room for the rest."""
 
-import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from pipelines.config.rules import UNNAMEABLE
 from pipelines.config.schema import DataConfig, TaskKind
 from pipelines.data.builtin import load_builtin
 from pipelines.data.encode import Encoder, Features, encode, encode_parts, fit_encoder
@@ -164,7 +164,7 @@ def _read(config: DataConfig) -> tuple[str, str, pl.DataFrame, str]:
 
 def _named_after(path: Path) -> str:
     """The file's name up to its first dot, without what no model may be called."""
-    return re.sub(r"[:%\"'\\\x00-\x1f\x7f]", "_", path.name.split(".")[0]).strip() or "table"
+    return UNNAMEABLE.sub("_", path.name.split(".")[0]).strip() or "table"
 
 
 def _read_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> tuple[Table, Mapping[str, pl.Series]]:

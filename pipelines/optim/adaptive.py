@@ -1,6 +1,7 @@
 """Optimizers that divide by a running size of the gradient and have no first moment: Adagrad, RMSprop, Adadelta."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,10 +59,14 @@ class ScaleByRMSprop:
         return RMSpropState(torch.zeros_like(like), torch.zeros_like(like))
 
     def update_(self, updates: Updates, state: RMSpropState, weights: Weights) -> None:
-        alpha = per_member(self.alpha, updates)
-        state.mean_squares.mul_(alpha).addcmul_(updates * (1 - alpha), updates)
-        updates.div_(state.mean_squares.sqrt() + per_member(self.eps, updates))
+        updates.div_(self._squares(updates, state).sqrt() + per_member(self.eps, updates))
         updates.copy_(state.traces.mul_(per_member(self.momentum, updates)).add_(updates))
+
+    def _squares(self, updates: Updates, state: Any) -> Tensor:
+        """Take the updates in, and return the squares whose root is divided by."""
+        alpha = per_member(self.alpha, updates)
+        squares: Tensor = state.mean_squares.mul_(alpha).addcmul_(updates * (1 - alpha), updates)
+        return squares
 
 
 @dataclass
@@ -72,24 +77,18 @@ class CenteredRMSpropState(RMSpropState):
 
 
 @dataclass(frozen=True)
-class ScaleByCenteredRMSprop:
+class ScaleByCenteredRMSprop(ScaleByRMSprop):
     """As `ScaleByRMSprop`; where `centered` is 1, by a running standard deviation (Graves 2013), as torch's own."""
 
-    alpha: PerMember
-    momentum: PerMember
-    eps: PerMember
     centered: PerMember
 
     def init(self, like: Updates) -> CenteredRMSpropState:
         return CenteredRMSpropState(torch.zeros_like(like), torch.zeros_like(like), torch.zeros_like(like))
 
-    def update_(self, updates: Updates, state: CenteredRMSpropState, weights: Weights) -> None:
-        alpha = per_member(self.alpha, updates)
-        state.mean_squares.mul_(alpha).addcmul_(updates * (1 - alpha), updates)
-        state.means.lerp_(updates, (1 - alpha).expand_as(updates))
-        squares = state.mean_squares - per_member(self.centered, updates) * state.means.square()
-        updates.div_(squares.sqrt() + per_member(self.eps, updates))
-        updates.copy_(state.traces.mul_(per_member(self.momentum, updates)).add_(updates))
+    def _squares(self, updates: Updates, state: Any) -> Tensor:  # as `init` made it
+        state.means.lerp_(updates, (1 - per_member(self.alpha, updates)).expand_as(updates))
+        centers: Tensor = per_member(self.centered, updates) * state.means.square()
+        return super()._squares(updates, state) - centers
 
 
 @dataclass

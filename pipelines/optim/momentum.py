@@ -30,27 +30,25 @@ class AddMomentum:
 
 
 @dataclass
-class DampedTraceState(TraceState):
-    """Steps taken, too."""
+class DampenState:
+    """Steps taken."""
 
     step: int
 
 
 @dataclass(frozen=True)
-class AddDampedMomentum:
-    """`trace = momentum * trace + (1 - dampening) * update`, the first one undamped, as `SGD(dampening=...)`."""
+class Dampen:
+    """`(1 - dampening) * update` is passed on, the first one whole: before `AddMomentum`, as `SGD(dampening=...)`."""
 
-    momentum: PerMember
     dampening: PerMember
 
-    def init(self, like: Updates) -> DampedTraceState:
-        return DampedTraceState(torch.zeros_like(like), step=0)
+    def init(self, like: Updates) -> DampenState:
+        return DampenState(0)
 
-    def update_(self, updates: Updates, state: DampedTraceState, weights: Weights) -> None:
-        share = 1 - self.dampening if state.step else torch.ones_like(self.dampening)
+    def update_(self, updates: Updates, state: DampenState, weights: Weights) -> None:
+        if state.step:
+            updates.mul_(per_member(1 - self.dampening, updates))
         state.step += 1
-        state.traces.mul_(per_member(self.momentum, updates)).add_(updates * per_member(share, updates))
-        updates.copy_(state.traces)
 
 
 @dataclass(frozen=True)

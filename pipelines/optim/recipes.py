@@ -10,15 +10,16 @@ from pipelines.optim.adam import ScaleByAdam, ScaleByAMSGrad
 from pipelines.optim.adaptive import ScaleByAdadelta, ScaleByAdagrad, ScaleByCenteredRMSprop, ScaleByRMSprop
 from pipelines.optim.clip import ClipByMemberNorm
 from pipelines.optim.decay import AddDecayedWeights, AddL1Gradient, is_on
-from pipelines.optim.momentum import AddDampedMomentum, AddMomentum, AddNesterovMomentum
+from pipelines.optim.momentum import AddMomentum, AddNesterovMomentum, Dampen
 from pipelines.optim.transform import Chain, Transform
 
 Constants = Callable[[str], PerMember]  # the name of a constant -> its value for every member
 
 
-def _momentum(constant: Constants) -> Transform:
+def _momentum(constant: Constants) -> tuple[Transform, ...]:
     dampening = constant("dampening")
-    return AddDampedMomentum(constant("momentum"), dampening) if is_on(dampening) else AddMomentum(constant("momentum"))
+    damped = (Dampen(dampening),) if is_on(dampening) else ()
+    return (*damped, AddMomentum(constant("momentum")))
 
 
 def _rmsprop(constant: Constants) -> Transform:
@@ -33,7 +34,7 @@ def _adam(constant: Constants) -> Transform:
 
 CORES: Mapping[str, Callable[[Constants], tuple[Transform, ...]]] = {
     "sgd": lambda _: (),
-    "momentum": lambda constant: (_momentum(constant),),
+    "momentum": _momentum,
     "nesterov": lambda constant: (AddNesterovMomentum(constant("momentum")),),
     "adagrad": lambda constant: (
         ScaleByAdagrad(constant("lr_decay"), constant("initial_accumulator"), constant("eps")),

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from pipelines.config.schema import DataConfig
 from pipelines.data import prepare_table
 from pipelines.data.builtin import ICE_CREAM_COEFFICIENTS
 from tests.commands import champion, runs, server, wait_for, wait_until_gone, write_houses
+from tests.data.asking import asked
 
 pytestmark = pytest.mark.slow
 MOST_SECONDS = 600  # that a command may take on a slow machine
@@ -133,29 +133,12 @@ def test_every_command_of_the_readme_works(typed: Typed) -> None:
         assert "iris" in answer
 
 
-def ice_cream() -> DataConfig:
-    return DataConfig(
-        source="ice_cream",
-        name=None,
-        drop=(),
-        categorical=(),
-        numeric=(),
-        group=None,
-        time=None,
-        validation_fraction=0.2,
-        test_fraction=0.2,
-        calibration_fraction=0.3,
-        folds=0,
-        split_seed=0,
-    )
-
-
 def test_the_linear_model_finds_the_ice_cream_coefficients(typed: Typed) -> None:
     (table,) = typed.folder.glob("var/artifacts/ice_cream/*/artifacts/coefficients.json")
     found = {feature: value for _, feature, value in json.loads(table.read_text())["data"]}
     assert found.keys() == ICE_CREAM_COEFFICIENTS.keys()
 
-    prepared = prepare_table(ice_cream(), "auto")
+    prepared = prepare_table(asked(source="ice_cream", target=None, calibration_fraction=0.3), "auto")
     rows = prepared.train.rows
     columns = [column.name for column in prepared.table.columns]
     squares = LinearRegression().fit(prepared.table.features[rows].to_numpy(), prepared.train.target)
