@@ -197,9 +197,9 @@ def test_a_stack_whose_process_dies_goes_on_from_its_file(tmp_path):
         ended = engine.run([StackJob(0, [trial(max_epochs=1)]), long], *small_table())
         next(ended)
         eventually(path.exists)
-        busy = max(multiprocessing.active_children(), key=lambda own: psutil.Process(own.pid).create_time())
-        busy.kill()
-        busy.join()
+        second = max(multiprocessing.active_children(), key=lambda child: int(child.name.rpartition("-")[2]))
+        second.kill()
+        second.join()
         state, note = load_state(path)
         state.stopping.max_epochs[:] = state.epoch + 3  # who begins anew does not end
         save_state(path, state, note=note)
