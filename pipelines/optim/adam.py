@@ -15,9 +15,8 @@ from pipelines.optim.transform import Updates, Weights
 
 @dataclass
 class AdamState:
-    """Steps taken and running moments of the gradients."""
+    """Running moments of the gradients."""
 
-    step: int
     first_moments: Tensor
     second_moments: Tensor
 
@@ -31,11 +30,10 @@ class ScaleByAdam:
     eps: PerMember
 
     def init(self, like: Updates) -> AdamState:
-        return AdamState(0, torch.zeros_like(like), torch.zeros_like(like))
+        return AdamState(torch.zeros_like(like), torch.zeros_like(like))
 
-    def update_(self, updates: Updates, state: AdamState, weights: Weights) -> None:
-        state.step += 1
-        new1, new2, scale, floor = self._constants.at(state.step).to(updates.dtype).unbind()  # [K, 1] each
+    def update_(self, updates: Updates, state: AdamState, weights: Weights, step: int) -> None:
+        new1, new2, scale, floor = self._constants.at(step + 1).to(updates.dtype).unbind()  # [K, 1] each
         state.first_moments.lerp_(updates, new1.expand_as(updates))
         scratch = updates.square()
         state.second_moments.lerp_(scratch, new2.expand_as(updates))
@@ -77,7 +75,7 @@ class ScaleByAMSGrad(ScaleByAdam):
     amsgrad: PerMember
 
     def init(self, like: Updates) -> AMSGradState:
-        return AMSGradState(0, torch.zeros_like(like), torch.zeros_like(like), torch.zeros_like(like))
+        return AMSGradState(torch.zeros_like(like), torch.zeros_like(like), torch.zeros_like(like))
 
     def _divided_by(self, state: Any) -> Tensor:  # as `init` made it
         torch.maximum(state.largest_moments, state.second_moments, out=state.largest_moments)

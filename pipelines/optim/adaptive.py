@@ -12,9 +12,8 @@ from pipelines.optim.transform import Updates, Weights
 
 @dataclass
 class AdagradState:
-    """Steps taken and sums of squared gradients."""
+    """Sums of squared gradients."""
 
-    step: int
     sums: Tensor
 
 
@@ -30,11 +29,10 @@ class ScaleByAdagrad:
     eps: PerMember
 
     def init(self, like: Updates) -> AdagradState:
-        return AdagradState(0, torch.zeros_like(like) + per_member(self.initial_accumulator, like))
+        return AdagradState(torch.zeros_like(like) + per_member(self.initial_accumulator, like))
 
-    def update_(self, updates: Updates, state: AdagradState, weights: Weights) -> None:
-        slowdown = 1 + state.step * self.lr_decay
-        state.step += 1
+    def update_(self, updates: Updates, state: AdagradState, weights: Weights, step: int) -> None:
+        slowdown = 1 + step * self.lr_decay
         state.sums.addcmul_(updates, updates)
         updates.div_((state.sums.sqrt() + per_member(self.eps, updates)) * per_member(slowdown, updates))
 
@@ -58,7 +56,7 @@ class ScaleByRMSprop:
     def init(self, like: Updates) -> RMSpropState:
         return RMSpropState(torch.zeros_like(like), torch.zeros_like(like))
 
-    def update_(self, updates: Updates, state: RMSpropState, weights: Weights) -> None:
+    def update_(self, updates: Updates, state: RMSpropState, weights: Weights, step: int) -> None:
         updates.div_(self._squares(updates, state).sqrt() + per_member(self.eps, updates))
         updates.copy_(state.traces.mul_(per_member(self.momentum, updates)).add_(updates))
 
@@ -109,7 +107,7 @@ class ScaleByAdadelta:
     def init(self, like: Updates) -> AdadeltaState:
         return AdadeltaState(torch.zeros_like(like), torch.zeros_like(like))
 
-    def update_(self, updates: Updates, state: AdadeltaState, weights: Weights) -> None:
+    def update_(self, updates: Updates, state: AdadeltaState, weights: Weights, step: int) -> None:
         rho, eps = per_member(self.rho, updates), per_member(self.eps, updates)
         state.mean_squares.mul_(rho).addcmul_(updates * (1 - rho), updates)
         updates.mul_((state.mean_square_updates + eps).sqrt_().div_((state.mean_squares + eps).sqrt_()))

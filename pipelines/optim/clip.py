@@ -21,7 +21,7 @@ class ClipByMemberNorm:
     def init(self, like: Updates) -> None:
         return None
 
-    def update_(self, updates: Updates, state: None, weights: Weights) -> None:
+    def update_(self, updates: Updates, state: None, weights: Weights, step: int) -> None:
         norms = updates.square().sum(dim=1).sqrt()  # [K]
         factors = (self.most / (norms + SMALLEST_NORM)).clamp(max=1.0).masked_fill(self.most == 0, 1.0)
         updates.mul_(per_member(factors, updates))

@@ -20,7 +20,7 @@ class AddL1Gradient:
     def init(self, like: Updates) -> None:
         return None
 
-    def update_(self, updates: Updates, state: None, weights: Weights) -> None:
+    def update_(self, updates: Updates, state: None, weights: Weights, step: int) -> None:
         updates[:, : weights.shape[1]].addcmul_(weights.sign(), per_member(self.strength, weights))
 
 
@@ -37,7 +37,7 @@ class AddDecayedWeights:
     def init(self, like: Updates) -> None:
         return None
 
-    def update_(self, updates: Updates, state: None, weights: Weights) -> None:
+    def update_(self, updates: Updates, state: None, weights: Weights, step: int) -> None:
         updates[:, : weights.shape[1]].addcmul_(weights, per_member(self.strength, weights))
 
 

@@ -25,15 +25,8 @@ class AddMomentum:
     def init(self, like: Updates) -> TraceState:
         return TraceState(torch.zeros_like(like))
 
-    def update_(self, updates: Updates, state: TraceState, weights: Weights) -> None:
+    def update_(self, updates: Updates, state: TraceState, weights: Weights, step: int) -> None:
         updates.copy_(state.traces.mul_(per_member(self.momentum, updates)).add_(updates))
-
-
-@dataclass
-class DampenState:
-    """Steps taken."""
-
-    step: int
 
 
 @dataclass(frozen=True)
@@ -42,13 +35,12 @@ class Dampen:
 
     dampening: PerMember
 
-    def init(self, like: Updates) -> DampenState:
-        return DampenState(0)
+    def init(self, like: Updates) -> None:
+        return None
 
-    def update_(self, updates: Updates, state: DampenState, weights: Weights) -> None:
-        if state.step:
+    def update_(self, updates: Updates, state: None, weights: Weights, step: int) -> None:
+        if step:
             updates.mul_(per_member(1 - self.dampening, updates))
-        state.step += 1
 
 
 @dataclass(frozen=True)
@@ -60,7 +52,7 @@ class AddNesterovMomentum:
     def init(self, like: Updates) -> TraceState:
         return TraceState(torch.zeros_like(like))
 
-    def update_(self, updates: Updates, state: TraceState, weights: Weights) -> None:
+    def update_(self, updates: Updates, state: TraceState, weights: Weights, step: int) -> None:
         momentum = per_member(self.momentum, updates)
         state.traces.mul_(momentum).add_(updates)
         updates.addcmul_(state.traces, momentum)

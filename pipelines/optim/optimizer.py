@@ -15,7 +15,7 @@ from pipelines.config.schema import OptimizerConfig
 from pipelines.optim.ahead import StepsAhead
 from pipelines.optim.plateau import start_plateau
 from pipelines.optim.recipes import build_chain, finest_float
-from pipelines.optim.saving import from_plain, to_plain
+from pipelines.optim.saving import load_plain_, to_plain
 from pipelines.optim.schedule import MemberSchedule, schedule_factors
 from pipelines.optim.transform import Chain
 
@@ -89,7 +89,7 @@ class StackOptimizer(torch.optim.Optimizer):
         updates = torch.cat([_take_gradient(param) for param, _ in self._columns], dim=1)  # [K, P]
         decayed = self._weights[:, : self._n_decayed]
         for own in self._slices:
-            own.chain.update_(updates[own.members], own.state, decayed[own.members])
+            own.chain.update_(updates[own.members], own.state, decayed[own.members], self._step)
         self.stepped_rates = self.current_learning_rates()
         self._weights.addcmul_(updates, self.stepped_rates.to(updates.dtype).unsqueeze(1), value=-1)
         self._step += 1
@@ -125,8 +125,9 @@ class StackOptimizer(torch.optim.Optimizer):
         self._plateau = self._plateau.going_on(state_dict["plateau"])
         self._scale_rates()
         for own, plain in zip(self._slices, state_dict["states"], strict=True):
-            remembered = iter(plain)
-            own.state[:] = [None if state is None else from_plain(next(remembered), state) for state in own.state]
+            remembered = [state for state in own.state if state is not None]
+            for saved, state in zip(plain, remembered, strict=True):
+                load_plain_(saved, state)
 
     def take_(self, members: Int[Tensor, " kept"]) -> None:
         """Keep these members, in their present order; the net has taken its parameters already.

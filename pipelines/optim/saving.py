@@ -1,32 +1,21 @@
-"""Optimizer states as plain lists and dictionaries of tensors, and back: what a checkpoint may hold."""
+"""Optimizer states as plain dictionaries of tensors, and back: what a checkpoint may hold."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 
-def to_plain(state: Any) -> Any:
-    """Turn dataclasses into dictionaries and sequences into lists; tensors and numbers stay as they are."""
-    if dataclasses.is_dataclass(state) and not isinstance(state, type):
-        return {field.name: to_plain(getattr(state, field.name)) for field in dataclasses.fields(state)}
-    if isinstance(state, list | tuple):
-        return [to_plain(inner) for inner in state]
-    return state
+def to_plain(state: Any) -> dict[str, Tensor]:
+    """The tensors of a transform's state, a dataclass, by their names; they are not copied."""
+    return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
 
 
-def from_plain(plain: Any, like: Any) -> Any:
-    """Undo `to_plain`.
+def load_plain_(plain: Mapping[str, Tensor], state: Any) -> None:
+    """Copy what `to_plain` gave into a state of the same shape.
 
-    Args:
-        plain: what it gave.
-        like: a state of the same shape, as it is before the first step; tensors take its device and dtype.
+    What only members that have left the stack needed may be in it, and is not in the state.
     """
-    if isinstance(like, Tensor):
-        return plain.to(like, copy=True)  # training goes on in the copy, not in what was saved
-    if dataclasses.is_dataclass(like) and not isinstance(like, type):
-        fields = {name: from_plain(inner, getattr(like, name)) for name, inner in plain.items()}
-        return dataclasses.replace(like, **fields)
-    if isinstance(like, list | tuple):
-        return type(like)(from_plain(*pair) for pair in zip(plain, like, strict=True))
-    return plain
+    for field in dataclasses.fields(state):
+        getattr(state, field.name).copy_(plain[field.name])

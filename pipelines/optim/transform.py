@@ -24,13 +24,14 @@ class Transform(Protocol):
         """Return the state before the first step, of the shape of updates; None when nothing is remembered."""
         ...
 
-    def update_(self, updates: Updates, state: Any, weights: Weights) -> None:
+    def update_(self, updates: Updates, state: Any, weights: Weights, step: int) -> None:
         """Transform the updates, and what is remembered, in place.
 
         Args:
             updates: of all parameters.
             state: as `init` began it.
             weights: the parameters that regularisers act on; the first columns of `updates` are theirs.
+            step: how many were taken before.
         """
         ...
 
@@ -45,7 +46,7 @@ class Chain:
         """The state of every transform, in order."""
         return [transform.init(like) for transform in self.transforms]
 
-    def update_(self, updates: Updates, state: list[Any], weights: Weights) -> None:
+    def update_(self, updates: Updates, state: list[Any], weights: Weights, step: int) -> None:
         """Pass the updates through every transform, in order."""
         for transform, own_state in zip(self.transforms, state, strict=True):
-            transform.update_(updates, own_state, weights)
+            transform.update_(updates, own_state, weights, step)

@@ -18,7 +18,7 @@ from pipelines.training.result import MemberResult, result_from_plain, result_to
 from pipelines.training.stopping import StoppingState, start_stopping
 from pipelines.whole import written_whole
 
-FORMAT = 2  # of the file; another number for whatever would read it otherwise
+FORMAT = 3  # of the file; another number for whatever would read it otherwise
 
 
 class UnreadableStateError(Exception):

@@ -14,7 +14,7 @@ def gradients(n_members: int) -> torch.Tensor:
 def test_every_member_is_clipped_as_if_alone(most: list[float]) -> None:
     start = gradients(len(most))
     clipped = start.clone()
-    ClipByMemberNorm(torch.tensor(most, dtype=torch.float64)).update_(clipped, None, clipped[:, :0])
+    ClipByMemberNorm(torch.tensor(most, dtype=torch.float64)).update_(clipped, None, clipped[:, :0], 0)
     for member, own_most in enumerate(most):
         lone = [torch.nn.Parameter(part) for part in start[member].split([12, 4])]
         for parameter, own in zip(lone, start[member].split([12, 4]), strict=True):
@@ -29,5 +29,5 @@ def test_a_member_that_diverges_does_not_silence_its_neighbours() -> None:
     wild[1] = float("inf")
     clip = ClipByMemberNorm(torch.ones(3, dtype=torch.float64))
     for updates in (calm, wild):
-        clip.update_(updates, None, updates[:, :0])
+        clip.update_(updates, None, updates[:, :0], 0)
     assert torch.equal(calm[[0, 2]], wild[[0, 2]])

@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from pipelines.config.schema import TrialConfig
 from pipelines.training import Checkpoint, StackState, UnreadableStateError, fit, load_state, train_stack
 from tests.contracts.test_stack_equality import assert_same, stacks
-from tests.tables import early, mlp, optimizers, small_table, trial
+from tests.tables import early, mlp, optimizers, small_table, switched_on, trial
 
 
 def assert_same_end(trials: list[TrialConfig], state: StackState) -> None:
@@ -62,6 +62,16 @@ def test_training_goes_on_from_its_file_in_float64_and_float32(tmp_path: Path) -
         assert note == {"trials": ["a"]}
         assert state.epoch == 3
         assert_same_end(trials, train_stack(trials, prepared, task, state=state))
+
+
+@pytest.mark.parametrize("kind", ["momentum", "rmsprop", "adam"])
+def test_a_stack_goes_on_without_the_only_member_of_a_rarer_optimizer(kind: str) -> None:
+    prepared, task = small_table()
+    plain = optimizers()[kind]
+    (rarer,) = switched_on(plain)
+    trials = [trial(optimizer=rarer, max_epochs=1), trial(optimizer=plain), trial(optimizer=plain, seed=1)]
+    paused = train_stack(trials, prepared, task, until_epoch=2)
+    assert_same_end(trials, train_stack(trials, prepared, task, state=paused))
 
 
 def test_a_file_of_another_version_is_not_read(tmp_path: Path) -> None:
