@@ -126,11 +126,14 @@ class DropoutNoise:
 
     def of_streams(self, n_rows: int, width: int) -> Float[Tensor, "streams rows width"]:
         """Draw them, one slice a stream."""
-        generators = self._of_next_layer()
-        drawn = torch.empty(len(generators), n_rows, width, dtype=self._dtype, device=self._streams.device)
-        for own, generator in zip(drawn, generators, strict=True):
+        shape = len(self._streams.seeds), n_rows, width
+        return self.draw_(torch.empty(shape, dtype=self._dtype, device=self._streams.device))
+
+    def draw_(self, into: Float[Tensor, "streams rows width"]) -> Float[Tensor, "streams rows width"]:
+        """Draw them into a tensor of the caller's."""
+        for own, generator in zip(into, self._of_next_layer(), strict=True):
             own.uniform_(generator=generator)
-        return drawn
+        return into
 
     def _of_next_layer(self) -> list[torch.Generator]:
         layer, device = self._layer, self._streams.device
@@ -144,7 +147,38 @@ class DropoutNoise:
         self._layer += 1
         return self._generators[layer]
 
+    def held(self) -> "HeldNoise":
+        """For steps that find their numbers where this one finds them."""
+        return HeldNoise(self, self._streams, dtype=self._dtype)
+
     @property
     def stream_of_member(self) -> tuple[int, ...]:
         """Which slice is whose."""
         return self._streams.places
+
+
+class HeldNoise(DropoutNoise):
+    """Numbers that stay in the same tensors, for one step after another, of the shapes of the first.
+
+    Args:
+        noise: that draws them.
+        streams: of the stack.
+        dtype: of the numbers.
+    """
+
+    def __init__(self, noise: DropoutNoise, streams: Streams, *, dtype: torch.dtype) -> None:
+        super().__init__(streams, dtype=dtype)
+        self._noise = noise
+        self._held: list[Tensor] = []  # of each layer, [S, B, H]
+
+    def draw_step_(self) -> None:
+        """Put the noise's next step in the place of the last one."""
+        for held in self._held:
+            self._noise.draw_(held)
+
+    def of_streams(self, n_rows: int, width: int) -> Float[Tensor, "streams rows width"]:
+        """The numbers of the next layer, drawn the first time that it asks."""
+        if self._layer == len(self._held):
+            self._held.append(self._noise.of_streams(n_rows, width))
+        self._layer += 1
+        return self._held[self._layer - 1]

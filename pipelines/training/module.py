@@ -25,6 +25,7 @@ from pipelines.training.held_out import HeldOut
 from pipelines.training.members import EpochReport, StackMembers
 from pipelines.training.progress import Progress
 from pipelines.training.state import StackState
+from pipelines.training.step_graph import GraphedSteps, has_graphs
 
 
 class MeanLoss:
@@ -96,6 +97,10 @@ class StackModule(pl.LightningModule):
         smoothing = [trial.task.label_smoothing for trial in trials]
         self._smoothing = torch.tensor(smoothing, dtype=dtype, device=streams.device) if any(smoothing) else None
         self._noise = DropoutNoise(streams, dtype=dtype)
+        self._graphed: GraphedSteps | None = None
+        # A user's net may draw numbers and look at them: what it did in one step says nothing of the next.
+        if has_graphs(streams.device) and trials[0].model.kind != "custom":
+            self._graphed = GraphedSteps(self._differentiate, self.net.parameters(), self._noise, streams.device)
         self._mean_loss = MeanLoss()
         self._outputs: list[Tensor] = []
 
@@ -127,15 +132,21 @@ class StackModule(pl.LightningModule):
     def step(self, batch: Batch) -> None:
         """Step all members down the sum of their losses: no member's gradient depends on how many others there are."""
         self._noise.start_step(batch.counted)
-        outputs = self.net(batch.numbers, batch.codes, self._noise)
-        losses = self._folds.loss(outputs, batch.target, smoothing=self._smoothing, counted=batch.counted)  # [K]
+        graphed = self._graphed
+        losses = self._differentiate(batch, self._noise) if graphed is None else graphed.differentiate(batch)
         n_rows = batch.target.shape[1] if batch.counted is None else batch.counted.sum(dim=1)  # of all, or of each
-        self._mean_loss.add(losses.detach(), n_rows)
+        self._mean_loss.add(losses, n_rows)
+        self._optimizer().update_()
+
+    def _differentiate(self, batch: Batch, noise: DropoutNoise) -> PerMember:
+        """Leave gradients in the parameters and return the losses, [K]."""
+        outputs = self.net(batch.numbers, batch.codes, noise)
+        losses = self._folds.loss(outputs, batch.target, smoothing=self._smoothing, counted=batch.counted)
         # Of their sum, without a call to take it; no precision of ours scales the loss, which `manual_backward` is for.
         torch.autograd.backward(losses, torch.ones_like(losses))
-        self._optimizer().update_()
         # Lightning's context for mixed precision holds many steps, and torch may keep copies of weights as long.
         torch.clear_autocast_cache()
+        return losses.detach()
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect outputs; they are scored together, since ranking metrics need all rows."""
@@ -209,3 +220,5 @@ class StackModule(pl.LightningModule):
             self._smoothing = self._smoothing[kept]
         if self._stack_optimizer is not None:
             self._stack_optimizer.take_(kept)
+        if self._graphed is not None:
+            self._graphed.begin_anew()

@@ -21,6 +21,7 @@ from pipelines.training import fit
 from pipelines.training.batches import Batches, StreamBatches, fold_places, to_device
 from pipelines.training.folds import MemberFolds
 from pipelines.training.module import StackModule
+from pipelines.training.step_graph import CUDAGraph
 from tests.tables import linear, mlp, optimizers, small_table, trial
 
 pytestmark = [
@@ -185,3 +186,24 @@ def test_two_processes_on_a_gpu_give_the_numbers_of_this_process():
     for number, member in here.items():
         assert member.curves == there[number].curves
         assert all(torch.equal(member.weights[name], there[number].weights[name]) for name in member.weights)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_steps_of_a_stack_are_a_graph_which_changes_no_bit(monkeypatch, kind):
+    prepared, task = small_table(kind, n_rows=400)
+    trials = on_cuda([trial(seed=seed % 2, model=mlp(dropout=0.3), precision="32-true") for seed in range(8)])
+    n_replayed = 0
+    replay = CUDAGraph.replay
+
+    def watch(graph):
+        nonlocal n_replayed
+        n_replayed += 1
+        replay(graph)
+
+    monkeypatch.setattr(CUDAGraph, "replay", watch)
+    graphed = fit(trials, prepared, task)
+    assert n_replayed > 20
+    monkeypatch.setattr("pipelines.training.module.has_graphs", lambda _: False)
+    for one, other in zip(graphed, fit(trials, prepared, task), strict=True):
+        assert one.curves == other.curves
+        assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
