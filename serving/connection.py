@@ -3,8 +3,8 @@
 The parser (llhttp) takes HTTP/2.0, a request without `Host` and `Transfer-Encoding: gzip, chunked`, and a head as long
 as the caller likes; where a request offers another protocol, it takes the body for the next request. uvicorn adds
 trailers to the headers that were looked at already, takes as many requests ahead as the caller sends, and answers a
-broken one before those that came earlier; where a connection is lost, it tells the latest request, not the one in work.
-Here all of that ends otherwise.
+broken one before those that came earlier; where a connection is lost, it tells the latest request, not the one in work,
+and lets work go on whose answer nobody waits for. Here all of that ends otherwise.
 
 uvicorn sends the head of an answer, and then its body: here they go together.
 
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MOST_EVENTLESS_BYTES = 2**14  # what a head, a chunk's line or trailers may come to before they are whole; as h11 does
@@ -37,10 +38,16 @@ class StrictConnection(HttpToolsProtocol):
 
     unread_since: float | None = None
     _in_work: RequestResponseCycle | None = None  # `cycle` is the latest that came, which may wait for this one
+    _work: asyncio.Task[Any] | None = None  # on it, once it has begun
     _n_eventless = 0  # bytes since a head or a body was whole, or a part of a body came
     _has_head = False  # of the request that is being read
     _again = b""  # a head for the parser alone, without which it would pass over the body
     _is_broken = False  # what comes is not read any more: nobody knows where a request would begin
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._application: Any = self.app
+        self.app = self._answer
 
     def data_received(self, data: bytes) -> None:
         """Read what came, unless an earlier request was broken."""
@@ -97,6 +104,8 @@ class StrictConnection(HttpToolsProtocol):
         # Also of one that was answered before its end, which uvicorn passes over: `_break` must know.
         self.cycle.more_body = False
         super().on_message_complete()
+        if not self.pipeline:  # nobody is heard to hang up where nothing is read; a large body has stopped that
+            self.flow.resume_reading()
 
     def on_response_complete(self) -> None:
         """Go on with the next request that waits, and read on when none is left."""
@@ -108,10 +117,13 @@ class StrictConnection(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Whoever works on a request is told, and can write no more."""
-        if self._in_work is not None:
-            self._in_work.disconnected = True
-            self._in_work.message_event.set()
+        """Whoever works on a request is told, and can write no more; what has no answer yet is given up."""
+        own = self._in_work
+        if own is not None:
+            own.disconnected = True
+            own.message_event.set()
+            if self._work is not None and not own.response_started:
+                self._work.cancel()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -127,6 +139,14 @@ class StrictConnection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._in_work = cycle
         super()._start_asgi_task(cycle, app)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._work = asyncio.current_task()
+        try:
+            await self._application(scope, receive, send)
+        except asyncio.CancelledError:
+            if self._in_work is None or not self._in_work.disconnected:
+                raise
 
     def _feed(self, data: bytes) -> bytes:
         """What the parser leaves: it stops where another protocol would begin, which is not spoken here."""

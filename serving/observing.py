@@ -57,11 +57,13 @@ class Observing:
 
         async def answered(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                own = message.get("headers", ())
-                message["headers"] = [*own, *_names(exchange), *missing(own, self._headers)]
-            await send(message)
+            if message["type"] != "http.response.start":
+                await send(message)
+                return
+            own = message.get("headers", ())
+            message["headers"] = [*own, *_names(exchange), *missing(own, self._headers)]
+            await send(message)  # may wait until an earlier answer is read, and never end where the caller hangs up
+            status = message["status"]
 
         self._tally.n_running += 1
         try:

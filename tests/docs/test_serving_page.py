@@ -13,7 +13,7 @@ from serving.app import create_app
 from serving.auth import HEALTH_PATHS
 from serving.bundle import NumericColumn
 from serving.drift import LEAST_ROWS, STATES
-from serving.errors import ServingError
+from serving.errors import HUNG_UP, ServingError
 from serving.explaining import MOST_ROWS as MOST_EXPLAINED
 from serving.sample import MOST_ROWS as MOST_SAMPLED
 from serving.settings import PREFIX, Settings
@@ -27,7 +27,7 @@ from tests.serving.test_answering import calibration
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("|")]
-OF_HTTP = {(404, "not_found"), (405, "method_not_allowed"), (500, "internal")}
+OF_HTTP = {(404, "not_found"), (405, "method_not_allowed"), (HUNG_UP, ""), (500, "internal")}
 FLOWER = {"sepal_length_cm": 5.1, "sepal_width_cm": 3.5, "petal_length_cm": 1.4, "petal_width_cm": 0.2}
 
 

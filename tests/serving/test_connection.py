@@ -27,6 +27,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.writes: list[bytes] = []
         self.closed = False
+        self.is_read = True
 
     def write(self, data: Any) -> None:
         assert data
@@ -38,14 +39,16 @@ class Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.closed
 
-    def pause_reading(self) -> None: ...
+    def pause_reading(self) -> None:
+        self.is_read = False
 
-    def resume_reading(self) -> None: ...
+    def resume_reading(self) -> None:
+        self.is_read = True
 
 
-def written(app: ASGIApp, *received: bytes) -> Wire:
+def written(app: ASGIApp, *received: bytes, wire: Wire | None = None) -> Wire:
     """What is written when this has come, part by part."""
-    wire = Wire()
+    wire = wire or Wire()
 
     async def main() -> None:
         config = server_config(app, Settings())
@@ -106,6 +109,20 @@ def test_who_waits_to_be_told_to_go_on_is_told_before_the_answer():
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
     wire = written(echo, head, b"hello")
     assert shortened(wire.writes) == [(b"HTTP/1.1 100 Continue", b""), (b"HTTP/1.1 200 OK", b"hello")]
+
+
+def test_a_connection_is_read_while_its_request_is_in_work_so_that_hanging_up_is_heard():
+    wire, seen = Wire(), []
+
+    async def work(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["more_body"]:
+            pass
+        seen.append(wire.is_read)
+        await PlainTextResponse("hello")(scope, receive, send)
+
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    written(work, head, b" " * 1_000_000, wire=wire)
+    assert seen == [True]
 
 
 def test_what_is_kept_is_written_before_the_connection_is_closed():
