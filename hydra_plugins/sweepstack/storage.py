@@ -1,6 +1,5 @@
 """The database of named studies: opened for one command at a time, and what fails in it said in words."""
 
-import fcntl
 import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError, unwritable
+from pipelines.locked import locked
 
 if TYPE_CHECKING:
     import optuna
@@ -83,14 +83,12 @@ def _locked_file(url: str, study: str) -> Iterator[None]:
     name = hashlib.sha256(study.encode()).hexdigest()[:DIGITS]
     path = _file(url)
     try:
-        lock = path.with_name(f"{path.name}.{name}.lock").open("w")
+        lock = locked(path.with_name(f"{path.name}.{name}.lock"))
+    except BlockingIOError:
+        raise _taken(study) from None
     except OSError as error:
         raise unwritable("hydra.sweeper.storage", url, error) from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _taken(study) from None
         yield
 
 

@@ -4,7 +4,6 @@ A stack's file holds its state, when the stack has ended as well as on the way. 
 MLflow's to say (`pipelines.tracking`); nothing of it is kept here.
 """
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -17,6 +16,7 @@ from pipelines.config.schema import TrialConfig
 from pipelines.config.scopes import without
 from pipelines.engines import Keeping
 from pipelines.errors import UserError, unwritable
+from pipelines.locked import locked
 from pipelines.models import source_version
 from pipelines.training import StackState, UnreadableStateError, load_state
 from pipelines.whole import written_whole
@@ -105,16 +105,14 @@ def open_sweep_folder(
     path = root / identity
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = (path / "lock").open("w")
+        lock = locked(path / "lock")
+    except BlockingIOError:
+        raise UserError(
+            f"Another process trains this very sweep now (it holds {path}). Wait for it, or change a value."
+        ) from None
     except OSError as error:
         raise unwritable("tracking.checkpoints", root, error) from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"Another process trains this very sweep now (it holds {path}). Wait for it, or change a value."
-            ) from None
         if not resume:
             _forget(path)
         yield _read_or_begin(path, identity, tell=tell)
