@@ -18,7 +18,7 @@ from pipelines.tracking.memory import MemoryRecorder
 from pipelines.tracking.process import RecorderProcess
 from pipelines.tracking.recorder import RegisteredVersion, RunRecord
 from tests.config.composed import composed
-from tests.sweeps.test_resume import LosesAStack
+from tests.sweeps.sweeping import LosesAStack
 from tests.tables import custom
 
 with warnings.catch_warnings():  # MLflow warns about its own imports

@@ -1,11 +1,12 @@
-"""Trains trials on the small table as a sweep does, with a recorder in memory."""
+"""Trains trials on the small table as a sweep does, with a recorder in memory; and an engine that loses a stack."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipelines.config.schema import TrialConfig
 from pipelines.data.prepare import PreparedTable
-from pipelines.engines import Engine
+from pipelines.engines import DoneJob, Engine, StackJob
+from pipelines.engines.job import lost_job
 from pipelines.engines.local import ThisProcess
 from pipelines.sweeps.folder import open_sweep_folder, trial_identities
 from pipelines.sweeps.plan import Plan, PlannedStack
@@ -48,3 +49,18 @@ def train(
             tags={"sweep": folder.name},
             tell=tell,
         )
+
+
+class LosesAStack(ThisProcess):
+    """Trains as this process does, and loses one stack."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
+        for job in jobs:
+            if job.number == self.number:
+                yield lost_job(job, reason="The node died.")
+            else:
+                yield from super().run([job], prepared, task)

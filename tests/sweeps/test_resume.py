@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,13 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from pipelines.config.schema import HalvingConfig, TrialConfig
-from pipelines.data.prepare import PreparedTable
-from pipelines.engines import DoneJob, StackJob
-from pipelines.engines.job import lost_job
-from pipelines.engines.local import ThisProcess
 from pipelines.errors import UserError
 from pipelines.sweeps.folder import open_sweep_folder, trial_identities
 from pipelines.sweeps.run import TrialOutcome
-from pipelines.tasks.task import Task
 from pipelines.tracking.memory import MemoryRecorder
 from pipelines.training import StackState, checkpoint
 from tests.contracts.test_stack_equality import assert_same
-from tests.sweeps.sweeping import train
+from tests.sweeps.sweeping import LosesAStack, train
 from tests.tables import custom, early, mlp, optimizers, trial
 
 STOPPING = {"early": early(2), "halving": HalvingConfig(kind="halving", eta=2, min_epochs=2)}
@@ -110,21 +104,6 @@ def test_a_sweep_that_has_ended_is_not_trained_again(tmp_path, kill_after) -> No
     assert [own.run_id for own in again] == [own.run_id for own in first]
     assert len(recorder.runs) == len(trials)
     assert "6 trials had ended, 0 were in training" in told[0]
-
-
-class LosesAStack(ThisProcess):
-    """Trains as this process does, and loses one stack."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-    def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
-        for job in jobs:
-            if job.number == self.number:
-                yield lost_job(job, reason="The node died.")
-            else:
-                yield from super().run([job], prepared, task)
 
 
 def test_trials_that_were_lost_are_trained_again_and_their_runs_replaced(tmp_path) -> None:
