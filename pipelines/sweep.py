@@ -23,7 +23,7 @@ from pipelines.sweeps.custom_nets import why_trained_alone
 from pipelines.sweeps.finalists import Finalists, NoModelError, score_on_test, served_members
 from pipelines.sweeps.folder import SweepFolder, open_sweep_folder, trial_identities
 from pipelines.sweeps.leaderboard import leaderboard_rows, render_leaderboard
-from pipelines.sweeps.prepare import prepare
+from pipelines.sweeps.open_table import open_table
 from pipelines.sweeps.ranking import check_one_ranking, places_by_table
 from pipelines.sweeps.records import (
     EnsembleMember,
@@ -176,13 +176,13 @@ class Sweep:
             own = [trials[place] for place in places]
             table = self._tables.get(key)
             if table is None:
-                self._tables[key] = self._open_table(own)
+                self._tables[key] = self._begin_table(own)
             else:
                 check_one_ranking(own, table.task, task_kind=table.task_kind, name=table.prepared.table.name)
 
-    def _open_table(self, trials: Sequence[TrialConfig]) -> TableSweep:
+    def _begin_table(self, trials: Sequence[TrialConfig]) -> TableSweep:
         first = trials[0]
-        prepared, task = prepare(first.data, first.task)
+        prepared, task = open_table(first.data, first.task)
         check_one_ranking(trials, task, task_kind=first.task.kind, name=prepared.table.name)
         self._tell(_describe(prepared, task, losses=[task.learned_by(trial.task).loss for trial in trials]))
         for trial in trials:  # before there is a folder or a database: a mistake leaves nothing

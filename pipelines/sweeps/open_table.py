@@ -10,7 +10,7 @@ from pipelines.tasks.metrics import score_members
 from pipelines.tasks.task import Task, make_task
 
 
-def prepare(data: DataConfig, task: TaskConfig) -> tuple[PreparedTable, Task]:
+def open_table(data: DataConfig, task: TaskConfig) -> tuple[PreparedTable, Task]:
     """Read, divide and encode the table, and settle what is predicted.
 
     Raises:

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.data.prepare import Part
 from pipelines.errors import UserError
-from pipelines.sweeps.prepare import check_metric
+from pipelines.sweeps.open_table import check_metric
 from pipelines.tasks.metrics import METRICS_OF
 from tests.folds import in_folds, raw_table
 from tests.tables import small_table
