@@ -7,7 +7,7 @@ sweep of one.
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ from pipelines.sweeps.records import (
     swept_names,
 )
 from pipelines.sweeps.run import TrialOutcome
+from pipelines.sweeps.table_setup import TableSetup
 from pipelines.sweeps.table_sweep import TableSweep
 from pipelines.tasks.metrics import HIGHER_IS_BETTER, score
 from pipelines.tasks.task import Task
@@ -64,6 +65,10 @@ class _Chosen(NamedTuple):
 
     table: TableSweep
     finalists: Finalists
+
+    @property
+    def table_name(self) -> str:
+        return self.table.setup.prepared.table.name
 
 
 @contextmanager
@@ -114,7 +119,7 @@ class Sweep:
             UserError: as `train`.
         """
         self._open_tables(trials)
-        return " ".join(table.folder.path.name for table in self._tables.values())
+        return " ".join(table.setup.folder.path.name for table in self._tables.values())
 
     def train(self, trials: Sequence[TrialConfig]) -> list[float | None]:
         """Train a batch and record each of its trials.
@@ -133,13 +138,14 @@ class Sweep:
         self._open_tables(trials)  # all of them first: a mistake in the last table costs no training
         for key, places in places_by_table(trials).items():
             table = self._tables[key]
+            metric = table.setup.task.metric
             batch = [trials[place] for place in places]
             outcomes = table.train(batch, swept=swept_beside(batch[0], self._known), tell=self._tell)
             for place, outcome in zip(places, outcomes, strict=True):
                 if outcome.result.is_lost:
                     self.lost.append(outcome.trial)
                 if outcome.result.failure is None:
-                    scores[place] = score(table.task.metric, outcome.result.metrics[table.task.metric])
+                    scores[place] = score(metric, outcome.result.metrics[metric])
         self._scores += scores
         return scores
 
@@ -178,7 +184,8 @@ class Sweep:
             if table is None:
                 self._tables[key] = self._begin_table(own)
             else:
-                check_one_ranking(own, table.task, task_kind=table.task_kind, name=table.prepared.table.name)
+                setup = table.setup
+                check_one_ranking(own, setup.task, task_kind=table.task_kind, name=setup.prepared.table.name)
 
     def _begin_table(self, trials: Sequence[TrialConfig]) -> TableSweep:
         first = trials[0]
@@ -192,9 +199,8 @@ class Sweep:
         recorder = self._leaving.enter_context(
             _recorder(self._recorders, first.tracking, experiment=prepared.table.name)
         )
-        return TableSweep(
-            prepared, task, first.task.kind, self._engine_of(first), folder, recorder, _tags(prepared, folder)
-        )
+        setup = TableSetup(prepared, task, self._engine_of(first), folder, recorder, _tags(prepared, folder))
+        return TableSweep(setup, first.task.kind)
 
     def _engine_of(self, trial: TrialConfig) -> Engine:
         """One engine for the whole sweep, as its first trial asks for it."""
@@ -205,10 +211,10 @@ class Sweep:
 
 def _finish_table(table: TableSweep, finalists: Finalists, *, tell: Callable[[str], None]) -> RegisteredVersion:
     """What happens once, after the last batch: compare, look at the test part, export and register."""
-    prepared, task, recorder, tags, outcomes = table.prepared, table.task, table.recorder, table.tags, table.outcomes
-    trials = table.trials
-    baselines = _baselines(prepared, task, recorder=recorder, tags=tags)
-    champion_run = _record_champion(finalists, outcomes, recorder=recorder, tags=tags)
+    setup, trials, outcomes = table.setup, table.trials, table.outcomes
+    prepared, task, recorder = setup.prepared, setup.task, setup.recorder
+    baselines = _baselines(setup)
+    champion_run = _record_champion(finalists, outcomes, setup)
 
     members = served_members(finalists.champion, outcomes, task)
     calibration = calibrate(members, prepared=prepared, task=task)
@@ -223,7 +229,7 @@ def _finish_table(table: TableSweep, finalists: Finalists, *, tell: Callable[[st
     rows = leaderboard_rows(finalists, outcomes, baselines, test=test, task=task)
     tell(render_leaderboard(f"\n{name}: {task.kind}, ranked by {_ranked_by(task)}", rows, task))
 
-    origin = Origin(sweep=tags["sweep"], code_version=tags["code_version"], created=table.folder.created)
+    origin = Origin(sweep=setup.folder.name, code_version=setup.tags["code_version"], created=setup.folder.created)
     with tempfile.TemporaryDirectory() as workshop:
         bundle = write_bundle(
             Path(workshop) / "bundle",
@@ -239,7 +245,7 @@ def _finish_table(table: TableSweep, finalists: Finalists, *, tell: Callable[[st
     if version.is_champion:
         publish_champion(root=bundles, name=name, version=version.version)
 
-    view = save_comparison_view(recorder, _comparison(trials, task, sweep=tags["sweep"]))
+    view = save_comparison_view(recorder, _comparison(trials, task, sweep=setup.folder.name))
     tell(f"{_registered_as(version)} {_where_to_look(trials[0].tracking)}/{view}")
     return version
 
@@ -248,9 +254,9 @@ def _best_of_a_name_last(chosen: Sequence[_Chosen]) -> list[_Chosen]:
     """The version that is registered last is the one that answers under its table's name."""
     best: dict[str, float] = {}
     for own in chosen:
-        name, reached = own.table.prepared.table.name, own.finalists.champion.selection.score
+        name, reached = own.table_name, own.finalists.champion.selection.score
         best[name] = max(best.get(name, reached), reached)
-    return sorted(chosen, key=lambda own: own.finalists.champion.selection.score == best[own.table.prepared.table.name])
+    return sorted(chosen, key=lambda own: own.finalists.champion.selection.score == best[own.table_name])
 
 
 @contextmanager
@@ -284,9 +290,7 @@ def _tags(prepared: PreparedTable, folder: SweepFolder) -> dict[str, str]:
     }
 
 
-def _record_champion(
-    finalists: Finalists, outcomes: Sequence[TrialOutcome], *, recorder: Recorder, tags: Mapping[str, str]
-) -> str:
+def _record_champion(finalists: Finalists, outcomes: Sequence[TrialOutcome], setup: TableSetup) -> str:
     """Wait for the trials' runs, record the ensemble, if there is one, and return the id of the champion's run.
 
     Raises:
@@ -303,19 +307,19 @@ def _record_champion(
             for place, weight in finalists.ensemble.members.items()
         ],
         finalists.ensemble.selection.metrics,
-        tags=tags,
+        tags=setup.tags,
         period=Period(now, now),
     )
-    (run_id,) = recorder.record([record]).result()
+    (run_id,) = setup.recorder.record([record]).result()
     return run_id if finalists.champion is finalists.ensemble else run_ids[best]
 
 
-def _baselines(
-    prepared: PreparedTable, task: Task, *, recorder: Recorder, tags: Mapping[str, str]
-) -> list[BaselineResult]:
-    baselines = run_baselines(prepared, task)
+def _baselines(setup: TableSetup) -> list[BaselineResult]:
+    baselines = run_baselines(setup.prepared, setup.task)
     now = time.time()
-    recorder.record([baseline_record(own, tags=tags, period=Period(now - own.seconds, now)) for own in baselines])
+    setup.recorder.record(
+        [baseline_record(own, tags=setup.tags, period=Period(now - own.seconds, now)) for own in baselines]
+    )
     return baselines
 
 

@@ -13,14 +13,13 @@ from pathlib import Path
 
 from pipelines.config.schema import TrialConfig
 from pipelines.data.prepare import PreparedTable
-from pipelines.engines import Engine, StackJob
-from pipelines.sweeps.folder import KeptStack, SweepFolder, trial_identities
+from pipelines.engines import StackJob
+from pipelines.sweeps.folder import KeptStack, SweepFolder
 from pipelines.sweeps.halving import losers, rungs
 from pipelines.sweeps.plan import Plan, counted
 from pipelines.sweeps.records import Period, trial_name, trial_record
+from pipelines.sweeps.table_setup import TableSetup
 from pipelines.sweeps.trial_result import TrialResult, trial_result
-from pipelines.tasks.task import Task
-from pipelines.tracking.recorder import Recorder
 from pipelines.training import StackState
 
 
@@ -110,70 +109,60 @@ class _Stack:
 
 
 def train_trials(
-    trials: Sequence[TrialConfig],
+    trials: Mapping[str, TrialConfig],
     plan: Plan,
+    setup: TableSetup,
     *,
     kept: Sequence[KeptStack],
-    engine: Engine,
-    folder: SweepFolder,
     swept: Sequence[str],
-    prepared: PreparedTable,
-    task: Task,
-    recorder: Recorder,
-    tags: Mapping[str, str],
     tell: Callable[[str], None],
 ) -> list[TrialOutcome]:
     """Train every stack to its end.
 
     Args:
-        trials: on one table, no two alike.
+        trials: by their identities.
         plan: of those that no kept stack has, in their order.
+        setup: their table, and where they are trained, kept and recorded.
         kept: stacks of these trials that an earlier run left.
-        engine: trains its stacks.
-        folder: where stacks are kept.
         swept: names of the parameters that differ between the sweep's trials.
-        prepared: the table.
-        task: what is predicted.
-        recorder: gets one run a trial.
-        tags: of every run.
         tell: called with a line when a stack has ended.
 
     Returns:
         One outcome a trial, in their order; their runs may still be on their way.
     """
-    identities = trial_identities(trials, fingerprint=prepared.table.fingerprint)
+    identities, configs = list(trials), list(trials.values())
     stacks = _stacks(plan, identities, kept, tell=tell)
     results: dict[int, TrialResult] = {}
     recorded: dict[int, tuple[Future[list[str]], int]] = {}
 
     def record(stack: _Stack) -> None:
         now = time.time()
-        results.update(zip(stack.places, stack.results(prepared), strict=True))
+        results.update(zip(stack.places, stack.results(setup.prepared), strict=True))
         records = [
             trial_record(
-                trials[place],
+                configs[place],
                 results[place],
                 identity=identities[place],
                 swept=swept,
-                tags={**tags, "stack": str(stack.number), "member": str(member)},
+                tags={**setup.tags, "stack": str(stack.number), "member": str(member)},
                 period=Period(now - stack.seconds, now),
-                prepared=prepared,
-                task=task,
+                prepared=setup.prepared,
+                task=setup.task,
             )
             for member, place in enumerate(stack.places)
         ]
-        future = recorder.record(records)
+        future = setup.recorder.record(records)
         recorded.update({place: (future, member) for member, place in enumerate(stack.places)})
 
     for stack in stacks:
         if not stack.trains_before(None):
             record(stack)
-    for stack in _train(stacks, trials, identities, engine=engine, folder=folder, prepared=prepared, task=task):
+    for stack in _train(stacks, trials, setup):
         record(stack)
         tell(_stack_line(stack, [results[place] for place in stack.places]))
     return [
-        TrialOutcome(trial, identities[place], trial_name(trial, swept), results[place], *recorded[place])
-        for place, trial in enumerate(trials)
+        TrialOutcome(trial, identity, trial_name(trial, swept), results[place], *recorded[place])
+        for place, (identity, trial) in enumerate(trials.items())
     ]
 
 
@@ -197,35 +186,27 @@ def _stacks(
     return stacks
 
 
-def _train(
-    stacks: Sequence[_Stack],
-    trials: Sequence[TrialConfig],
-    identities: Sequence[str],
-    *,
-    engine: Engine,
-    folder: SweepFolder,
-    prepared: PreparedTable,
-    task: Task,
-) -> Iterator[_Stack]:
+def _train(stacks: Sequence[_Stack], trials: Mapping[str, TrialConfig], setup: TableSetup) -> Iterator[_Stack]:
     """Train all stacks from rung to rung; yield each when its last trial has ended."""
     by_number = {stack.number: stack for stack in stacks}
     ended: set[int] = set()
-    pauses = rungs(trials)
+    named, configs = list(trials.items()), list(trials.values())
+    pauses = rungs(configs)
     for rung, until in zip([None, *pauses], [*pauses, None], strict=True):
         if rung is not None:
-            ended |= losers(rung, trials, _curves(stacks, len(trials)), task)
+            ended |= losers(rung, configs, _curves(stacks, len(trials)), setup.task)
         jobs = [
-            _job(stack, trials, identities, folder, ended=ended, until=until)
+            _job(stack, named, setup.folder, ended=ended, until=until)
             for stack in stacks
             if stack.trains_before(until)
         ]
-        for done in engine.run(jobs, prepared, task):
+        for done in setup.engine.run(jobs, setup.prepared, setup.task):
             stack = by_number[done.number]
             stack.state = done.state
             stack.seconds += done.seconds
             stack.lost = done.lost
             if done.traceback:
-                stack.traceback = folder.path / f"stack-{stack.number}.traceback"
+                stack.traceback = setup.folder.path / f"stack-{stack.number}.traceback"
                 stack.traceback.write_text(done.traceback, encoding="utf-8")
             if not done.state.members:
                 yield stack
@@ -233,14 +214,14 @@ def _train(
 
 def _job(
     stack: _Stack,
-    trials: Sequence[TrialConfig],
-    identities: Sequence[str],
+    trials: Sequence[tuple[str, TrialConfig]],
     folder: SweepFolder,
     *,
     ended: Collection[int],
     until: int | None,
 ) -> StackJob:
-    own = [trials[place] for place in stack.places]
+    """Of a stack and all trials, each with its identity."""
+    identities, own = zip(*(trials[place] for place in stack.places), strict=True)
     return StackJob(
         stack.number,
         own,
@@ -249,7 +230,7 @@ def _job(
         until_epoch=until,
         keeping=folder.keeping(
             stack.number,
-            [identities[place] for place in stack.places],
+            identities,
             every_seconds=own[0].tracking.checkpoint_seconds,
         ),
         shows_progress=own[0].trainer.progress and sys.stderr.isatty(),

@@ -5,14 +5,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipelines.config.schema import TaskKind, TrialConfig
-from pipelines.data.prepare import PreparedTable
-from pipelines.engines import Engine
 from pipelines.sweeps.finalists import Finalists, choose_finalists
-from pipelines.sweeps.folder import SweepFolder, trial_identities
+from pipelines.sweeps.folder import trial_identities
 from pipelines.sweeps.plan import counted, memory_budget_bytes, plan_stacks
 from pipelines.sweeps.run import TrialOutcome, train_trials
-from pipelines.tasks.task import Task
-from pipelines.tracking.recorder import Recorder
+from pipelines.sweeps.table_setup import TableSetup
 
 
 @dataclass
@@ -20,27 +17,17 @@ class TableSweep:
     """A table, and the trials on it.
 
     Attributes:
-        prepared: the table, read once.
-        task: what is predicted; a trial learns it by its own loss.
+        setup: the table, and where trials on it are trained, kept and recorded.
         task_kind: as it was asked for.
-        engine: trains the stacks.
-        folder: keeps the stacks, of all batches.
-        recorder: keeps the runs.
-        tags: of every run.
         known: outcome of each trial of all batches until now, by its identity.
     """
 
-    prepared: PreparedTable
-    task: Task
+    setup: TableSetup
     task_kind: TaskKind | Literal["auto"]
-    engine: Engine
-    folder: SweepFolder
-    recorder: Recorder
-    tags: Mapping[str, str]
     known: dict[str, TrialOutcome] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._next_number = self.folder.next_number  # of the first stack that is planned
+        self._next_number = self.setup.folder.next_number  # of the first stack that is planned
 
     @property
     def outcomes(self) -> list[TrialOutcome]:
@@ -67,7 +54,7 @@ class TableSweep:
         Returns:
             One outcome a trial, in their order.
         """
-        identities = trial_identities(trials, fingerprint=self.prepared.table.fingerprint)
+        identities = trial_identities(trials, fingerprint=self.setup.prepared.table.fingerprint)
         new = {own: trial for own, trial in zip(identities, trials, strict=True) if own not in self.known}
         if len(new) < len(trials):
             tell(f"  {len(trials) - len(new)} of {counted(len(trials), 'trial')} known already: asked for before")
@@ -79,34 +66,23 @@ class TableSweep:
     def _train_new(
         self, trials: Mapping[str, TrialConfig], *, swept: Sequence[str], tell: Callable[[str], None]
     ) -> list[TrialOutcome]:
-        kept = self.folder.kept_of(trials)
+        setup = self.setup
+        kept = setup.folder.kept_of(trials)
         has_begun = {trial for stack in kept for trial in stack.trials}
-        asked = list(trials.values())
+        first = next(iter(trials.values()))
         plan = plan_stacks(
             [trial for identity, trial in trials.items() if identity not in has_begun],
-            self.prepared,
-            self.task,
-            budget_bytes=memory_budget_bytes(asked[0].engine, self.engine),
-            n_places=self.engine.n_places,
+            setup.prepared,
+            setup.task,
+            budget_bytes=memory_budget_bytes(first.engine, setup.engine),
+            n_places=setup.engine.n_places,
             first_number=self._next_number,
-            device=self.engine.device,
+            device=setup.engine.device,
         )
         self._next_number += len(plan.stacks)
         if plan.stacks:
             tell(str(plan))
-        return train_trials(
-            asked,
-            plan,
-            kept=kept,
-            engine=self.engine,
-            folder=self.folder,
-            swept=swept,
-            prepared=self.prepared,
-            task=self.task,
-            recorder=self.recorder,
-            tags=self.tags,
-            tell=tell,
-        )
+        return train_trials(trials, plan, setup, kept=kept, swept=swept, tell=tell)
 
     def choose(self) -> Finalists:
         """The best trial and the ensemble, of all batches.
@@ -115,4 +91,4 @@ class TableSweep:
             NoModelError: every trial failed.
         """
         ensemble = self.outcomes[0].trial.ensemble
-        return choose_finalists(self.outcomes, ensemble, prepared=self.prepared, task=self.task)
+        return choose_finalists(self.outcomes, ensemble, prepared=self.setup.prepared, task=self.setup.task)

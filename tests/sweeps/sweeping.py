@@ -12,6 +12,7 @@ from pipelines.sweeps.folder import open_sweep_folder, trial_identities
 from pipelines.sweeps.plan import Plan, PlannedStack
 from pipelines.sweeps.records import swept_names
 from pipelines.sweeps.run import TrialOutcome, train_trials
+from pipelines.sweeps.table_setup import TableSetup
 from pipelines.tasks.task import Task
 from pipelines.tracking.memory import MemoryRecorder
 from tests.tables import small_table
@@ -37,16 +38,11 @@ def train(
         starts = range(0, len(places), members_a_stack)
         stacks = [PlannedStack(tuple(places[start : start + members_a_stack]), 1, 1, 1.0) for start in starts]
         return train_trials(
-            trials,
+            dict(zip(identities, trials, strict=True)),
             Plan(tuple(stacks), first_number=folder.next_number),
+            TableSetup(prepared, task, engine or ThisProcess(), folder, recorder, {"sweep": folder.name}),
             kept=kept,
-            engine=engine or ThisProcess(),
-            folder=folder,
             swept=swept_names(trials),
-            prepared=prepared,
-            task=task,
-            recorder=recorder,
-            tags={"sweep": folder.name},
             tell=tell,
         )
 
