@@ -12,6 +12,7 @@ CGROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 def free_memory(device: torch.device) -> int:
     """Bytes that are free on a device; of the CPU no more than the groups that this process is in may still take."""
     if device.type == "cuda":
+        torch.cuda.empty_cache()  # what torch keeps of tensors that are gone; the device counts it as taken
         free, _ = torch.cuda.mem_get_info(device)
         return int(free)
     return min([int(psutil.virtual_memory().available), *_left_by_limits(CGROUPS, OWN_GROUPS)])

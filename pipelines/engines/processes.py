@@ -198,6 +198,8 @@ def _answer(job: StackJob, prepared: PreparedTable, task: Task) -> DoneJob | Use
         return run_or_fail(job, prepared, task)
     except UserError as error:  # it is raised again in the process that asked
         return error
+    finally:
+        torch.cuda.empty_cache()  # who plans the next stacks asks the device what is free
 
 
 def _send(connection: Connection, sent: StackJob | DoneJob | UserError) -> None:

@@ -1,12 +1,15 @@
-"""What is free on the CPU: of the machine, within the limits of a container."""
+"""What is free: of the machine, within the limits of a container; of a GPU, with what torch keeps for later."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
-from pipelines.engines import free_memory as room
+from pipelines.engines import DoneJob, StackJob, free_memory as room, processes
+from pipelines.engines.job import lost_job
+from tests.tables import small_table, trial
 
 MEBIBYTE = 2**20
 NAMES = {
@@ -50,3 +53,41 @@ def test_without_a_limit_it_is_what_the_machine_has(
     for groups in (own, tmp_path / "no such file"):
         monkeypatch.setattr(room, "OWN_GROUPS", groups)
         assert room.free_memory(torch.device("cpu")) == pytest.approx(psutil.virtual_memory().available, rel=0.2)
+
+
+@dataclass
+class FakeGpu:
+    """One of 100 bytes, of which another process has 10 and torch's allocator in this one keeps what it had."""
+
+    allocated: int
+    reserved: int
+
+    def empty_cache(self) -> None:
+        self.reserved = self.allocated
+
+    def mem_get_info(self, _: torch.device) -> tuple[int, int]:
+        return 100 - 10 - self.reserved, 100
+
+
+def on_fake_gpu(monkeypatch: pytest.MonkeyPatch, *, allocated: int, reserved: int) -> FakeGpu:
+    gpu = FakeGpu(allocated, reserved)
+    monkeypatch.setattr(torch.cuda, "empty_cache", gpu.empty_cache)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", gpu.mem_get_info)
+    return gpu
+
+
+def test_what_torch_keeps_of_earlier_stacks_is_free_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_fake_gpu(monkeypatch, allocated=5, reserved=70)
+    assert room.free_memory(torch.device("cuda")) == 85
+
+
+def test_a_worker_that_has_trained_keeps_nothing_from_who_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = on_fake_gpu(monkeypatch, allocated=5, reserved=5)
+
+    def train(job: StackJob, *_: object) -> DoneJob:
+        gpu.reserved = 70
+        return lost_job(job, reason="for a test")
+
+    monkeypatch.setattr(processes, "run_or_fail", train)
+    processes._answer(StackJob(0, [trial()]), *small_table())
+    assert gpu.mem_get_info(torch.device("cuda")) == (85, 100)
