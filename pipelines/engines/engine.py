@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
-import torch
-
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.job import DoneJob, StackJob
 from pipelines.tasks.task import Task
+from pipelines.training import Place
 
 
 @runtime_checkable
@@ -20,8 +19,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def device(self) -> torch.device:
-        """On which this process measures what a stack costs: one like those that stacks train on, if it has one."""
+    def place(self) -> Place:
+        """Where this process measures what a stack costs: like where stacks train, as far as it has such a device."""
         ...
 
     def free_bytes(self) -> int:

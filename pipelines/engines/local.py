@@ -13,7 +13,7 @@ from pipelines.engines.job import DoneJob, StackJob, run_or_fail
 from pipelines.engines.processes import WorkerProcesses
 from pipelines.errors import UserError
 from pipelines.tasks.task import Task
-from pipelines.training import Accelerator, check_device, device_here
+from pipelines.training import Accelerator, check_device, place_here
 
 
 class ThisProcess:
@@ -26,10 +26,10 @@ class ThisProcess:
     n_places = 1
 
     def __init__(self, accelerator: Accelerator = "auto") -> None:
-        self.device = device_here(accelerator)
+        self.place = place_here(accelerator)
 
     def free_bytes(self) -> int:
-        return free_memory(self.device)
+        return free_memory(self.place.device)
 
     def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
         for job in jobs:

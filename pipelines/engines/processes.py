@@ -23,6 +23,7 @@ from pipelines.errors import UserError
 from pipelines.garbage import spare_modules
 from pipelines.interrupts import interrupts_held_back
 from pipelines.tasks.task import Task
+from pipelines.training import Place
 
 ATTEMPTS = 2  # a process may die by chance once; a second time it is the stack's own doing
 
@@ -65,6 +66,7 @@ class WorkerProcesses:
 
     def __init__(self, devices: Sequence[str]) -> None:
         self._devices = devices
+        self._n_threads = max(1, (os.cpu_count() or 1) // len(devices))
         self._workers: list[_Worker] = []
         self._table: tuple[PreparedTable, Task] | None = None
 
@@ -73,8 +75,9 @@ class WorkerProcesses:
         return len(self._devices)
 
     @property
-    def device(self) -> torch.device:
-        return torch.device(self._devices[0])
+    def place(self) -> Place:
+        device = torch.device(self._devices[0])
+        return Place(device, self._n_threads if device.type == "cpu" else torch.get_num_threads())
 
     def free_bytes(self) -> int:
         return min(free_memory(torch.device(device)) // count for device, count in Counter(self._devices).items())
@@ -84,7 +87,7 @@ class WorkerProcesses:
             self.close()
             self._table = prepared, task
         for device in self._devices[len(self._workers) : len(jobs)]:
-            self._workers.append(_start(device, prepared, task, n_beside=len(self._devices)))
+            self._workers.append(_start(device, self._n_threads, prepared, task))
         try:
             yield from self._run(jobs, prepared, task)
         finally:
@@ -99,7 +102,7 @@ class WorkerProcesses:
                 done = _answer_of(worker)
                 if done is None:
                     worker.end()
-                    workers[workers.index(worker)] = _start(worker.device, prepared, task, n_beside=len(self._devices))
+                    workers[workers.index(worker)] = _start(worker.device, self._n_threads, prepared, task)
                     done = _begin_again_or_give_up(worker, queue, jobs)
                 if done is not None:
                     yield done
@@ -111,10 +114,9 @@ class WorkerProcesses:
         self._workers.clear()
 
 
-def _start(device: str, prepared: PreparedTable, task: Task, *, n_beside: int) -> _Worker:
+def _start(device: str, n_threads: int, prepared: PreparedTable, task: Task) -> _Worker:
     context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
     ours, theirs = context.Pipe()
-    n_threads = max(1, (os.cpu_count() or 1) // n_beside)
     process = context.Process(target=_work, args=(theirs, device, n_threads, prepared, task), daemon=True)
     with interrupts_held_back():
         process.start()

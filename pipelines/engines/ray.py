@@ -23,7 +23,7 @@ from pipelines.engines.job import DoneJob, StackJob, lost_job, run_or_fail
 from pipelines.errors import UserError
 from pipelines.interrupts import sigterm_kept
 from pipelines.tasks.task import Task
-from pipelines.training import Accelerator, device_here, save_state
+from pipelines.training import Accelerator, Place, device_here, save_state
 
 Returned = TypeVar("Returned")
 
@@ -73,7 +73,8 @@ class RayTasks:
         self._call = ray.remote(_call)
         self._trains_on: Accelerator = accelerator if config.gpus_per_stack else "cpu"
         self.n_places = n_places
-        self.device = device_here(self._trains_on)
+        # A node may have more cores than are here; more threads than those would wait for each other.
+        self.place = Place(device_here(self._trains_on), min(config.cpus_per_stack, os.cpu_count() or 1))
 
     def free_bytes(self) -> int:
         """Of one place, that stands for all: on a GPU the stack's share of it, else its share of the node."""

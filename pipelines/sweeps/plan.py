@@ -6,15 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
-
 from pipelines.config.schema import EngineConfig, TrialConfig
 from pipelines.config.scopes import without
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines import Engine
 from pipelines.sweeps.custom_nets import why_trained_alone
 from pipelines.tasks.task import Task
-from pipelines.training import StackCost, probe_stack, rows_sitting_out, variety
+from pipelines.training import Place, StackCost, probe_stack, rows_sitting_out, variety
 
 GIBIBYTE = 2**30
 FEWEST_MEMBERS = 8  # of a stack that was divided to fill places: smaller ones would gain little
@@ -95,7 +93,7 @@ def plan_stacks(
     budget_bytes: int,
     n_places: int = 1,
     first_number: int = 0,
-    device: torch.device | None = None,
+    place: Place | None = None,
 ) -> Plan:
     """Group trials by architecture; divide groups that exceed the budget, and those that leave places empty.
 
@@ -110,7 +108,7 @@ def plan_stacks(
         budget_bytes: memory that one stack may take; a stack of one is planned even above it.
         n_places: how many stacks train side by side.
         first_number: of the first stack; earlier batches of the sweep have those below.
-        device: where to measure what stacks cost; None: what the trials' accelerator means here.
+        place: where to measure what stacks cost; None: in this process, on what the trials' accelerator means here.
 
     Raises:
         UserError: a user's own net cannot be trained or served as it is.
@@ -128,7 +126,7 @@ def plan_stacks(
     stacks = []
     for (architecture, _), indices in groups.items():
         own = [trials[index] for index in indices]
-        cost = _cost(architecture, own, prepared, task, budget_bytes=budget_bytes, device=device)
+        cost = _cost(architecture, own, prepared, task, budget_bytes=budget_bytes, place=place)
         n_for_memory = math.ceil(len(own) / cost.most_members(budget_bytes, len(own)))
         n_for_places = min(n_places // len(groups), len(own) // FEWEST_MEMBERS)
         for part in _even_parts(indices, max(1, n_for_memory, n_for_places)):
@@ -166,12 +164,12 @@ def _cost(
     task: Task,
     *,
     budget_bytes: int,
-    device: torch.device | None,
+    place: Place | None,
 ) -> StackCost:
     """Measure it, unless the same was measured before."""
-    key = repr((architecture, device, prepared.table.fingerprint, variety(trials), min(len(trials), 3)))
+    key = repr((architecture, place, prepared.table.fingerprint, variety(trials), min(len(trials), 3)))
     if key not in _costs:
-        _costs[key] = probe_stack(trials, prepared, task, budget_bytes=budget_bytes, device=device)
+        _costs[key] = probe_stack(trials, prepared, task, budget_bytes=budget_bytes, place=place)
     return _costs[key]
 
 

@@ -196,9 +196,7 @@ def _train(stacks: Sequence[_Stack], trials: Mapping[str, TrialConfig], setup: T
         if rung is not None:
             ended |= losers(rung, configs, _curves(stacks, len(trials)), setup.task)
         jobs = [
-            _job(stack, named, setup.folder, ended=ended, until=until)
-            for stack in stacks
-            if stack.trains_before(until)
+            _job(stack, named, setup.folder, ended=ended, until=until) for stack in stacks if stack.trains_before(until)
         ]
         for done in setup.engine.run(jobs, setup.prepared, setup.task):
             stack = by_number[done.number]

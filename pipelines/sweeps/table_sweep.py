@@ -77,7 +77,7 @@ class TableSweep:
             budget_bytes=memory_budget_bytes(first.engine, setup.engine),
             n_places=setup.engine.n_places,
             first_number=self._next_number,
-            device=setup.engine.device,
+            place=setup.engine.place,
         )
         self._next_number += len(plan.stacks)
         if plan.stacks:

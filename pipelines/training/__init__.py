@@ -2,7 +2,7 @@
 
 from pipelines.training.batches import rows_sitting_out
 from pipelines.training.checkpoint import Checkpoint
-from pipelines.training.device import Accelerator, check_device, device_here
+from pipelines.training.device import Accelerator, Place, check_device, device_here, place_here
 from pipelines.training.divergence import OTHER_FOLD_DIVERGED
 from pipelines.training.fit import fit, train_stack
 from pipelines.training.probe import StackCost, probe_stack, variety
@@ -15,6 +15,7 @@ __all__ = [
     "Accelerator",
     "Checkpoint",
     "MemberResult",
+    "Place",
     "Progress",
     "ProgressLine",
     "StackCost",
@@ -24,6 +25,7 @@ __all__ = [
     "device_here",
     "fit",
     "load_state",
+    "place_here",
     "probe_stack",
     "rows_sitting_out",
     "save_state",

@@ -1,5 +1,8 @@
-"""The device that a stack trains on, checked before Lightning would fail on it in its own words."""
+"""Where a stack trains; the device is checked before Lightning would fail on it in its own words."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -8,6 +11,35 @@ from pipelines.config.schema import TrainerConfig
 from pipelines.errors import UserError
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one stack trains.
+
+    Attributes:
+        device: of its tensors.
+        n_threads: of the CPU that compute for it.
+    """
+
+    device: torch.device
+    n_threads: int
+
+
+def place_here(accelerator: Accelerator) -> Place:
+    """This process, as it is."""
+    return Place(device_here(accelerator), torch.get_num_threads())
+
+
+@contextmanager
+def computing_with(n_threads: int) -> Iterator[None]:
+    """Let torch compute in so many threads for the length of the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def check_device(trainer: TrainerConfig) -> None:

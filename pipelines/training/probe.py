@@ -34,7 +34,7 @@ from pipelines.data.prepare import Part, PreparedTable
 from pipelines.garbage import only_new_garbage
 from pipelines.models import build_net, input_facts
 from pipelines.tasks.task import Task
-from pipelines.training.device import device_here
+from pipelines.training.device import Place, computing_with, place_here
 from pipelines.training.fit import train_stack
 from pipelines.training.state import dropout_rate
 
@@ -86,7 +86,7 @@ def probe_stack(
     task: Task,
     *,
     budget_bytes: int,
-    device: torch.device | None = None,
+    place: Place | None = None,
 ) -> StackCost:
     """Measure what a stack of these trials costs.
 
@@ -95,15 +95,15 @@ def probe_stack(
         prepared: the table; a few batches of its training part are trained on, and its whole validation part scored.
         task: what is predicted.
         budget_bytes: the probe itself stays below it if two members do.
-        device: where to measure; None: what the trials' accelerator means here.
+        place: where to measure; None: in this process, on what the trials' accelerator means here.
     """
-    device = device or device_here(trials[0].trainer.accelerator)
-    peaks_at = partial(_peaks, trials=trials, prepared=prepared, task=task, device=device)
-    seconds_at = partial(_epoch_seconds, trials=trials, prepared=prepared, task=task, device=device)
+    place = place or place_here(trials[0].trainer.accelerator)
+    peaks_at = partial(_peaks, trials=trials, prepared=prepared, task=task, device=place.device)
+    seconds_at = partial(_epoch_seconds, trials=trials, prepared=prepared, task=task, device=place.device)
     small, large = _sizes(len(trials))
     whole = _rows_of_an_epoch(prepared)
     few, many = (min(n * trials[0].trainer.batch_size, whole) for n in (FEW, MANY))
-    with only_new_garbage():
+    with only_new_garbage(), computing_with(place.n_threads):
         at_small = {model: peaks_at(model, (small, few)) for model in _models(trials)}
         model = max(at_small, key=lambda model: max(at_small[model].values()))
         if large > SMALL and max(at_small[model].values()) * large > budget_bytes * small:

@@ -1,6 +1,7 @@
 """engine=local: in this process, or in one process a device, with the same numbers."""
 
 import multiprocessing
+import os
 import resource
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from pipelines.engines import Keeping, StackJob, job, open_engine, processes
 from pipelines.engines.local import ThisProcess
 from pipelines.engines.processes import WorkerProcesses
 from pipelines.errors import UserError
-from pipelines.training import load_state, save_state
+from pipelines.training import Place, load_state, save_state
 from tests.engines.sweeps import (
     STACKS,
     assert_bit_equal,
@@ -87,7 +88,7 @@ def test_processes_on_one_device_share_what_it_has_free(monkeypatch):
     assert found("cuda:0", "cuda:0", "cuda:1") == 400
     assert found("cuda:0", "cuda:0", "cuda:0", "cuda:1") == 300
     assert found("cpu", "cpu") == 1500
-    assert str(WorkerProcesses(["cuda:1"]).device) == "cuda:1"
+    assert str(WorkerProcesses(["cuda:1"]).place.device) == "cuda:1"
 
 
 @pytest.mark.parametrize("accelerator", ["auto", "mps"])
@@ -163,6 +164,21 @@ def test_a_mistake_that_concerns_all_stacks_ends_the_run():
     prepared, task = small_table()
     with pytest.raises(UserError, match=r"trainer\.accelerator=mps"):
         list(ThisProcess().run(jobs_of([[trial(accelerator="mps")], STACKS[1]]), prepared, task))
+
+
+def test_stacks_are_measured_where_and_with_the_threads_with_which_they_train(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 12)
+    assert WorkerProcesses(["cpu"] * 3).place == Place(torch.device("cpu"), 4)
+    assert WorkerProcesses(["cpu"] * 20).place == Place(torch.device("cpu"), 1)
+    assert ThisProcess("cpu").place == Place(torch.device("cpu"), torch.get_num_threads())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_processes", [1, 2])
+def test_a_process_trains_with_the_threads_that_the_engine_tells(n_processes):
+    with open_engine(local(*["cpu"] * n_processes), TRAINER) as engine:
+        ((member,),) = run_on(engine, [[raising_trial("CountsThreads")]])
+    assert member.failure.endswith(f"RuntimeError: {engine.place.n_threads} threads")
 
 
 @pytest.mark.slow

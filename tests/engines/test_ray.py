@@ -85,8 +85,8 @@ def test_a_stack_without_a_gpu_of_its_own_is_measured_on_the_cpu_whatever_is_her
     import ray  # noqa: PLC0415  slow
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert RayTasks(ray, on_ray(), "auto", n_places=1).device.type == "cpu"
-    assert RayTasks(ray, on_ray(gpus_per_stack=0.5), "auto", n_places=1).device.type == "cuda"
+    assert RayTasks(ray, on_ray(), "auto", n_places=1).place.device.type == "cpu"
+    assert RayTasks(ray, on_ray(gpus_per_stack=0.5), "auto", n_places=1).place.device.type == "cuda"
 
 
 def test_a_stack_that_is_to_train_on_a_gpu_and_gets_none_is_refused():
@@ -108,10 +108,14 @@ def test_a_cluster_of_its_own_gives_the_numbers_of_this_process_and_leaves_nothi
         assert_bit_equal(
             run_with_a_pause(engine, tmp_path / "there"), run_with_a_pause(ThisProcess(), tmp_path / "here")
         )
-        first, (lost,), (failed,) = run_on(engine, [STACKS[1], [deadly_trial()], [raising_trial()]])
+        first, (lost,), (failed,), (counted,) = run_on(
+            engine, [STACKS[1], [deadly_trial()], [raising_trial()], [raising_trial("CountsThreads")]]
+        )
     assert_bit_equal([*results, first], run_here([*STACKS, STACKS[1]]))
     assert failed.failure is not None
     assert "Training its stack raised RuntimeError: mat1 and mat2 shapes" in failed.failure
+    assert counted.failure is not None
+    assert counted.failure.endswith(f"RuntimeError: {engine.place.n_threads} threads")
     assert lost.failure is not None
     assert "Lost on the cluster after 1 retries: WorkerCrashedError" in lost.failure
     assert not ray_processes()

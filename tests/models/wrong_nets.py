@@ -125,3 +125,10 @@ class OwnError(Exception):
 class Unpicklable(Base):
     def forward(self, x: Tensor) -> Tensor:
         raise OwnError("no way to send this", code=1)
+
+
+class CountsThreads(Base):
+    """Fails, and says how many threads computed for it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise RuntimeError(f"{torch.get_num_threads()} threads")

@@ -16,7 +16,7 @@ from pipelines.engines.free_memory import free_memory
 from pipelines.engines.local import ThisProcess
 from pipelines.sweeps import plan
 from pipelines.sweeps.plan import GIBIBYTE, Plan, PlannedStack, memory_budget_bytes, plan_stacks
-from pipelines.training import StackCost, probe_stack
+from pipelines.training import Place, StackCost, probe, probe_stack
 from tests.tables import custom, linear, mlp, optimizers, small_table, trial
 
 MODELS = [mlp((6, 5)), mlp((9,)), linear()]
@@ -95,6 +95,23 @@ def test_an_architecture_is_measured_once(monkeypatch):
     assert probed == [5, 1]
 
 
+def test_a_stack_is_measured_with_the_threads_that_it_will_train_with(monkeypatch):
+    counted = set()
+    train_stack = probe.train_stack
+
+    def train(*arguments, **named):
+        counted.add(torch.get_num_threads())
+        return train_stack(*arguments, **named)
+
+    monkeypatch.setattr(plan, "_costs", {})
+    monkeypatch.setattr(probe, "train_stack", train)
+    before = torch.get_num_threads()
+    for n_threads in (before, before + 1):
+        plan_stacks([trial()] * 3, PREPARED, TASK, budget_bytes=10**9, place=Place(torch.device("cpu"), n_threads))
+    assert counted == {before, before + 1}
+    assert torch.get_num_threads() == before
+
+
 def test_trials_whose_stack_costs_something_else_are_measured_anew(monkeypatch):
     monkeypatch.setattr(plan, "_costs", {})
     probed = []
@@ -140,7 +157,7 @@ def test_the_budget_is_what_is_asked_for_or_half_of_what_the_engine_finds_free()
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_trials_for_a_gpu_elsewhere_are_measured_on_what_is_here():
     (stack,) = plan_stacks(
-        [trial(accelerator="cuda")] * 3, PREPARED, TASK, budget_bytes=10**9, device=torch.device("cpu")
+        [trial(accelerator="cuda")] * 3, PREPARED, TASK, budget_bytes=10**9, place=Place(torch.device("cpu"), 1)
     ).stacks
     assert stack.memory_bytes > 0
 
