@@ -48,15 +48,16 @@ def measure() -> dict[str, float]:
     """Seconds of the whole command and of its parts; `log` is what the command waits for its recorder."""
     from pipelines import sweep, train  # noqa: PLC0415  the parent process needs none of it
     from pipelines.engines import local  # noqa: PLC0415  likewise
+    from pipelines.sweeps import table_sweep  # noqa: PLC0415  likewise
     from pipelines.tracking.process import RecorderProcess  # noqa: PLC0415  likewise
 
     recorders = RecorderProcess()
     recorders._beside.call("__repr__").result()  # noqa: SLF001  answered once it has imported MLflow
     train.RecorderProcess = lambda: recorders
     seconds = dict.fromkeys(("plan", "log", "train", "finish"), 0.0)
-    _count(seconds, "plan", sweep, "plan_stacks")
+    _count(seconds, "plan", table_sweep, "plan_stacks")
     _count(seconds, "log", recorders, "open")
-    _count(seconds, "train", local, "run_job")
+    _count(seconds, "train", local, "run_or_fail")
     _count(seconds, "finish", sweep, "_finish_table")
     finish_table = sweep._finish_table  # noqa: SLF001  waited for, before the clock of `finish` starts
     sweep._finish_table = lambda table, tell: (_wait(seconds, table), finish_table(table, tell=tell))[1]  # noqa: SLF001  likewise
