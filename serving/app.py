@@ -4,9 +4,9 @@ Nothing happens at import.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,7 +22,7 @@ from serving.keys import KeyFile
 from serving.limits import ConcurrencyLimit, RequestLimits
 from serving.models import Served
 from serving.observing import Observing
-from serving.operations import Reloading, operations_router
+from serving.operations import Reloading, metrics_router, reload_router
 from serving.page.routes import page_router
 from serving.protocols.mlflow_scoring.routes import mlflow_scoring_predictions, mlflow_scoring_router
 from serving.protocols.native import native_predictions, native_router
@@ -58,7 +58,9 @@ def create_app(
     # Who waits for others counts as in work: they must not take the places of those that work long.
     places = min(settings.max_concurrent, settings.max_concurrent_per_key)
     together = Together(at_most=min(MOST_REQUESTS, places // 2))
-    work = Work(together, threads or Threads(), max_body_bytes=settings.max_body_bytes)
+    threads = threads or Threads()
+    looks = threads.apart()
+    work = Work(together, threads, max_body_bytes=settings.max_body_bytes)
     reloading: Reloading = "admins" if keys is not None else "this machine" if is_loopback(settings.host) else "nobody"
     app = FastAPI(
         openapi_url=None,
@@ -69,9 +71,11 @@ def create_app(
     app.include_router(native_router(models, guarded=keys is not None))
     app.include_router(mlflow_scoring_router(models))
     app.include_router(open_inference_router(models, work))
-    app.include_router(operations_router(models, tally, keeper=keeper, reloading=reloading))
+    app.include_router(metrics_router(models, tally, looks))
+    if keeper is not None:
+        app.include_router(reload_router(models, keeper, threads.apart(), reloading=reloading))
     app.include_router(page_router())
-    _add_description(app, models, guarded=keys is not None)
+    _add_description(app, models, looks, guarded=keys is not None)
     predictions = {
         **native_predictions(models, work),
         **mlflow_scoring_predictions(models, work),
@@ -123,7 +127,7 @@ class _Unsaid(Response):
         """Send nothing."""
 
 
-def _add_description(app: FastAPI, models: Mapping[str, Served], *, guarded: bool) -> None:
+def _add_description(app: FastAPI, models: Mapping[str, Served], threads: Threads, *, guarded: bool) -> None:
     @app.get("/openapi.json", include_in_schema=False)
-    def show_description() -> dict[str, Any]:
-        return describe(app.routes, models, guarded=guarded)
+    async def show_description() -> Response:
+        return await threads.run(lambda: JSONResponse(describe(app.routes, models, guarded=guarded)))

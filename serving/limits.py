@@ -55,7 +55,7 @@ class RequestLimits:
         except TimeoutError:
             if watched.is_answered or not deadline.expired():
                 raise
-            await error_answer(self._too_slow(has_body=watched.has_body))(scope, receive, send)
+            await error_answer(self._too_slow(watched))(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> ServingError | None:
         """An error where the body is too large by its own account; the bytes that come are counted anyway."""
@@ -67,9 +67,10 @@ class RequestLimits:
     def _too_large(self) -> BodyTooLargeError:
         return BodyTooLargeError(f"The body is larger than {self._max_body_bytes:,} bytes. Send fewer rows at a time.")
 
-    def _too_slow(self, *, has_body: bool) -> ServingError:
-        if has_body:
-            return PredictionTooSlowError(f"There is no answer after {self._seconds} seconds. Send fewer rows.")
+    def _too_slow(self, watched: "_Watched") -> ServingError:
+        if not watched.is_receiving:
+            advice = " Send fewer rows." if watched.n_bytes else ""
+            return PredictionTooSlowError(f"There is no answer after {self._seconds} seconds.{advice}")
         error = BodyTooSlowError(f"The body did not come within {self._seconds} seconds.")
         error.headers["Connection"] = "close"  # what may still come is not read
         return error
@@ -83,16 +84,17 @@ class _Watched:
     ) -> None:
         self._receive, self._send = receive, send
         self._most_bytes, self._too_large = most_bytes, too_large
-        self._n_bytes = 0
-        self.has_body = self.is_answered = False
+        self.n_bytes = 0
+        self.is_receiving = self.is_answered = False
         self.deadline: asyncio.Timeout | None = None
 
     async def receive(self) -> Message:
+        self.is_receiving = True  # and stays so where the deadline comes meanwhile
         message = await self._receive()
-        self._n_bytes += len(message.get("body", b""))
-        if self._n_bytes > self._most_bytes:
+        self.is_receiving = False
+        self.n_bytes += len(message.get("body", b""))
+        if self.n_bytes > self._most_bytes:
             raise self._too_large()
-        self.has_body = self.has_body or not message.get("more_body", False)
         return message
 
     async def send(self, message: Message) -> None:

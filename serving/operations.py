@@ -14,6 +14,7 @@ from serving.keeper import Keeper
 from serving.models import Served
 from serving.store import AwayError
 from serving.tally import Tally
+from serving.threads import Threads
 
 # "admins": keys are asked for. "this machine": none are, and no other machine reaches the server.
 Reloading = Literal["admins", "this machine", "nobody"]
@@ -28,36 +29,42 @@ class Reloaded(BaseModel):
     version: str
 
 
-def operations_router(
-    models: Mapping[str, Served], tally: Tally, *, keeper: Keeper | None, reloading: Reloading
-) -> APIRouter:
-    """Routes of operations.
+def metrics_router(models: Mapping[str, Served], tally: Tally, threads: Threads) -> APIRouter:
+    """The route of the metrics.
 
     Args:
         models: name -> model; looked up for every request.
         tally: of this process; knows those of the others.
-        keeper: looks aliases up; None: models stay as they are, and there is no route to reload them.
+        threads: in which they are collected.
+    """
+    router = APIRouter(tags=["operations"])
+
+    def collect(*, is_open: bool) -> tuple[bytes, str]:
+        from serving.exposition import show_metrics  # noqa: PLC0415  many servers are never asked
+
+        return show_metrics(tally, models, is_open=is_open)
+
+    @router.get("/metrics", summary="Counts for Prometheus", response_class=Response, responses=METRICS)
+    async def show(request: Request) -> Response:
+        is_open = OPEN_METRICS in request.headers.get("accept", "")
+        text, media = await threads.run(lambda: collect(is_open=is_open))
+        return Response(text, headers={"content-type": media})
+
+    return router
+
+
+def reload_router(models: Mapping[str, Served], keeper: Keeper, threads: Threads, *, reloading: Reloading) -> APIRouter:
+    """The route that looks an alias up.
+
+    Args:
+        models: name -> model; looked up for every request.
+        keeper: looks them up.
+        threads: in which it does, and may wait for a store.
         reloading: who may ask for it.
     """
     router = APIRouter(tags=["operations"])
 
-    @router.get("/metrics", summary="Counts for Prometheus", response_class=Response, responses=METRICS)
-    def show(request: Request) -> Response:
-        from serving.exposition import show_metrics  # noqa: PLC0415  many servers are never asked
-
-        is_open = OPEN_METRICS in request.headers.get("accept", "")
-        text, media = show_metrics(tally, models, is_open=is_open)
-        return Response(text, headers={"content-type": media})
-
-    if keeper is not None:
-        _add_reload(router, models, keeper, reloading)
-    return router
-
-
-def _add_reload(router: APIRouter, models: Mapping[str, Served], keeper: Keeper, reloading: Reloading) -> None:
-    @router.post("/models/{name}/reload", summary="Look up the champion now", responses=REFUSALS)
-    def reload(name: str, request: Request) -> Reloaded:
-        _check_caller(request.headers, reloading)
+    def look_up(name: str) -> Reloaded:
         try:
             if not keeper.knows(name):
                 raise UnknownModelError.from_name(name, models)
@@ -68,6 +75,13 @@ def _add_reload(router: APIRouter, models: Mapping[str, Served], keeper: Keeper,
             raise NotReloadedError(f"{error.reason} {_what_goes_on(models, name)}") from error
         models[name].note()
         return Reloaded(model=name, version=models[name].version)
+
+    @router.post("/models/{name}/reload", summary="Look up the champion now", responses=REFUSALS)
+    async def reload(name: str, request: Request) -> Reloaded:
+        _check_caller(request.headers, reloading)
+        return await threads.run(lambda: look_up(name))
+
+    return router
 
 
 def _what_goes_on(models: Mapping[str, Served], name: str) -> str:

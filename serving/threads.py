@@ -1,8 +1,8 @@
 """Threads for what takes longer than the event loop may spend: so many and no more, and an end that waits for none.
 
-What runs cannot be stopped. A function whose request is answered 504 meanwhile runs on in its thread, and the request
-keeps its place among those in work (`limits`) until it ends: whoever asks again and again piles nothing up. One whose
-request was given up before it began is never begun.
+What runs cannot be stopped. A function whose request is answered 504 meanwhile, or whose caller hangs up, runs on in
+its thread, and the request keeps its place among those in work (`limits`) until it ends: whoever asks again and again
+piles nothing up. One whose request was given up before it began is never begun.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from serving.exchange import current_exchange
 # More than there are cores, so that what takes seconds does not keep all of what takes milliseconds waiting; but few:
 # the event loop wants a core, too, and waited for it four times as long beside 40 of them as beside 8.
 MOST_THREADS = min(32, (os.cpu_count() or 1) + 4)
+FEW_THREADS = 2  # for what is asked now and then: one that waits for something must not be all
 END_SECONDS = 0.2  # that threads with nothing left to do may take to end
 Made = TypeVar("Made")
 
@@ -32,6 +33,13 @@ class Threads:
 
     def __init__(self, *, at_most: int = MOST_THREADS) -> None:
         self._executor = ThreadPoolExecutor(at_most, "work")
+        self._apart: list[Threads] = []
+
+    def apart(self, at_most: int = FEW_THREADS) -> "Threads":
+        """Others, for what must not wait until one of these is free; they end with them."""
+        others = Threads(at_most=at_most)
+        self._apart.append(others)
+        return others
 
     async def run(self, function: Callable[[], Made]) -> Made:
         """What a function makes; it knows the request under way.
@@ -53,6 +61,8 @@ class Threads:
     def end(self) -> None:
         """Begin nothing any more."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+        for others in self._apart:
+            others.end()
 
 
 def end_process_with_threads() -> None:
