@@ -17,6 +17,8 @@ FIRST_ROWS = 10_000
 MILLISECONDS_A_DAY = 86_400_000
 LARGEST_NUMBER = 1e100  # the squares of larger ones leave float64
 ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
+OFFSET = r"^.{10}[^Z+-]+[Z+-]"
+NO_OFFSET = r"^(.{10}[^Z+-]*)Z?$"
 BOOLEAN_WORDS = ("true", "false")
 
 
@@ -135,7 +137,9 @@ def _parse_moments(raw: pl.Series) -> pl.Series:
     """Dates, or where one has a time of day, date-times in UTC; null for what the calendar does not have."""
     if (raw.str.len_bytes() == len("2000-01-01")).all():
         return raw.str.to_date("%Y-%m-%d", strict=False)
-    spaced = raw.str.replace("T", " ").str.replace(r"Z$", "+00:00")
+    spaced = raw.str.replace("T", " ")
+    if spaced.str.contains(OFFSET).any():  # polars reads all by one pattern: with an offset or without
+        spaced = spaced.str.replace(NO_OFFSET, "${1}+00:00").str.replace(r"^(.{10})\+", "$1 00:00+")
     return spaced.str.to_datetime(strict=False, time_unit="ms", time_zone="UTC")
 
 

@@ -104,6 +104,27 @@ def test_typed_moments_are_days_whatever_their_unit_and_zone(time_unit):
     assert read([aware], dtype=pl.Datetime(time_unit, "Europe/Berlin")) == ("date", [1.25])
 
 
+WAYS_TO_WRITE_MOMENTS = {
+    "1970-01-02": 1.0,
+    "1970-01-02 06:00": 1.25,
+    "1970-01-02T06:00:00": 1.25,
+    "1970-01-02 06:00:00.500": 108_000_500 / 86_400_000,
+    "1970-01-02T06:00Z": 1.25,
+    "1970-01-02 06:00:00Z": 1.25,
+    "1970-01-02T06:00:00.500Z": 108_000_500 / 86_400_000,
+    "1970-01-02T06:00-06:00": 1.5,
+    "1970-01-02 06:00:00+0600": 1.0,
+}
+
+
+@pytest.mark.parametrize("first", WAYS_TO_WRITE_MOMENTS)
+def test_moments_are_read_alike_however_others_of_the_column_are_written(first):
+    for other, days in WAYS_TO_WRITE_MOMENTS.items():
+        kind, found = read([None, first, other])
+        assert kind == "date"
+        np.testing.assert_allclose(found, [np.nan, WAYS_TO_WRITE_MOMENTS[first], days], rtol=1e-15)
+
+
 def test_a_day_that_the_calendar_lacks_is_named_by_its_row():
     assert message(["2024-02-29", "2023-02-29"]) == (
         "FILE, column 'c', row 2: '2023-02-29' is no date of the calendar."
