@@ -9,7 +9,7 @@ from difflib import get_close_matches
 import numpy as np
 import polars as pl
 
-from pipelines.data.table import Column, ColumnKind, without_nan
+from pipelines.data.table import Column, ColumnKind, as_whole, without_nan
 from pipelines.errors import UserError
 
 MAX_CATEGORIES = 1000
@@ -35,6 +35,23 @@ def check_names(field: str, names: Sequence[str], *, columns: Sequence[str], pla
     raise UserError(f"{field} names no column of {place}: {'; '.join(hints)}. Columns: {shown}.")
 
 
+def holds_single_things(raw: pl.Series) -> bool:
+    """Whether its values could be numbers, labels or dates: lists, bytes and spans of time are none of these."""
+    return not (raw.dtype.is_nested() or raw.dtype in (pl.Duration, pl.Binary))
+
+
+def kind_of(raw: pl.Series) -> ColumnKind | None:
+    """What a column is by its type, or by its words; None for what is not understood."""
+    dtype = raw.dtype
+    if dtype == pl.String or isinstance(dtype, pl.Categorical | pl.Enum):
+        return _kind_of_words(raw.cast(pl.String))
+    if dtype.is_numeric():
+        return "numeric"
+    if dtype == pl.Boolean:
+        return "boolean"
+    return "date" if dtype in (pl.Date, pl.Datetime) else None
+
+
 def read_column(raw: pl.Series, *, place: str, forced: ColumnKind | None = None) -> tuple[Column, pl.Series]:
     """Recognise a column and bring its values into the raw form that `table.Column` describes.
 
@@ -44,14 +61,19 @@ def read_column(raw: pl.Series, *, place: str, forced: ColumnKind | None = None)
         forced: the user's word, which goes before what the values look like.
 
     Raises:
-        UserError: nothing but missing values, infinite values, too many categories, or not what is forced.
+        UserError: nothing but missing values, infinite values, too many categories, values that are no single things,
+            or not what is forced.
     """
     name = raw.name
     if raw.null_count() == len(raw):
         raise _all_missing(name, place)
     if isinstance(raw.dtype, pl.Categorical | pl.Enum):
         raw = raw.cast(pl.String)
-    kind = forced or _recognise(raw, place=place)
+    kind = forced or kind_of(raw)
+    if kind is None or not holds_single_things(raw):
+        raise UserError(
+            f"{place}, column {name!r}: {raw.dtype} values are not understood. Leave it out with data.drop=[{name}]."
+        )
     values = {"numeric": _numbers, "boolean": _booleans, "categorical": _labels, "date": _days}[kind](raw, place)
     return Column(name, kind), values
 
@@ -60,20 +82,7 @@ def _all_missing(name: str, place: str) -> UserError:
     return UserError(f"{place}, column {name!r}: every value is missing. Leave it out with data.drop=[{name}].")
 
 
-def _recognise(raw: pl.Series, *, place: str) -> ColumnKind:
-    dtype = raw.dtype
-    if dtype == pl.String:
-        return _recognise_words(raw)
-    if dtype.is_numeric():
-        return "numeric"
-    if dtype == pl.Boolean:
-        return "boolean"
-    if dtype in (pl.Date, pl.Datetime):
-        return "date"
-    raise UserError(f"{place}, column {raw.name!r}: {dtype} values are not understood. Leave it out with data.drop.")
-
-
-def _recognise_words(raw: pl.Series) -> ColumnKind:
+def _kind_of_words(raw: pl.Series) -> ColumnKind:
     """What all of these strings are. The first are asked before the rest: most columns fail there."""
     first = raw.head(1000).drop_nulls()
     tests: dict[ColumnKind, Callable[[pl.Series], pl.Series]] = {
@@ -148,10 +157,7 @@ def _labels(raw: pl.Series, place: str) -> pl.Series:
         raw = raw.fill_nan(None)
         if raw.null_count() == len(raw):
             raise _all_missing(raw.name, place)
-        # 501.0 and 501 are one label, whatever the file's missing values made of the type.
-        whole = raw.cast(pl.Int64, strict=False)
-        is_whole = bool((whole.cast(pl.Float64) == raw).all())
-        raw = whole if is_whole else raw
+        raw = as_whole(raw)  # 501.0 and 501 are one label, whatever the file's missing values made of the type
     labels = raw.cast(pl.String)
     # The first rows mostly hold every label, and to look for more costs as much as to code all rows.
     coded = _coded(labels, among=labels.head(FIRST_ROWS))

@@ -103,6 +103,15 @@ def as_numbers(values: pl.Series) -> pl.Series:
     return values.cast(pl.Float64).fill_null(np.nan)
 
 
+def as_whole(values: pl.Series) -> pl.Series:
+    """Int64 for floats that are whole numbers, all of them; else as they are."""
+    if not values.dtype.is_float():
+        return values
+    whole = values.cast(pl.Int64, strict=False)  # null for what is too large
+    is_same = whole.cast(values.dtype) == values
+    return whole if is_same.all() and whole.null_count() == values.null_count() else values
+
+
 def is_whole(values: pl.Series) -> bool:
     """Whether every number that is not missing is a whole one."""
     if not values.dtype.is_float():

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 
 from pipelines.config.schema import TaskKind
-from pipelines.data.table import Target
+from pipelines.data.kinds import holds_single_things
+from pipelines.data.table import Target, as_whole
 from pipelines.errors import UserError
 
 MOST_CLASSES = 20  # so many different whole numbers are still taken for classes
@@ -28,10 +29,9 @@ def read_target(
         and which rows they are of.
 
     Raises:
-        UserError: no value or one alone, or the values do not suit the task asked for.
+        UserError: no value or one alone, an infinite one, or the values do not suit the task asked for.
     """
-    if raw.dtype.is_float():
-        raw = raw.fill_nan(None)
+    raw = _plain(raw, place)
     is_known = raw.is_not_null()
     known = raw.drop_nulls()
     if not len(known):
@@ -58,6 +58,27 @@ def read_target(
             "Is it the right column? For a number use task=regression."
         )
     return Target(raw.name, settled, classes, reason), codes, is_known
+
+
+def _plain(raw: pl.Series, place: str) -> pl.Series:
+    """Decimals as floats, and those finite or missing."""
+    if not holds_single_things(raw):
+        raise UserError(
+            f"{place}, column {raw.name!r}: {raw.dtype} values cannot be predicted. Give numbers, booleans or labels."
+        )
+    if raw.dtype.is_decimal():
+        return raw.cast(pl.Float64)
+    if not raw.dtype.is_float():
+        return raw
+    raw = raw.fill_nan(None)
+    is_infinite = raw.is_infinite()
+    if is_infinite.any():
+        row = is_infinite.arg_max() or 0
+        raise UserError(
+            f"{place}, column {raw.name!r}: the target needs finite numbers, found {raw[row]!r} in row {row + 1}. "
+            "Mend it, or leave it empty: rows without a target are left out."
+        )
+    return raw
 
 
 def _infer(raw: pl.Series) -> tuple[TaskKind, str]:
@@ -91,8 +112,7 @@ def _numbers(raw: pl.Series, place: str) -> np.ndarray:
 
 def _classes(raw: pl.Series) -> tuple[tuple[str, ...], np.ndarray]:
     """Labels in ascending order, of numbers or of letters, and the code of every row."""
-    if raw.dtype.is_float() and bool((raw == raw.round()).all()):
-        raw = raw.cast(pl.Int64)
+    raw = as_whole(raw)
     ordered = raw.unique().sort()
     codes = raw.to_frame("value").join(
         pl.DataFrame({"value": ordered, "code": np.arange(len(ordered))}), on="value", how="left", maintain_order="left"

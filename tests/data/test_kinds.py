@@ -147,6 +147,11 @@ def test_what_is_forced_to_labels_keeps_its_text(values, labels):
     assert read(values, forced="categorical") == ("categorical", labels)
 
 
+@pytest.mark.parametrize(("number", "label"), [(1e300, "1e+300"), (float("inf"), "inf")])
+def test_a_label_that_is_no_64_bit_number_is_not_missing(number, label):
+    assert read([number, 1.0], forced="categorical") == ("categorical", [label, "1.0"])
+
+
 def test_what_is_forced_to_numbers_must_be_numbers():
     assert read(["1", None], forced="numeric")[0] == "numeric"
     assert read([True, False], forced="numeric") == ("numeric", [1.0, 0.0])
@@ -176,8 +181,14 @@ def test_a_hundred_thousand_labels_are_refused():
     assert message(list(range(100_000)), forced="categorical").endswith("or use data.numeric=[c].")
 
 
-def test_a_value_that_is_no_single_thing_is_refused():
-    assert "List(Int64) values are not understood. Leave it out with data.drop." in message([[1], [2]])
+@pytest.mark.parametrize("forced", [None, "categorical", "numeric"])
+@pytest.mark.parametrize(
+    ("values", "kind"), [([[1], [2]], "List(Int64)"), ([{"a": 1}], "Struct({'a': Int64})"), ([b"\xff"], "Binary")]
+)
+def test_a_value_that_is_no_single_thing_is_refused(values, kind, forced):
+    assert message(values, forced=forced) == (
+        f"FILE, column 'c': {kind} values are not understood. Leave it out with data.drop=[c]."
+    )
 
 
 @pytest.mark.parametrize("field", ["data.drop", "data.categorical", "data.numeric", "data.target"])

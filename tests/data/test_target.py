@@ -1,3 +1,6 @@
+import math
+from decimal import Decimal
+
 import numpy as np
 import polars as pl
 import pytest
@@ -77,8 +80,47 @@ def test_words_are_no_regression():
     )
 
 
-def test_an_infinite_target_is_named_by_its_row():
-    assert "found inf in row 3" in message([0.5, None, float("inf"), 2.0])
+def test_an_infinite_number_among_words_is_no_regression():
+    assert "found 'inf' in row 3" in message(["0.5", None, "inf", "2"], "regression")
+
+
+@pytest.mark.parametrize("kind", ["auto", "regression", "binary", "multiclass"])
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([1.0, None, math.inf] * 10, "inf in row 3"),
+        ([0.0, -math.inf, 1.0, 2.0] * 20, "-inf in row 2"),
+        ([0.5, 2.0, math.inf, 1.0], "inf in row 3"),
+        ([math.inf] * 10, "inf in row 1"),
+    ],
+)
+def test_an_infinite_target_is_refused_whatever_the_task(values, shown, kind):
+    assert message(values, kind) == (
+        f"FILE, column 'y': the target needs finite numbers, found {shown}. "
+        "Mend it, or leave it empty: rows without a target are left out."
+    )
+
+
+def test_labels_may_be_whole_numbers_beyond_64_bits():
+    assert read([1e300, 2.0] * 10)[0].classes == ("2.0", "1e+300")
+
+
+def test_decimals_with_fractions_are_no_whole_numbers():
+    decimals = [Decimal("0.25"), Decimal(2), Decimal(3)] * 20
+    target, values, _ = read(decimals, dtype=pl.Decimal(10, 2))
+    assert (target.kind, target.reason) == ("regression", "regression: 'y' holds numbers with fractions")
+    assert values[:3].tolist() == [0.25, 2.0, 3.0]
+    assert read([Decimal(1), Decimal(2)] * 10, dtype=pl.Decimal(10, 2))[0].classes == ("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([[1], [2]], "List(Int64)"), ([{"a": 1}, {"a": 2}], "Struct({'a': Int64})"), ([b"a", b"b"], "Binary")],
+)
+def test_what_is_no_single_thing_cannot_be_predicted(values, kind):
+    assert message(values) == (
+        f"FILE, column 'y': {kind} values cannot be predicted. Give numbers, booleans or labels."
+    )
 
 
 def test_three_classes_are_not_binary():
