@@ -61,8 +61,9 @@ def split_groups(
     """Divide at random so that rows of one group stay together; parts are as large as whole groups allow.
 
     Raises:
-        UserError: fewer than three groups.
+        UserError: too few rows, or fewer than three groups.
     """
+    _check_rows(len(groups))
     names, group_of_row, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if len(names) < 3:  # noqa: PLR2004  one a part
         raise UserError(f"data.group has {len(names)} different values; three parts need at least 3.")
@@ -170,15 +171,24 @@ def _cut(key: np.ndarray, validation_fraction: float, test_fraction: float, cali
     The calibration part is taken from the validation part, which keeps a row at least.
     """
     n_rows = len(key)
-    if n_rows < FEWEST_ROWS:
-        raise UserError(
-            f"{n_rows} rows are too few to divide into train, validation and test: give at least {FEWEST_ROWS}."
-        )
+    _check_rows(n_rows)
     n_test = max(1, round(n_rows * test_fraction))
     n_validation = max(1, round(n_rows * validation_fraction))
+    if n_test + n_validation >= n_rows:
+        raise UserError(
+            f"data.test_fraction={test_fraction} and data.validation_fraction={validation_fraction} of {n_rows} rows "
+            f"are {n_test} and {n_validation}: none is left to train on. Make them smaller, or give more rows."
+        )
     n_calibration = min(round(n_validation * calibration_fraction), n_validation - 1)
     cuts = [n_test, n_test + n_calibration, n_test + n_validation]
     part_of_row = np.empty(n_rows, dtype=np.int8)
     part_of_row[np.argpartition(key, cuts)] = np.repeat(np.arange(4), np.diff([0, *cuts, n_rows]))
     test, calibration, validation, train = (np.flatnonzero(part_of_row == part) for part in range(4))
     return Split(train, validation, test, calibration)
+
+
+def _check_rows(n_rows: int) -> None:
+    if n_rows < FEWEST_ROWS:
+        raise UserError(
+            f"{n_rows} rows are too few to divide into train, validation and test: give at least {FEWEST_ROWS}."
+        )

@@ -283,6 +283,11 @@ def test_a_table_of_labels_alone_has_codes_and_no_numbers(tmp_path):
                 "gender",
                 "native-country",
             },
+        (
+            {"validation_fraction": 0.499, "test_fraction": 0.5},
+            people(),
+            "data.test_fraction=0.5 and data.validation_fraction=0.499 of 60 rows are 30 and 30: none is left",
+        ),
         ),
     ],
 )

@@ -102,6 +102,59 @@ def test_too_few_rows_are_refused(n_rows):
     )
 
 
+def test_three_groups_of_too_few_rows_are_refused_likewise():
+    with pytest.raises(UserError) as caught:
+        split_groups(np.array(["a", "b", "c"] * 3), validation_fraction=0.2, test_fraction=0.2, seed=0)
+    assert str(caught.value) == "9 rows are too few to divide into train, validation and test: give at least 10."
+
+
+@pytest.mark.parametrize("folds_or_calibration", [0.0, 0.9])
+@pytest.mark.parametrize(("n_rows", "validation", "test"), [(10, 0.49, 0.49), (10, 0.26, 0.66), (40, 0.3, 0.699)])
+def test_fractions_that_leave_no_row_to_train_on_are_refused_with_the_rows_they_take(
+    n_rows, validation, test, folds_or_calibration
+):
+    fractions = {
+        "validation_fraction": validation,
+        "test_fraction": test,
+        "calibration_fraction": folds_or_calibration,
+    }
+    taken = f"{round(n_rows * test)} and {round(n_rows * validation)}"
+    for split in (
+        lambda: split_rows(n_rows, strata=None, seed=0, **fractions),
+        lambda: split_rows(n_rows, strata=np.arange(n_rows) % 2, seed=0, **fractions),
+        lambda: split_time(np.arange(float(n_rows)), **fractions),
+    ):
+        with pytest.raises(UserError) as caught:
+            split()
+        assert str(caught.value) == (
+            f"data.test_fraction={test} and data.validation_fraction={validation} of {n_rows} rows are {taken}: none "
+            "is left to train on. Make them smaller, or give more rows."
+        )
+
+
+@given(
+    st.integers(10, 40),
+    st.floats(0.001, 0.999),
+    st.floats(0.001, 0.999),
+    st.floats(0, 0.999),
+    st.lists(st.integers(0, 4), min_size=40, max_size=40),
+)
+def test_any_fractions_give_every_part_a_row_or_are_refused(n_rows, validation, test, calibration, labels):
+    fractions = {"validation_fraction": validation, "test_fraction": test, "calibration_fraction": calibration}
+    keys = np.array(labels[:n_rows])
+    for divide in (
+        lambda: split_rows(n_rows, strata=keys, seed=0, **fractions),
+        lambda: split_time(keys.astype(np.float64), **fractions),
+        lambda: split_groups(keys, seed=0, **fractions),
+    ):
+        try:
+            split = divide()
+        except UserError:
+            continue
+        assert_divides(whole(split), n_rows)
+        assert len(split.validation)
+
+
 def test_a_class_that_training_lacks_is_named():
     target = Target("y", "multiclass", ("a", "b", "c"), "")
     codes = np.array([0, 0, 0, 1, 1, 2, 0, 0])
