@@ -1,6 +1,6 @@
 """From a `DataConfig` to encoded parts: read, divide, encode. The one door of this room for the rest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipelines.config.schema import DataConfig, TaskKind
 from pipelines.data.builtin import load_builtin
 from pipelines.data.encode import Encoder, Features, encode, encode_parts, fit_encoder
 from pipelines.data.folds import Fold, encode_folds, make_folds
-from pipelines.data.kinds import check_names, read_column
+from pipelines.data.kinds import check_names, holds_single_things, kind_of, read_column
 from pipelines.data.profile import Raw, raw_value
 from pipelines.data.sources import read_file
 from pipelines.data.splits import (
@@ -27,7 +27,7 @@ from pipelines.data.splits import (
     split_rows,
     split_time,
 )
-from pipelines.data.table import Column, ColumnKind, Table, is_whole
+from pipelines.data.table import Column, ColumnKind, Table, is_whole, without_nan
 from pipelines.data.target import read_target
 from pipelines.errors import UserError
 
@@ -126,7 +126,7 @@ def with_folds(table: Table, split: Split, fold_of_row: np.ndarray) -> PreparedT
 def _fold_of_row(config: DataConfig, table: Table, keys: Mapping[str, pl.Series], rows: np.ndarray) -> np.ndarray:
     """Divide the rows beside the test part: by group, or at random with every class in its share."""
     if config.group is not None:
-        groups = keys[config.group].cast(pl.String).to_numpy()[rows]
+        groups = keys[config.group].to_numpy()[rows]
         fold_of_row = fold_groups(groups, n_folds=config.folds, seed=config.split_seed)
     else:
         strata = table.target_values[rows] if table.target.classes else None
@@ -171,11 +171,15 @@ def _read_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> tuple[T
     """The table, and the columns that divide its rows; rows without a target are left out."""
     name, place, frame, target_name = _read(config)
     columns = frame.columns
-    _check_columns(config, columns, target_name=target_name, place=place)
+    _check_asked(_asked_columns(config, target_name), columns, place=place)
     raw = {column.name: column for column in frame.iter_columns()}
     del frame  # so that a raw column goes as soon as it is read: a large table is never held twice
     target, target_values, is_kept = read_target(raw.pop(target_name), kind, place=place)
-    keys = {key: raw[key].filter(is_kept) for key in (config.group, config.time) if key is not None}
+    keys = {
+        column: _read_key(raw[column], is_kept, read=read)
+        for column, read in ((config.group, _groups), (config.time, _times))
+        if column is not None
+    }
     left_out = {*config.drop, *keys}
     names = [column for column in raw if column not in left_out]
     _check_features(names, columns=columns, place=place)
@@ -192,11 +196,23 @@ def _read_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> tuple[T
     return Table(name, kinds, features, target, target_values), keys
 
 
-def _check_columns(config: DataConfig, columns: Sequence[str], *, target_name: str, place: str) -> None:
-    for field in ("target", "drop", "categorical", "numeric", "group", "time"):
-        asked = {"target": target_name}.get(field) or getattr(config, field)
-        names = (asked,) if isinstance(asked, str) else asked or ()
-        check_names(f"data.{field}", names, columns=columns, place=place)
+def _asked_columns(config: DataConfig, target_name: str) -> Mapping[str, Sequence[str]]:
+    """The columns that each field names."""
+    return {
+        "data.target": (target_name,),
+        "data.drop": config.drop,
+        "data.categorical": config.categorical,
+        "data.numeric": config.numeric,
+        "data.group": () if config.group is None else (config.group,),
+        "data.time": () if config.time is None else (config.time,),
+    }
+
+
+def _check_asked(asked: Mapping[str, Sequence[str]], columns: Sequence[str], *, place: str) -> None:
+    for field, names in asked.items():
+        check_names(field, names, columns=columns, place=place)
+        if field in ("data.group", "data.time") and names == asked["data.target"]:
+            raise UserError(f"{field} names the target, {names[0]!r}. Rows are divided by another column than that.")
 
 
 def _check_features(names: Sequence[str], *, columns: Sequence[str], place: str) -> None:
@@ -220,30 +236,45 @@ def _forced(config: DataConfig, column: str) -> ColumnKind | None:
 
 
 def _split(config: DataConfig, table: Table, keys: Mapping[str, pl.Series]) -> Split:
-    for name, key in keys.items():
-        if key.null_count():
-            raise UserError(
-                f"Column {name!r} divides the rows but has {key.null_count()} missing values. Fill or drop them."
-            )
     fractions = {
         "validation_fraction": config.validation_fraction,
         "test_fraction": config.test_fraction,
         "calibration_fraction": config.calibration_fraction,
     }
     if config.group is not None:
-        return split_groups(keys[config.group].cast(pl.String).to_numpy(), seed=config.split_seed, **fractions)
+        return split_groups(keys[config.group].to_numpy(), seed=config.split_seed, **fractions)
     if config.time is not None:
-        return split_time(_times(keys[config.time]), **fractions)
+        return split_time(keys[config.time].to_numpy(), **fractions)
     strata = table.target_values if table.target.classes else None
     return split_rows(len(table.target_values), strata=strata, seed=config.split_seed, **fractions)
 
 
-def _times(key: pl.Series) -> np.ndarray:
+def _read_key(raw: pl.Series, is_kept: pl.Series, *, read: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """The values that divide the kept rows: none may be missing, neither before they are read nor as they are read."""
+    key = without_nan(raw)
+    if not (n_missing := key.filter(is_kept).null_count()):
+        key = read(key)
+        n_missing = key.filter(is_kept).null_count()
+    if n_missing:
+        raise UserError(f"Column {raw.name!r} divides the rows but has {n_missing} missing values. Fill or drop them.")
+    return key.filter(is_kept)
+
+
+def _groups(key: pl.Series) -> pl.Series:
+    """Names of groups."""
+    if not holds_single_things(key):
+        raise UserError(f"data.group: column {key.name!r} holds {key.dtype} values, which name no groups.")
+    return key.cast(pl.String)
+
+
+def _times(key: pl.Series) -> pl.Series:
     """Numbers that grow with time."""
-    column, values = read_column(key, place="data.time")
-    if column.kind not in ("numeric", "date"):
+    kind = kind_of(key)
+    if kind not in ("numeric", "date"):
+        held = f"labels such as {key.drop_nulls()[0]!r}" if kind else f"{key.dtype} values"
         raise UserError(
-            f"data.time: column {key.name!r} holds labels such as {key[0]!r}, which have no order in time. "
+            f"data.time: column {key.name!r} holds {held}, which have no order in time. "
             "Give ISO dates (2024-12-31), date-times (2024-12-31T23:59) or numbers."
         )
-    return values.to_numpy()
+    _, values = read_column(key, place="data.time", forced=kind)
+    return values

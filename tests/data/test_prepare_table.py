@@ -201,6 +201,62 @@ def test_columns_that_divide_rows_are_no_features_also_when_dropped(tmp_path):
         assert sum(map(len, groups)) == len(set.union(*groups))
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("field", ["time", "group"])
+def test_a_number_that_is_missing_where_rows_are_divided_is_refused_in_every_kind_of_file(tmp_path, field, ending):
+    """Parquet may hold a NaN, which is no null; in CSV it is a word for a missing value."""
+    frame = people().with_columns(key=pl.Series([float("nan") if row in (3, 40) else row % 7 / 2 for row in range(60)]))
+    path = tmp_path / f"table.{ending}"
+    getattr(frame, f"write_{ending}")(path)
+    with pytest.raises(UserError) as caught:
+        prepare_table(asked(path=str(path), **{field: "key"}), "auto")
+    assert str(caught.value) == "Column 'key' divides the rows but has 2 missing values. Fill or drop them."
+
+
+def test_a_row_without_a_target_may_lack_what_divides_the_others(tmp_path):
+    times = [None, *range(1, 60)]
+    frame = people().with_columns(key=pl.Series(times), y=pl.Series([None, *(["a", "b", "b"] * 20)[1:]]))
+    assert prepared(frame, tmp_path, time="key").test.rows.tolist() == list(range(47, 59))
+
+
+def test_words_for_numbers_that_are_none_are_missing_times(tmp_path):
+    frame = people().with_columns(key=pl.Series(["nan", *map(str, range(1, 60))]))
+    assert message(frame, tmp_path, time="key") == (
+        "Column 'key' divides the rows but has 1 missing values. Fill or drop them."
+    )
+
+
+def test_a_wrong_time_is_named_by_its_row_in_the_file(tmp_path):
+    days = [f"2024-01-{row % 28 + 1:02d}" for row in range(60)]
+    days[50] = "2024-02-30"
+    frame = people().with_columns(key=pl.Series(days), y=pl.Series([None, *people()["y"][1:]]))
+    assert message(frame, tmp_path, time="key") == (
+        "data.time, column 'key', row 51: '2024-02-30' is no date of the calendar."
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "text"),
+    [
+        ([[row] for row in range(60)], "group", "column 'key' holds List(Int64) values, which name no groups."),
+        ([[row] for row in range(60)], "time", "column 'key' holds List(Int64) values, which have no order in time."),
+        (
+            [f"5 Jan {row}" for row in range(2000, 2060)] * 50,
+            "time",
+            "column 'key' holds labels such as '5 Jan 2000', which have no order in time.",
+        ),
+        (
+            [f"day {row}" for row in range(3000)],
+            "time",
+            "column 'key' holds labels such as 'day 0', which have no order in time.",
+        ),
+    ],
+)
+def test_what_cannot_divide_rows_is_said(tmp_path, values, field, text):
+    frame = people(len(values)).with_columns(key=pl.Series(values))
+    assert message(frame, tmp_path, **{field: "key"}).startswith(f"data.{field}: {text}")
+
+
 def test_times_with_offsets_are_put_in_their_true_order(tmp_path):
     times = [f"2024-01-01T12:00:00{'+' if hour < 12 else '-'}{abs(12 - hour):02d}:00" for hour in range(24)]
     found = prepared(people(24).with_columns(when=pl.Series(times)), tmp_path, time="when")
@@ -220,11 +276,18 @@ def test_times_with_offsets_are_put_in_their_true_order(tmp_path):
         ({"numeric": ("far",)}, people(), "data.numeric names no column of FILE: 'far' (did you mean 'fare'"),
         ({"group": "ports"}, people(), "data.group names no column of FILE: 'ports' (did you mean 'port'?)"),
         ({"time": "join"}, people(), "data.time names no column of FILE: 'join' (did you mean 'joined'?)"),
+        ({"time": "y"}, people(), "data.time names the target, 'y'. Rows are divided by another column than that."),
+        ({"group": "y"}, people(), "data.group names the target, 'y'. Rows are divided by another column than that."),
         ({"time": "joined"}, people(), "Column 'joined' divides the rows but has"),
         ({"time": "port"}, people().fill_null(strategy="forward").drop_nulls(), "holds labels such as"),
         ({"drop": ("age", "fare", "member", "port", "joined")}, people(), "FILE: no column is left to learn from."),
         ({"group": "member"}, people().with_columns(pl.col("member").fill_null(value=True)), "at least 3"),
         ({}, people(9), "9 rows are too few to divide"),
+        (
+            {"validation_fraction": 0.499, "test_fraction": 0.5},
+            people(),
+            "data.test_fraction=0.5 and data.validation_fraction=0.499 of 60 rows are 30 and 30: none is left",
+        ),
         ({}, people().with_columns(y=pl.lit("same")), "FILE, column 'y': the target has one value only, 'same'."),
         ({}, people().with_columns(y=pl.lit(None, dtype=pl.Int64)), "every value of the target is missing"),
         ({}, people().with_columns(gone=pl.lit(None)), "FILE, column 'gone': every value is missing."),
@@ -283,11 +346,6 @@ def test_a_table_of_labels_alone_has_codes_and_no_numbers(tmp_path):
                 "gender",
                 "native-country",
             },
-        (
-            {"validation_fraction": 0.499, "test_fraction": 0.5},
-            people(),
-            "data.test_fraction=0.5 and data.validation_fraction=0.499 of 60 rows are 30 and 30: none is left",
-        ),
         ),
     ],
 )
