@@ -84,12 +84,17 @@ def checked_trials(configs: Sequence[Any]) -> list[TrialConfig]:
     """Turn what Hydra composed into trials.
 
     Raises:
-        UserError: lists every mistake of every trial; or a table's file is not there.
+        UserError: lists every mistake of every trial; or a table's file is not there, or has no such columns.
     """
     trials = validate_all([plain_values(config) for config in configs])
-    for path in dict.fromkeys(trial.data.path for trial in trials):
-        if path is not None:
-            known_extension(Path(path))  # the commonest mistake, told before torch is imported
+    tables = dict.fromkeys(trial.data for trial in trials if trial.data.path is not None)
+    for path in dict.fromkeys(data.path for data in tables):
+        known_extension(Path(path or ""))  # the commonest mistake, told before anything is imported
+    if tables:
+        from pipelines.data import check_columns  # noqa: PLC0415  # polars, which built-in tables need not wait for
+
+        for data in tables:
+            check_columns(data)  # the next commonest, told before torch is imported
     return trials
 
 

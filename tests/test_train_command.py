@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 
@@ -126,6 +127,26 @@ def test_a_file_that_is_not_there_is_told_before_anything_is_imported_or_made(tm
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("arguments", [[], ["-m", "seed=0,1"]], ids=["one trial", "sweep"])
+@pytest.mark.parametrize("name", ["houses.csv", "houses.jsonl", "houses.parquet"])
+def test_a_wrong_column_is_told_before_torch_is_imported_and_anything_is_made(tmp_path, arguments, name):
+    frame = pl.DataFrame({"area": [50.0, 60.0], "price": [1.0, 2.0]})
+    getattr(frame, {"csv": "write_csv", "jsonl": "write_ndjson"}.get(name.split(".")[1], "write_parquet"))(
+        tmp_path / name
+    )
+    table = ["data=table", f"data.path={name}", "data.target=prcie"]
+    answer = run(tmp_path, *arguments, *table, how=("-c", STAND_IN))  # which reads no file
+    told = f"data.target names no column of {name}: 'prcie' (did you mean 'price'?). Columns: area, price.\n"
+    assert answer == (2, "", told)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_table_is_looked_at_without_torch(tmp_path):
+    (tmp_path / "houses.csv").write_text("area,price\n50,1\n60,2\n")
+    table = ["data=table", "data.path=houses.csv", "data.target=price"]
+    assert run(tmp_path, *table, how=("-c", STAND_IN)) == (0, "1 trials\nFalse\n", "")
+
+
 def test_torch_is_not_imported_before_there_is_something_right_to_train(tmp_path):
     assert run(tmp_path, "data=wine", how=("-c", STAND_IN)) == (0, "1 trials\nFalse\n", "")
 
@@ -178,7 +199,7 @@ def test_help_names_every_decision_with_its_options_and_examples_that_work(tmp_p
         assert f"\n{group}: {', '.join(options)}\n" in output
     examples = [line.split()[3:] for line in output.splitlines() if line.startswith("  python -m pipelines.train ")]
     assert len(examples) == 6
-    (tmp_path / "houses.csv").touch()
+    (tmp_path / "houses.csv").write_text("area,price\n50,1\n")
     monkeypatch.chdir(tmp_path)
     for example in examples:
         with monkeypatch.context() as patched:

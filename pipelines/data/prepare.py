@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from pipelines.data.encode import Encoder, Features, encode, encode_parts, fit_e
 from pipelines.data.folds import Fold, encode_folds, make_folds
 from pipelines.data.kinds import check_names, holds_single_things, kind_of, read_column
 from pipelines.data.profile import Raw, raw_value
-from pipelines.data.sources import read_file
+from pipelines.data.sources import column_names, read_file
 from pipelines.data.splits import (
     Split,
     check_classes,
@@ -79,6 +80,18 @@ class PreparedTable:
             return encode(self.encoder, features)
         (everything,) = encode_folds(self.encoder, self.folds, features, [np.arange(features.height)])
         return everything
+
+
+def check_columns(config: DataConfig) -> None:
+    """Look whether the file of a table has the columns that its configuration names, without reading its rows.
+
+    Raises:
+        UserError: it has not, or its names cannot be read; the same that `prepare_table` would raise.
+    """
+    if config.path is not None and config.target is not None:
+        path, asked = Path(config.path), _asked_columns(config, config.target)
+        names = column_names(path, wanted=set(chain.from_iterable(asked.values())))
+        _check_asked(asked, names, place=str(path))
 
 
 def prepare_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> PreparedTable:

@@ -5,7 +5,9 @@ Not here: what the columns mean (`kinds`) and which of them is predicted (`targe
 
 import csv
 import io
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from pipelines.errors import UserError
 from serving.missing_words import MISSING_WORDS
 
 PORTION_BYTES = 1 << 22
+PATTERN_SIGNS = frozenset("*?[")  # by which polars takes a name for a pattern of names
+UNDECODED = "\ufffd"  # what stands for bytes that are no UTF-8
 
 
 def read_file(path: Path) -> pl.DataFrame:
@@ -26,19 +30,54 @@ def read_file(path: Path) -> pl.DataFrame:
     Raises:
         UserError: the file is missing, empty, of an unknown sort, or broken; with the line where there is one.
     """
-    extension = known_extension(path)
-    if path.stat().st_size == 0:
-        raise _empty(path)
-    source = _source(path)
-    if source == b"":
-        raise _empty(path)
-    if extension in SEPARATORS:
-        frame = _read_separated(path, source, separator=SEPARATORS[extension])
-    else:
-        frame = _read_binary(path, source, extension=extension)
+    extension = _extension(path)
+    with _failure_told(path):
+        source = _source(path)
+        if extension in SEPARATORS:
+            frame = _read_separated(path, source, separator=SEPARATORS[extension])
+        else:
+            frame = _read_binary(path, source, extension=extension)
     if frame.height == 0:
         raise UserError(f"{path} has a header but no rows.")
     return frame
+
+
+def column_names(path: Path, *, wanted: Collection[str]) -> list[str]:
+    """The names of a file's columns: at least those that are wanted and there, and all of them where one is not.
+
+    No more is read than that takes: the header, the first of JSON lines if it has what is wanted, the end of Parquet.
+
+    Raises:
+        UserError: as `read_file`, but only for what was read.
+    """
+    extension = _extension(path)
+    with _failure_told(path):
+        if extension in SEPARATORS:
+            return _check_header(path, path, separator=SEPARATORS[extension])
+        if extension == ".parquet":
+            source = _source(path)
+            with _refused_as(path, "Parquet"):
+                return list(pl.read_parquet_schema(source))
+        names = _names_of_first_line(path)
+    return names if set(wanted) <= set(names) else read_file(path).columns
+
+
+def _names_of_first_line(path: Path) -> list[str]:
+    """Of JSON lines; none where it is no JSON object."""
+    with io.TextIOWrapper(_open(path), encoding="utf-8", errors="replace") as text:
+        try:
+            first = json.loads(text.readline())
+        except ValueError:
+            return []
+    return list(first) if isinstance(first, dict) else []
+
+
+def _extension(path: Path) -> str:
+    """That of a file that is there and holds something."""
+    extension = known_extension(path)
+    if path.stat().st_size == 0:
+        raise _empty(path)
+    return extension
 
 
 def _empty(path: Path) -> UserError:
@@ -46,28 +85,52 @@ def _empty(path: Path) -> UserError:
 
 
 def _source(path: Path) -> Path | bytes:
-    """What polars reads: a plain file itself, a compressed one decompressed."""
-    compression = COMPRESSIONS.get(path.suffix.lower())
-    if compression is None:
+    """What polars reads: a plain file itself, a compressed one decompressed; never empty."""
+    if _compression(path) is None and not PATTERN_SIGNS & set(str(path)):
         return path
-    try:
-        content: bytes = pa.input_stream(str(path), compression=compression).read()
-    except OSError as error:
-        raise UserError(f"{path} cannot be decompressed as {compression}: {error}. Is the file whole?") from error
+    with _open(path) as stream:
+        content = stream.read()
+    if not content:
+        raise _empty(path)
     return content
 
 
+def _compression(path: Path) -> str | None:
+    return COMPRESSIONS.get(path.suffix.lower())
+
+
 def _open(source: Path | bytes) -> io.BytesIO | io.BufferedReader:
-    return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
+    """A stream of what is decompressed on the way."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    compression = _compression(source)
+    if compression is None:
+        return source.open("rb")
+    return io.BufferedReader(pa.input_stream(source, compression=compression))
+
+
+@contextmanager
+def _failure_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        compression = _compression(path)
+        how, advice = (f"decompressed as {compression}", " Is the file whole?") if compression else ("read", "")
+        raise UserError(f"{path} cannot be {how}: {error}.{advice}") from error
 
 
 def _read_binary(path: Path, source: Path | bytes, *, extension: str) -> pl.DataFrame:
-    try:
+    with _refused_as(path, "Parquet" if extension == ".parquet" else "JSON lines"):
         if extension == ".parquet":
             return pl.read_parquet(source)
         return pl.read_ndjson(source, infer_schema_length=None)
+
+
+@contextmanager
+def _refused_as(path: Path, kind: str) -> Iterator[None]:
+    try:
+        yield
     except (pl.exceptions.PolarsError, OSError) as error:
-        kind = "Parquet" if extension == ".parquet" else "JSON lines"
         raise UserError(f"{path} cannot be read as {kind}: {_first_line(error)}") from error
 
 
@@ -138,6 +201,8 @@ def _check_header(path: Path, source: Path | bytes, *, separator: str) -> list[s
     names = next((fields for _, fields in _rows(path, source, separator=separator)), [])
     if not names:
         raise _empty(path)
+    if any(UNDECODED in name for name in names):
+        _find_wrong_encoding(path, source)
     if len(names) == 1:
         _check_separator(path, names[0], separator=separator)
     nameless = [str(place + 1) for place, name in enumerate(names) if not name.strip()]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
-from pipelines.data.sources import read_file
+from pipelines.data.sources import column_names, read_file
 from pipelines.errors import UserError
 
 FRAME = pl.DataFrame(
@@ -56,6 +56,60 @@ def test_every_format_and_compression_gives_the_same_table(tmp_path, extension, 
     stream = io.BytesIO()
     WRITERS[extension](stream)
     path = written(tmp_path, COMPRESSORS[compression](stream.getvalue()), f"my.table{extension}{compression}")
+    assert_frame_equal(read_file(path), FRAME)
+
+
+@pytest.mark.parametrize("compression", COMPRESSORS)
+@pytest.mark.parametrize("extension", WRITERS)
+def test_every_format_and_compression_tells_the_names_of_its_columns(tmp_path, extension, compression):
+    stream = io.BytesIO()
+    WRITERS[extension](stream)
+    path = written(tmp_path, COMPRESSORS[compression](stream.getvalue()), f"my.table{extension}{compression}")
+    assert column_names(path, wanted={"price"}) == FRAME.columns
+    assert column_names(path, wanted={"prise"}) == FRAME.columns
+
+
+def test_names_are_told_without_the_rows(tmp_path):
+    broken = 'a,"b ""c"""\n1,2,3\n\xff\n'.encode("latin1")
+    long = broken + "".join(f"{row * 7919 % 100_003},{row * 104_729 % 99_991}\n" for row in range(50_000)).encode()
+    for name, content in (("t.csv", broken), ("t.csv.gz", gzip.compress(long)[:-1000])):
+        assert column_names(written(tmp_path, content, name), wanted={"x"}) == ["a", 'b "c"']
+    assert column_names(written(tmp_path, '{"a": 1, "b": 2}\n{"a"', "t.jsonl"), wanted={"a"}) == ["a", "b"]
+
+
+def test_a_name_that_the_first_of_json_lines_lacks_is_looked_for_in_the_others(tmp_path):
+    path = written(tmp_path, '{"a": 1}\n{"b": 2}\n', "t.jsonl")
+    assert column_names(path, wanted={"b"}) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"", "t.csv.gz"),
+        (b"", "t.parquet"),
+        (b"a,a\n1,2\n", "t.csv"),
+        (b"a;b\n1;2\n", "t.csv"),
+        ("größe,y\n1,2\n".encode("latin1"), "t.csv"),
+        (b"not compressed at all", "t.tsv.zst"),
+        (b"not compressed at all", "t.jsonl.gz"),
+        (b"{broken", "t.jsonl"),
+        (b"broken", "t.parquet"),
+    ],
+)
+def test_names_that_cannot_be_read_are_refused_as_the_whole_file_is(tmp_path, content, name):
+    path = written(tmp_path, content, name)
+    with pytest.raises(UserError) as caught:
+        column_names(path, wanted={"y"})
+    assert str(caught.value).replace(str(path), "FILE") == message(path)
+
+
+@pytest.mark.parametrize("name", ["houses [1].csv", "what?.tsv", "*.parquet", "a[b]*.jsonl"])
+def test_a_name_may_hold_signs_of_patterns(tmp_path, name):
+    path = tmp_path / name
+    stream = io.BytesIO()
+    WRITERS[path.suffix](stream)
+    path.write_bytes(stream.getvalue())
+    assert column_names(path, wanted={"price"}) == FRAME.columns
     assert_frame_equal(read_file(path), FRAME)
 
 
@@ -196,10 +250,15 @@ def test_a_lone_quote_inside_a_value_is_explained(tmp_path):
 
 
 @pytest.mark.parametrize("compression", COMPRESSORS)
-def test_a_wrong_encoding_is_named_by_line_and_byte(tmp_path, compression):
-    content = "city,y\nBern,1\nGenève,2\n".encode("latin1")
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("city,y\nBern,1\nOrléans,2\n", "line 3, byte 4"), ("année,y\n1,2\n", "line 1, byte 4")],
+    ids=["row", "header"],
+)
+def test_a_wrong_encoding_is_named_by_line_and_byte(tmp_path, compression, text, place):
+    content = text.encode("latin1")
     assert message(written(tmp_path, COMPRESSORS[compression](content), f"t.csv{compression}")) == (
-        "FILE, line 3, byte 4: not UTF-8 (0xe8). Save the file as UTF-8, e.g. iconv -f latin1 -t utf-8."
+        f"FILE, {place}: not UTF-8 (0xe9). Save the file as UTF-8, e.g. iconv -f latin1 -t utf-8."
     )
 
 
