@@ -11,28 +11,28 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.auth import Authentication
-from serving.description import describe
-from serving.direct import DirectRoutes
+from serving.background import Keeper
 from serving.errors import HANDLERS
-from serving.head_as_get import HeadAsGet
-from serving.headers import defaults
-from serving.keeper import Keeper
+from serving.http.auth import Authentication
+from serving.http.direct_routes import DirectRoutes
+from serving.http.head_as_get import HeadAsGet
+from serving.http.instrumentation import Observing
+from serving.http.limits import ConcurrencyLimit, RequestLimits
+from serving.http.security_headers import defaults
 from serving.keys import KeyFile
-from serving.limits import ConcurrencyLimit, RequestLimits
-from serving.models import Served
-from serving.observing import Observing
-from serving.operations import Reloading, metrics_router, reload_router
+from serving.monitoring.counters import Tally
+from serving.monitoring.traces import telemetry
 from serving.page.routes import page_router
 from serving.protocols.mlflow_scoring.routes import mlflow_scoring_predictions, mlflow_scoring_router
-from serving.protocols.native import native_predictions, native_router
+from serving.protocols.native.openapi import describe
+from serving.protocols.native.operations import Reloading, metrics_router, reload_router
+from serving.protocols.native.routes import native_predictions, native_router
 from serving.protocols.open_inference.routes import HEADER_LENGTH, open_inference_router
-from serving.protocols.work import Work
+from serving.scheduling.dispatch import Work
+from serving.scheduling.micro_batching import MOST_REQUESTS, Together
+from serving.scheduling.thread_pool import Threads
 from serving.settings import Settings, is_loopback
-from serving.tally import Tally
-from serving.threads import Threads
-from serving.together import MOST_REQUESTS, Together
-from serving.traces import telemetry
+from serving.versions.served_model import Served
 
 
 def create_app(
@@ -118,7 +118,7 @@ def _surround(app: ASGIApp, layers: Iterable[Middleware]) -> ASGIApp:
 
 
 async def _leave(_: Request, __: Exception) -> Response:
-    """A defect: FastAPI raises it again once it is answered, which is done around it (`observing`)."""
+    """A defect: FastAPI raises it again once it is answered, which is done around it (`instrumentation`)."""
     return _Unsaid()
 
 

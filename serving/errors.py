@@ -37,7 +37,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from serving.exchange import MLFLOW, NATIVE, OPEN_INFERENCE, current_exchange
+from serving.http.request_context import MLFLOW, NATIVE, OPEN_INFERENCE, current_exchange
 
 HUNG_UP = 499  # no answer: the caller did, before there was one
 MOST_NAME = 100  # characters of an unknown name that are repeated in an answer
@@ -264,7 +264,7 @@ def _http_answer(error: HTTPException) -> Response:
     return answer
 
 
-# What is no defect of ours; for FastAPI, and for what answers beside its routes (`direct`).
+# What is no defect of ours; for FastAPI, and for what answers beside its routes (`direct_routes`).
 REFUSALS = (ServingError, HTTPException, ClientDisconnect)
 Handlers = dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]]
 HANDLERS: Handlers = dict.fromkeys(REFUSALS, _handle)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from serving.bundle import MODEL_FILE, Bundle, BundleError, CategoricalColumn, Column, Contract, DateColumn, Json
-from serving.labels import labels_of
+from serving.reading.labels import labels_of
 
 # Read at its import: or else it tells its makers, by way of a database in the user's folder, what it is used for.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

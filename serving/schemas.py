@@ -1,6 +1,6 @@
 """Request models made from a contract: what the API documents is what it checks.
 
-Not here: the model of an answer (`wording`), how a body is read and what its mistakes are called (`reading`).
+Not here: the model of an answer (`json_answers`), how a body is read and what its mistakes are called (`reading`).
 """
 
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AllowInfNan, BaseModel, Field, Strict, StringConstraints, WithJsonSchema
 
+from serving.answers.json_answers import answer_model, make_model
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn
 from serving.predictor import days_since_1970
-from serving.wording import answer_model, make_model
 
 SHOWN_CATEGORIES = 20  # what fits a line
 DATE_FORMATS = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
@@ -25,7 +25,8 @@ class Schemas:
         row: one row; every column must be there, under its own name.
         request: `{"rows": [row, ...]}`.
         columns: the other form of it, `{"columns": {name: [value, ...]}}`, with as many values in every column.
-        answer: to it; for regression `{"value"}` a row, for classes `{"label", "probabilities"}`, and more (`wording`).
+        answer: to it; for regression `{"value"}` a row, for classes `{"label", "probabilities"}`, and more
+            (`json_answers`).
         example: of a request, with the columns' examples.
     """
 

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from serving.answering import Answering
-from serving.asked import NOTHING, Asked, read_share
+from serving.answers.builder import Answering
+from serving.answers.options import NOTHING, Asked, read_share
+from serving.answers.tables import class_columns, extra_columns, to_table
 from serving.bundle import CONTRACT_FILE, Bundle, BundleError, Contract, open_bundle
 from serving.errors import InvalidRequestError
-from serving.media_tables import class_columns, extra_columns, to_table
 from serving.predictor import Predictor
-from serving.store import FolderStore, open_champion
+from serving.versions.store import FolderStore, open_champion
 
 USER_MISTAKE = 2
 INTERRUPTED = 130
@@ -208,7 +208,7 @@ def _answers(
 
 
 def _name(contract: Contract, predictions: np.ndarray) -> dict[str, Any]:
-    """As `media_tables.to_table`; labels are made by Arrow, which is faster."""
+    """As `tables.to_table`; labels are made by Arrow, which is faster."""
     classes = contract.target.classes
     if not classes:
         return to_table(contract, predictions)

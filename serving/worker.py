@@ -13,20 +13,20 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from serving.background import Keeper
 from serving.bundle import BundleError
-from serving.champions import Champions
-from serving.keeper import Keeper
 from serving.keys import KeyFile
-from serving.logs import log_as_json
-from serving.models import loader
-from serving.registry import CREDENTIALS, RegistryStore, read_authorization
+from serving.monitoring.answer_monitor import Watch
+from serving.monitoring.counters import Tally
+from serving.monitoring.logs import log_as_json
+from serving.monitoring.traces import is_traced
 from serving.settings import Settings, SettingsError, read_settings
-from serving.shadow import Shadow
-from serving.store import AwayError, FolderStore, Store
-from serving.tally import Tally
-from serving.traces import is_traced
-from serving.verdicts import Verdicts
-from serving.watch import Watch
+from serving.versions.champions import Champions
+from serving.versions.history import Verdicts
+from serving.versions.registry import CREDENTIALS, RegistryStore, read_authorization
+from serving.versions.served_model import loader
+from serving.versions.shadow import Shadow
+from serving.versions.store import AwayError, FolderStore, Store
 
 USER_MISTAKE = 2
 FETCHED = ".registry"  # below the folder of bundles; hidden, so that no model is called so
@@ -140,7 +140,7 @@ def serve(settings: Settings, listening: socket.socket, announce: Announce, *, f
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(KeyboardInterrupt, SystemExit):  # told to end
         _load_and_run(settings, listening, announce, folder)
-    from serving.threads import end_process_with_threads  # noqa: PLC0415  after what may fail, as `_run` does
+    from serving.scheduling.thread_pool import end_process_with_threads  # noqa: PLC0415  after what may fail, as `_run` does
 
     end_process_with_threads()
 
@@ -172,8 +172,8 @@ def _run(
 ) -> None:
     # After what may fail: a mistake is answered at once.
     from serving.app import create_app  # noqa: PLC0415  as said
-    from serving.draining import DrainingServer, server_config  # noqa: PLC0415  as said
-    from serving.threads import Threads  # noqa: PLC0415  as said
+    from serving.http.server import DrainingServer, server_config  # noqa: PLC0415  as said
+    from serving.scheduling.thread_pool import Threads  # noqa: PLC0415  as said
 
     # FastAPI would load all of Pydantic's version 1 only to see that no model of ours is of it: 40 ms.
     sys.modules["pydantic.v1"] = None  # type: ignore[assignment]  # as Python's import system has it for "there is none"

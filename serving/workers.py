@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from serving.logs import log_as_json
+from serving.monitoring.counters import bury
+from serving.monitoring.logs import log_as_json
 from serving.settings import Settings
-from serving.tally import bury
 
 TICK_SECONDS = 0.1
 SOUND_SECONDS = 10.0  # a worker that dies sooner is started again later each time

@@ -94,11 +94,11 @@ def test_only_the_engine_of_a_cluster_needs_ray():
 def test_the_server_starts_without_arrow():
     files = [
         "score.py",
-        "reading_arrow.py",
+        "reading/arrow.py",
         *(f"batch/{path.name}" for path in (ROOT / "serving" / "batch").glob("*.py")),
     ]
     others = set((ROOT / "serving").rglob("*.py")) - {ROOT / "serving" / name for name in files}
-    needs_arrow = re.compile(r"^(import|from) (pyarrow|serving\.(score|reading_arrow|batch))", re.MULTILINE)
+    needs_arrow = re.compile(r"^(import|from) (pyarrow|serving\.(score|reading\.arrow|batch))", re.MULTILINE)
     assert [path for path in others if needs_arrow.search(path.read_text())] == []
 
 

@@ -5,7 +5,7 @@ import sys
 from fastapi import FastAPI
 
 from serving.command import listen
-from serving.draining import DrainingServer, server_config
+from serving.http.server import DrainingServer, server_config
 from serving.settings import Settings
 
 

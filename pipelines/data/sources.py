@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pipelines.config.table_file import COMPRESSIONS, SEPARATORS, known_extension
 from pipelines.errors import UserError
-from serving.missing_words import MISSING_WORDS
+from serving.reading.missing_words import MISSING_WORDS
 
 PORTION_BYTES = 1 << 22
 PATTERN_SIGNS = frozenset("*?[")  # by which polars takes a name for a pattern of names

@@ -17,8 +17,8 @@ from pipelines.export.rows import spread
 from pipelines.export.served import ServedMember, build_served
 from pipelines.models import input_facts
 from pipelines.tasks.task import Task
+from serving.answers.conformal import intervals, label_sets
 from serving.bundle import Calibration, Conformal
-from serving.conformal import intervals, label_sets
 
 MOST_ROWS = 50_000  # of a fit of one number
 MOST_SCORES = 1000  # of a contract: a coverage is rounded up by a tenth of a percent at most

@@ -1,6 +1,7 @@
 """How columns and answers were distributed in training, for a reader that watches whether they still are.
 
-Bins are deciles; they are counted by the reader's own code (`serving.drift`), so that both mean the same by them.
+Bins are deciles; they are counted by the reader's own code (`serving.monitoring.drift`), so that both mean the same by
+them.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ from jaxtyping import Float, Int
 from pipelines.data.table import as_numbers
 from pipelines.export.rows import spread
 from serving.bundle import CategoricalColumn, Column, Reference, Target
-from serving.drift import count_answers, count_bins
+from serving.monitoring.drift import count_answers, count_bins
 
 MOST_ROWS = 50_000  # deciles of more rows are the same to half a percent, and take longer
 N_BINS = 10

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn
-from serving.labels import as_training_reads
 from serving.predictor import SECONDS_A_DAY, days_since_1970
+from serving.reading.labels import as_training_reads
 
 MICROSECONDS_A_SECOND = 1e6
 MOMENTS = (pa.timestamp("us"), pa.timestamp("us", "UTC"))  # none of a column has an offset, or all have one

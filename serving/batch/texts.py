@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from serving.batch.columns import SAVE_AS_UTF8, WrongCellError, read_column, reread_labels
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, NumericColumn
-from serving.missing_words import MISSING_WORDS
+from serving.reading.missing_words import MISSING_WORDS
 
 WORDS = pa.array(MISSING_WORDS)
 

@@ -26,11 +26,11 @@ from serving.batch.columns import read_columns
 from serving.batch.files import read_portions
 from serving.batch.texts import read_texts
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn, NumericColumn, Target
-from serving.media import ARROW, CSV, JSON
+from serving.http.media_types import ARROW, CSV, JSON
 from serving.predictor import columns_from_rows
 from serving.protocols.open_inference.columns import to_column
 from serving.protocols.open_inference.tensors import Tensor
-from serving.reading import RequestReader
+from serving.reading.request_reader import RequestReader
 from serving.schemas import make_schemas
 from tests.serving.bundles import LINEAGE
 

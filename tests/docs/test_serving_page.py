@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from serving.answers.shapley import MOST_ROWS as MOST_EXPLAINED
 from serving.app import create_app
-from serving.auth import HEALTH_PATHS
 from serving.bundle import NumericColumn
-from serving.drift import LEAST_ROWS, STATES
 from serving.errors import HUNG_UP, ServingError
-from serving.explaining import MOST_ROWS as MOST_EXPLAINED
-from serving.sample import MOST_ROWS as MOST_SAMPLED
+from serving.http.auth import HEALTH_PATHS
+from serving.monitoring.answer_monitor import LEAF_ROWS
+from serving.monitoring.drift import LEAST_ROWS, STATES
+from serving.monitoring.row_sample import MOST_ROWS as MOST_SAMPLED
 from serving.settings import PREFIX, Settings
-from serving.watch import LEAF_ROWS
 from serving.worker import load_champions
+from tests.serving.answers.test_builder import calibration
 from tests.serving.asking import ask
 from tests.serving.bundles import publish, publish_patients
 from tests.serving.processes import running
-from tests.serving.test_answering import calibration
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")

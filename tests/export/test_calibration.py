@@ -14,8 +14,8 @@ from pipelines.export import build_served, calibrate, held_out_coverage, write_b
 from pipelines.export.calibration import MOST_SCORES, conformal_scores, fit_temperature
 from pipelines.models import input_facts
 from pipelines.tasks.task import Task
+from serving.answers.conformal import conformal_quantile, label_sets
 from serving.bundle import Calibration, open_bundle
-from serving.conformal import conformal_quantile, label_sets
 from serving.predictor import Predictor, columns_from_rows
 from tests.export.bundles import METRICS, MODELS, ORIGIN
 from tests.export.tables import drawn_members, mixed_table, task_of

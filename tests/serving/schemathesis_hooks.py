@@ -10,8 +10,8 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
-from serving.asked import EXPLAIN
-from serving.media import ARROW, CSV
+from serving.answers.options import EXPLAIN
+from serving.http.media_types import ARROW, CSV
 from tests.serving.bundles import PATIENT_ROW
 
 LARGEST = 1e30  # that the model can compute with

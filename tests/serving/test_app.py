@@ -14,11 +14,11 @@ from fastapi import FastAPI
 from serving.app import create_app
 from serving.bundle import Bundle, BundleError, open_bundle
 from serving.command import listen
-from serving.haste import SMALL_BODY_BYTES
-from serving.models import Served, load_model
 from serving.predictor import Predictor
+from serving.scheduling.event_loop_budget import SMALL_BODY_BYTES
 from serving.settings import Settings
-from serving.store import FolderStore, open_champion
+from serving.versions.served_model import Served, load_model
+from serving.versions.store import FolderStore, open_champion
 from tests.serving.asking import JSON, ask
 from tests.serving.bundles import PATIENT_ROW, SALES_COLUMNS, SALES_ROW, publish_patients, publish_sales, weighted_sum
 from tests.serving.processes import running

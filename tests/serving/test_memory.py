@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from tests.serving.bundles import SALES_ROW, publish_sales
+from tests.serving.http.test_hostile_wire import GOOD, NATIVE, TRITON
 from tests.serving.processes import Running, running
 from tests.serving.proofs import amount
-from tests.serving.test_hostile_wire import GOOD, NATIVE, TRITON
 
 N_BEFORE = 1_000
 N_AFTER = amount(usual=4_000, whole=100_000)

@@ -15,8 +15,8 @@ import pyarrow.parquet
 import pytest
 
 from serving import score
+from serving.answers.conformal import label_sets
 from serving.bundle import Calibration, CategoricalColumn, Conformal
-from serving.conformal import label_sets
 from tests.serving.bundles import PATIENT_COLUMNS, publish, publish_patients, publish_sales, run_directly
 
 ROOT = Path(__file__).parents[2]

@@ -1,7 +1,7 @@
 """MLflow's scoring protocol, as `mlflow models serve` speaks it, for the clients that there are.
 
 The one model that is served answers; where there are several, each has the native API and the Open Inference Protocol.
-What is asked for in a query (`asked`) has no place in these answers and is passed over, as MLflow passes it over.
+What is asked for in a query (`options`) has no place in these answers and is passed over, as MLflow passes it over.
 The protocol is described by MLflow's documentation, so its routes are not part of `/openapi.json`. `errors` knows the
 form of its errors: that of MLflow, without the trace and the data that MLflow sends along.
 """
@@ -14,15 +14,15 @@ import numpy as np
 from fastapi import APIRouter, Response
 from starlette.types import Receive, Scope
 
-from serving.bodies import body_headers, read_body
-from serving.direct import Answer, Handler
+from serving.answers.tables import to_table
 from serving.errors import WrongContentTypeError
-from serving.media import CSV, JSON, MOST_SHOWN, shown_media, split_content_type
-from serving.media_tables import to_table
-from serving.models import Columns, Served, only_model
+from serving.http.bodies import body_headers, read_body
+from serving.http.direct_routes import Answer, Handler
+from serving.http.media_types import CSV, JSON, MOST_SHOWN, shown_media, split_content_type
 from serving.protocols.mlflow_scoring.request import read_invocation
-from serving.protocols.work import Word, Work
-from serving.reading import RequestReader
+from serving.reading.request_reader import RequestReader
+from serving.scheduling.dispatch import Word, Work
+from serving.versions.served_model import Columns, Served, only_model
 
 VERSION = "3.17.2"  # of MLflow, whose answers the tests compare with these
 HEALTHY = "\n"
@@ -50,7 +50,7 @@ def mlflow_scoring_router(models: Mapping[str, Served]) -> APIRouter:
 
 
 def mlflow_scoring_predictions(models: Mapping[str, Served], work: Work) -> Mapping[str, Handler]:
-    """The route of predictions, for `direct`.
+    """The route of predictions, for `direct_routes`.
 
     Args:
         models: name -> model; looked up for every request.

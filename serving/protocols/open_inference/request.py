@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from serving.bodies import declared_bytes
 from serving.bundle import Contract
 from serving.errors import MOST_NAME, Detail, InvalidRequestError, TooManyRowsError
+from serving.http.bodies import declared_bytes
 from serving.protocols.open_inference.answer import output_names
 from serving.protocols.open_inference.columns import to_column
 from serving.protocols.open_inference.tensors import DATATYPES, Tensor, WrongTensorError
-from serving.reading_mistakes import check_brackets, parse
+from serving.reading.mistakes import check_brackets, parse
 
 FIELDS = ("id", "parameters", "inputs", "outputs")
 MOST_SHOWN = 100  # characters of a value that are repeated in an answer

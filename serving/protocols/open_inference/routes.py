@@ -1,7 +1,7 @@
 """The Open Inference Protocol, version 2, as KServe, Triton and MLServer speak it, for the clients that there are.
 
 Binary tensors are understood; shared memory, classification and the repository of models are not. What is asked for in
-a query (`asked`) has no place in these answers and is passed over, as Triton passes it over. The protocol is
+a query (`options`) has no place in these answers and is passed over, as Triton passes it over. The protocol is
 described by its own specification, so its routes are not part of `/openapi.json`. `errors` knows the form of its
 errors.
 """
@@ -15,13 +15,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from serving.errors import NotReadyError, UnknownModelError, UnknownVersionError, WrongContentTypeError
-from serving.media import shown_media, split_content_type
-from serving.models import Columns, Served
+from serving.http.media_types import shown_media, split_content_type
 from serving.protocols.open_inference.answer import describe_outputs, word_answer
 from serving.protocols.open_inference.columns import describe_column
 from serving.protocols.open_inference.request import InferRequest, read_request
-from serving.protocols.work import Word, Work
-from serving.reading import RequestReader
+from serving.reading.request_reader import RequestReader
+from serving.scheduling.dispatch import Word, Work
+from serving.versions.served_model import Columns, Served
 
 SERVER = {"name": "sweepstack", "version": "1", "extensions": ["binary_tensor_data"]}
 PLATFORM = "onnxruntime_onnx"  # as Triton calls it

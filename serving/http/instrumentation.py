@@ -1,0 +1,124 @@
+"""Around every request, ASGI middleware: names it, counts and times it, logs it, and answers when the server fails.
+
+Its answer gets the headers that every answer has.
+"""
+
+import logging
+import os
+import time
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.errors import HUNG_UP, defect_answer
+from serving.http.request_context import CHOSEN_ID, Exchange, open_exchange, protocol_of
+from serving.http.security_headers import Headers, missing
+from serving.monitoring.counters import Tally
+from serving.monitoring.traces import identify_request
+
+REQUESTS = "requests"  # labels: model, protocol, status; one number a bucket, then the sum of seconds
+ROWS = "rows"  # labels: model, version
+ANSWERS = "answers"  # labels: model, version, status
+FAILURES = "failures"  # labels: model, version
+# What a version may be to blame for, in the words of `errors`: one with other columns than its callers send refuses
+# all of them, by 422.
+BLAMED = frozenset({422, 500, 504})
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
+
+logger = logging.getLogger("serving.requests")
+
+
+class Observing:
+    """Opens an exchange for every request, and closes it.
+
+    Args:
+        app: behind it.
+        tally: gets the counts.
+        headers: of every answer that does not have them itself.
+        traced: each request has a span, which gets the request's id.
+    """
+
+    def __init__(self, app: ASGIApp, *, tally: Tally, headers: Headers, traced: bool) -> None:
+        self._app = app
+        self._tally = tally
+        self._headers = headers
+        self._traced = traced
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = Exchange(_request_id(scope), protocol_of(scope["path"]), time.perf_counter())
+        open_exchange(exchange)
+        if self._traced:
+            identify_request(exchange.request_id)
+        status = 0
+
+        async def answered(message: Message) -> None:
+            nonlocal status
+            if message["type"] != "http.response.start":
+                await send(message)
+                return
+            own = message.get("headers", ())
+            message["headers"] = [*own, *_names(exchange), *missing(own, self._headers)]
+            await send(message)  # may wait until an earlier answer is read, and never end where the caller hangs up
+            status = message["status"]
+
+        self._tally.n_running += 1
+        try:
+            await self._app(scope, receive, answered)
+        except Exception:
+            logger.exception("The server failed on a request")
+            if status:  # too late for another answer: the HTTP server breaks the connection off
+                raise
+            await defect_answer()(scope, receive, answered)
+        finally:
+            self._tally.n_running -= 1
+            self._close(scope, exchange, status or HUNG_UP)
+
+    def _close(self, scope: Scope, exchange: Exchange, status: int) -> None:
+        seconds = time.perf_counter() - exchange.started
+        key = (REQUESTS, (exchange.model, exchange.protocol, str(status)))
+        count = self._tally.own.get(key)
+        if count is None:
+            count = self._tally.own.setdefault(key, [0.0] * (len(BUCKETS) + 2))
+        count[bisect_left(BUCKETS, seconds)] += 1
+        count[-1] += seconds
+        if exchange.version:
+            self._tally.add(ANSWERS, (exchange.model, exchange.version, str(status)))
+            if exchange.error in BLAMED:
+                self._tally.add(FAILURES, (exchange.model, exchange.version))
+        if exchange.rows:
+            self._tally.add(ROWS, (exchange.model, exchange.version), (exchange.rows,))
+        if logger.isEnabledFor(logging.INFO):
+            logger.info("request", extra={"fields": dict(_described(scope, exchange, status, seconds))})
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's, when it is harmless to write into logs and headers; a new one otherwise."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            chosen = value.decode("latin-1")
+            if CHOSEN_ID.fullmatch(chosen):
+                return str(chosen)
+    return os.urandom(16).hex()
+
+
+def _names(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    request = (b"x-request-id", exchange.request_id.encode())
+    return [request, (b"x-model-version", exchange.version.encode())] if exchange.version else [request]
+
+
+def _described(scope: Scope, exchange: Exchange, status: int, seconds: float) -> Iterator[tuple[str, object]]:
+    yield "method", scope["method"]
+    yield "path", scope["path"]
+    yield "status", status
+    yield "milliseconds", round(seconds * 1000, 3)
+    yield "protocol", exchange.protocol
+    if exchange.caller is not None:
+        yield "caller", exchange.caller
+    if exchange.model:
+        yield "model", exchange.model
+        yield "version", exchange.version
+        yield "rows", exchange.rows

@@ -1,0 +1,204 @@
+"""The typed API of this project: health, the models, and predictions checked against each model's own contract.
+
+Predictions have one route for all models; `/openapi.json` shows one for each, with its own columns (`openapi`).
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.types import Receive, Scope
+
+from serving.answers.options import NOTHING, read_asked
+from serving.bundle import Column, Contract, Lineage, Target
+from serving.errors import ErrorAnswer, NotReadyError, UnknownModelError
+from serving.http.bodies import body_headers, read_body
+from serving.http.direct_routes import Answer, Handler
+from serving.http.media_types import JSON, answer_media, body_media, content_type, is_at_hand
+from serving.reading.request_reader import RequestReader, count_of
+from serving.scheduling.dispatch import Word, Work
+from serving.scheduling.event_loop_budget import SMALL_BODY_BYTES
+from serving.versions.champions import Champions
+from serving.versions.served_model import Columns, Served, find_model, only_model
+
+Responses = dict[int | str, dict[str, Any]]
+NOT_READY: Responses = {503: {"model": ErrorAnswer, "description": "No model is loaded."}}
+UNKNOWN: Responses = {404: {"model": ErrorAnswer, "description": "There is no such model."}}
+
+
+class Status(BaseModel):
+    """How the server is."""
+
+    status: str
+
+
+class Readiness(Status):
+    """How the server is, and which version of each model answers; where keys are asked for, `Status` alone is told."""
+
+    models: dict[str, str]
+
+
+class ModelSummary(BaseModel):
+    """One line of the list of models."""
+
+    name: str
+    version: str
+    task: str
+    target: str
+    metrics: dict[str, dict[str, float]]
+
+
+class CalibrationCard(BaseModel):
+    """How a model was calibrated, without the scores of single rows."""
+
+    method: str
+    rows: int
+    temperature: float
+    log_loss_before: float | None
+    log_loss_after: float | None
+
+
+class ContractCard(BaseModel):
+    """A contract without what it holds of single rows, who may be people: golden ones, background and scores."""
+
+    format_version: int
+    name: str
+    columns: tuple[Column, ...]
+    target: Target
+    metrics: dict[str, dict[str, float]]
+    lineage: Lineage
+    calibration: CalibrationCard | None
+    onnx_sha256: str
+    opset: int
+    notes: dict[str, Any]
+
+    @classmethod
+    def of(cls, contract: Contract) -> "ContractCard":
+        """What may be told of a contract."""
+        told = dict(contract)
+        if contract.calibration is not None:
+            own = contract.calibration
+            told["calibration"] = CalibrationCard(**dict(own), method=own.conformal.method, rows=own.conformal.rows)
+        return cls(**told)
+
+
+class ModelCard(ModelSummary):
+    """What is told of a model.
+
+    Attributes:
+        contract: columns, target and lineage.
+        largest_coverage: that `?coverage=` may ask for; 0: the model was not calibrated.
+        most_explained: rows of one request with `?explain=true`; 0: the model cannot explain.
+        refused: version -> why it does not answer.
+    """
+
+    contract: ContractCard
+    largest_coverage: float
+    most_explained: int
+    refused: dict[str, str]
+
+
+def native_router(models: Mapping[str, Served], *, guarded: bool) -> APIRouter:
+    """Routes of the native API, save those of predictions.
+
+    Args:
+        models: name -> model; looked up for every request.
+        guarded: API keys are asked for, but not by `/ready`, which then tells of no model.
+    """
+    router = APIRouter()
+    _add_health(router, models, guarded=guarded)
+    _add_models(router, models)
+    return router
+
+
+def native_predictions(models: Mapping[str, Served], work: Work) -> Mapping[str, Handler]:
+    """Routes of predictions, for `direct_routes`.
+
+    Args:
+        models: name -> model; looked up for every request.
+        work: does what is asked.
+    """
+
+    async def predict(scope: Scope, receive: Receive) -> Answer:
+        name = scope["path_params"].get("name")
+        own = only_model(models) if name is None else find_model(models, name)
+        declared, accepted, encoding = body_headers(scope)
+        sent = body_media(declared)
+        wanted = answer_media(accepted, sent=sent)
+        asked = read_asked(scope["query_string"])
+        if not asked.traffic:
+            own = own.unwatched()
+        body = await read_body(receive)
+        if sent == wanted == JSON and asked is NOTHING and not encoding and len(body) <= SMALL_BODY_BYTES:
+            answer = await work.answer_cells(own, body, scope)
+            if answer is not None:
+                return answer, wanted
+
+        def read(plain: bytes, reader: RequestReader) -> tuple[Columns, Word[bytes]]:
+            columns = reader.read(plain, sent)
+            if asked is not NOTHING:
+                own.more.check(asked, count_of(columns))
+            return columns, partial(own.word, columns, wanted=wanted, asked=asked)
+
+        is_heavy = asked.explain or not (is_at_hand(sent) and is_at_hand(wanted))
+        return await work.answer(own, body, encoding, scope, read, is_heavy=is_heavy), content_type(wanted)
+
+    return {"/predict": predict, "/models/{name}/predict": predict}
+
+
+def _add_health(router: APIRouter, models: Mapping[str, Served], *, guarded: bool) -> None:
+    @router.get("/live", tags=["health"], summary="The process runs")
+    async def live() -> Status:
+        return Status(status="live")
+
+    @router.get(
+        "/ready",
+        tags=["health"],
+        summary="Models are loaded",
+        response_model=Status if guarded else Readiness,
+        responses=NOT_READY,
+    )
+    async def ready() -> Status:
+        if not models:
+            raise NotReadyError("No model is loaded.")
+        if guarded:
+            return Status(status="ready")
+        return Readiness(status="ready", models={own.name: own.version for own in models.values()})
+
+
+def _add_models(router: APIRouter, models: Mapping[str, Served]) -> None:
+    @router.get("/models", tags=["models"], summary="Every model that is served")
+    async def list_models() -> list[ModelSummary]:
+        return [ModelSummary(**_summary(own)) for own in models.values()]
+
+    @router.get(
+        "/models/{name}",
+        tags=["models"],
+        summary="Columns, metrics and lineage of a model",
+        responses=UNKNOWN,
+    )
+    async def show_model(name: str) -> ModelCard:
+        refused = models.refused(name) if isinstance(models, Champions) else {}
+        if refused and name not in models:
+            raise UnknownModelError.from_refused(name, refused)
+        own = find_model(models, name)
+        return ModelCard(
+            **_summary(own),
+            contract=ContractCard.of(own.contract),
+            largest_coverage=own.more.largest_coverage,
+            most_explained=own.more.most_explained,
+            refused=refused,
+        )
+
+
+def _summary(own: Served) -> dict[str, Any]:
+    contract = own.contract
+    return {
+        "name": own.name,
+        "version": own.version,
+        "task": contract.target.task,
+        "target": contract.target.name,
+        "metrics": contract.metrics,
+    }

@@ -1,0 +1,82 @@
+"""Threads for what takes longer than the event loop may spend: so many and no more, and an end that waits for none.
+
+What runs cannot be stopped. A function whose request is answered 504 meanwhile, or whose caller hangs up, runs on in
+its thread, and the request keeps its place among those in work (`limits`) until it ends: whoever asks again and again
+piles nothing up. One whose request was given up before it began is never begun.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from serving.http.request_context import current_exchange
+
+# More than there are cores, so that what takes seconds does not keep all of what takes milliseconds waiting; but few:
+# the event loop wants a core, too, and waited for it four times as long beside 40 of them as beside 8.
+MOST_THREADS = min(32, (os.cpu_count() or 1) + 4)
+FEW_THREADS = 2  # for what is asked now and then: one that waits for something must not be all
+END_SECONDS = 0.2  # that threads with nothing left to do may take to end
+Made = TypeVar("Made")
+
+
+class Threads:
+    """Runs functions of requests.
+
+    Args:
+        at_most: side by side; the next one waits for its turn.
+    """
+
+    def __init__(self, *, at_most: int = MOST_THREADS) -> None:
+        self._executor = ThreadPoolExecutor(at_most, "work")
+        self._apart: list[Threads] = []
+
+    def apart(self, at_most: int = FEW_THREADS) -> "Threads":
+        """Others, for what must not wait until one of these is free; they end with them."""
+        others = Threads(at_most=at_most)
+        self._apart.append(others)
+        return others
+
+    async def run(self, function: Callable[[], Made]) -> Made:
+        """What a function makes; it knows the request under way.
+
+        Raises:
+            Exception: what the function raises.
+        """
+        own = self._executor.submit(copy_context().run, function)
+        ended = asyncio.wrap_future(own)
+        try:
+            return await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            exchange = current_exchange()
+            if not own.cancel() and exchange is not None:
+                exchange.unfinished = ended
+            ended.add_done_callback(_forget)
+            raise
+
+    def end(self) -> None:
+        """Begin nothing any more."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        for others in self._apart:
+            others.end()
+
+
+def end_process_with_threads() -> None:
+    """End this process, with 0, if threads still work: Python would wait for them, as long as they take."""
+    others = [own for own in threading.enumerate() if own is not threading.current_thread() and not own.daemon]
+    for own in others:
+        own.join(END_SECONDS / len(others))
+    if any(own.is_alive() for own in others):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _forget(ended: "asyncio.Future[Any]") -> None:
+    """Nobody is left to be told what went wrong, of which asyncio would complain."""
+    if not ended.cancelled():
+        ended.exception()
