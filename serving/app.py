@@ -16,7 +16,7 @@ from serving.errors import HANDLERS
 from serving.http.auth import Authentication
 from serving.http.direct_routes import DirectRoutes
 from serving.http.head_as_get import HeadAsGet
-from serving.http.instrumentation import Observing
+from serving.http.instrumentation import Instrumentation
 from serving.http.limits import ConcurrencyLimit, RequestLimits
 from serving.http.security_headers import defaults
 from serving.keys import KeyFile
@@ -107,7 +107,7 @@ def _layers(settings: Settings, *, keys: KeyFile | None, tally: Tally, traced: b
             expose_headers=["Retry-After", "X-Model-Version", "X-Request-ID", HEADER_LENGTH],
         )
     headers = defaults(is_shared=bool(settings.cors_origins))
-    yield Middleware(Observing, tally=tally, headers=headers, traced=traced)
+    yield Middleware(Instrumentation, tally=tally, headers=headers, traced=traced)
 
 
 def _surround(app: ASGIApp, layers: Iterable[Middleware]) -> ASGIApp:

@@ -37,7 +37,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from serving.http.request_context import MLFLOW, NATIVE, OPEN_INFERENCE, current_exchange
+from serving.http.request_context import MLFLOW, NATIVE, OPEN_INFERENCE, current_request
 
 HUNG_UP = 499  # no answer: the caller did, before there was one
 MOST_NAME = 100  # characters of an unknown name that are repeated in an answer
@@ -271,10 +271,10 @@ HANDLERS: Handlers = dict.fromkeys(REFUSALS, _handle)
 
 
 def _answer(status: int, problem: Problem) -> Response:
-    exchange = current_exchange()
+    context = current_request()
     protocol = NATIVE
-    if exchange is not None:
-        protocol, exchange.error = exchange.protocol, status
+    if context is not None:
+        protocol, context.error = context.protocol, status
     if protocol == OPEN_INFERENCE:
         return JSONResponse({"error": _in_one_text(problem)}, status_code=status)
     if protocol == MLFLOW:

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.errors import UnauthorizedError, error_answer
-from serving.http.request_context import current_exchange
+from serving.http.request_context import current_request
 from serving.keys import KeyFile
 from serving.page.routes import FILES
 
@@ -53,9 +53,9 @@ class Authentication:
         key = self._keys.find(presented.strip()) if scheme.lower() in ("bearer", "basic") else None
         if key is None:
             raise _unauthorized(headers)
-        exchange = current_exchange()
-        if exchange is not None:
-            exchange.caller, exchange.is_admin = key.name, key.role == "admin" and not is_browser
+        context = current_request()
+        if context is not None:
+            context.caller, context.is_admin = key.name, key.role == "admin" and not is_browser
 
 
 def _unauthorized(headers: Headers) -> UnauthorizedError:

@@ -161,16 +161,16 @@ class StrictConnection(HttpToolsProtocol):
         """Answer 400 where it is this request's turn; otherwise hang up after the answers that are owed."""
         self._is_broken = True
         self.logger.warning(INVALID)
-        own = self.cycle  # of the latest request whose head was whole; None: there was none
+        cycle = self.cycle  # of the latest request whose head was whole; None: there was none
         if self.pipeline:
-            if own.more_body:  # it will never be whole
+            if cycle.more_body:  # it will never be whole
                 self.pipeline.popleft()
-        elif own is None or (own.response_complete and not own.more_body):
+        elif cycle is None or (cycle.response_complete and not cycle.more_body):
             self.send_400_response(INVALID)
-        elif own.more_body:
-            own.disconnected = True  # whoever works on it is told, and can write no more
-            own.message_event.set()
-            if own.response_started:
+        elif cycle.more_body:
+            cycle.disconnected = True  # whoever works on it is told, and can write no more
+            cycle.message_event.set()
+            if cycle.response_started:
                 self.transport.close()
             else:
                 self.send_400_response(INVALID)

@@ -1,14 +1,14 @@
 """Hangs up on connections that bring no request, or do not read what they asked for: uvicorn waits as long as it takes.
 
-Who does not read keeps a place among those in work, and memory for what is written. Not here: how long a body may take
-(`limits`), and how long a connection may rest between two requests (uvicorn, 5 s).
+Who does not read keeps a slot of the concurrency limit, and memory for what is written. Not here: how long a body may
+take (`limits`), and how long a connection may rest between two requests (uvicorn, 5 s).
 """
 
 from collections.abc import Iterable
 from typing import Any
 
 
-class Patience:
+class ConnectionTimeouts:
     """Bounds how long a connection may take to send a request's head, and to read an answer.
 
     A head counts from the connection's first byte, or its opening; reading from when more is written than the system
@@ -32,22 +32,22 @@ class Patience:
             now: `time.monotonic()`.
         """
         connections = list(connections)
-        waiting = [own for own in connections if own.transport.is_closing() or _waits_for_a_head(own)]
-        self._since = {own: self._since.get(own, now) for own in waiting}
-        for own in connections:
-            unread = own.unread_since
+        waiting = [each for each in connections if each.transport.is_closing() or _waits_for_a_head(each)]
+        self._since = {connection: self._since.get(connection, now) for connection in waiting}
+        for connection in connections:
+            unread = connection.unread_since
             if unread is not None and now - unread > self._seconds:
-                own.transport.abort()
-        for own, since in self._since.items():
+                connection.transport.abort()
+        for connection, since in self._since.items():
             if now - since > self._seconds:
-                _end(own.transport)
+                _end(connection.transport)
 
 
 def break_off(connections: Iterable[Any]) -> None:
     """End those to whom only writing is left, which they do not let us."""
-    for own in list(connections):
-        if own.unread_since is not None or own.transport.is_closing():
-            own.transport.abort()
+    for connection in list(connections):
+        if connection.unread_since is not None or connection.transport.is_closing():
+            connection.transport.abort()
 
 
 def _end(transport: Any) -> None:

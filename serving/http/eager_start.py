@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Generator
 from typing import Any
 
 
-class Begun:
+class EagerStart:
     """Work that has run until it first had to wait. Awaiting this goes on with it, in the same task.
 
     Args:

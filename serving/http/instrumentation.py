@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.errors import HUNG_UP, defect_answer
-from serving.http.request_context import CHOSEN_ID, Exchange, open_exchange, protocol_of
+from serving.http.request_context import CHOSEN_ID, RequestContext, enter_request, protocol_of
 from serving.http.security_headers import Headers, missing
 from serving.monitoring.counters import Tally
 from serving.monitoring.traces import identify_request
@@ -29,8 +29,8 @@ BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 logger = logging.getLogger("serving.requests")
 
 
-class Observing:
-    """Opens an exchange for every request, and closes it.
+class Instrumentation:
+    """Opens a context for every request, and reports it at the end.
 
     Args:
         app: behind it.
@@ -49,10 +49,10 @@ class Observing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(_request_id(scope), protocol_of(scope["path"]), time.perf_counter())
-        open_exchange(exchange)
+        context = RequestContext(_request_id(scope), protocol_of(scope["path"]), time.perf_counter())
+        enter_request(context)
         if self._traced:
-            identify_request(exchange.request_id)
+            identify_request(context.request_id)
         status = 0
 
         async def answered(message: Message) -> None:
@@ -60,8 +60,8 @@ class Observing:
             if message["type"] != "http.response.start":
                 await send(message)
                 return
-            own = message.get("headers", ())
-            message["headers"] = [*own, *_names(exchange), *missing(own, self._headers)]
+            headers = message.get("headers", ())
+            message["headers"] = [*headers, *_names(context), *missing(headers, self._headers)]
             await send(message)  # may wait until an earlier answer is read, and never end where the caller hangs up
             status = message["status"]
 
@@ -75,24 +75,24 @@ class Observing:
             await defect_answer()(scope, receive, answered)
         finally:
             self._tally.n_running -= 1
-            self._close(scope, exchange, status or HUNG_UP)
+            self._report(scope, context, status or HUNG_UP)
 
-    def _close(self, scope: Scope, exchange: Exchange, status: int) -> None:
-        seconds = time.perf_counter() - exchange.started
-        key = (REQUESTS, (exchange.model, exchange.protocol, str(status)))
+    def _report(self, scope: Scope, context: RequestContext, status: int) -> None:
+        seconds = time.perf_counter() - context.started
+        key = (REQUESTS, (context.model, context.protocol, str(status)))
         count = self._tally.own.get(key)
         if count is None:
             count = self._tally.own.setdefault(key, [0.0] * (len(BUCKETS) + 2))
         count[bisect_left(BUCKETS, seconds)] += 1
         count[-1] += seconds
-        if exchange.version:
-            self._tally.add(ANSWERS, (exchange.model, exchange.version, str(status)))
-            if exchange.error in BLAMED:
-                self._tally.add(FAILURES, (exchange.model, exchange.version))
-        if exchange.rows:
-            self._tally.add(ROWS, (exchange.model, exchange.version), (exchange.rows,))
+        if context.version:
+            self._tally.add(ANSWERS, (context.model, context.version, str(status)))
+            if context.error in BLAMED:
+                self._tally.add(FAILURES, (context.model, context.version))
+        if context.rows:
+            self._tally.add(ROWS, (context.model, context.version), (context.rows,))
         if logger.isEnabledFor(logging.INFO):
-            logger.info("request", extra={"fields": dict(_described(scope, exchange, status, seconds))})
+            logger.info("request", extra={"fields": dict(_described(scope, context, status, seconds))})
 
 
 def _request_id(scope: Scope) -> str:
@@ -105,20 +105,20 @@ def _request_id(scope: Scope) -> str:
     return os.urandom(16).hex()
 
 
-def _names(exchange: Exchange) -> list[tuple[bytes, bytes]]:
-    request = (b"x-request-id", exchange.request_id.encode())
-    return [request, (b"x-model-version", exchange.version.encode())] if exchange.version else [request]
+def _names(context: RequestContext) -> list[tuple[bytes, bytes]]:
+    request = (b"x-request-id", context.request_id.encode())
+    return [request, (b"x-model-version", context.version.encode())] if context.version else [request]
 
 
-def _described(scope: Scope, exchange: Exchange, status: int, seconds: float) -> Iterator[tuple[str, object]]:
+def _described(scope: Scope, context: RequestContext, status: int, seconds: float) -> Iterator[tuple[str, object]]:
     yield "method", scope["method"]
     yield "path", scope["path"]
     yield "status", status
     yield "milliseconds", round(seconds * 1000, 3)
-    yield "protocol", exchange.protocol
-    if exchange.caller is not None:
-        yield "caller", exchange.caller
-    if exchange.model:
-        yield "model", exchange.model
-        yield "version", exchange.version
-        yield "rows", exchange.rows
+    yield "protocol", context.protocol
+    if context.caller is not None:
+        yield "caller", context.caller
+    if context.model:
+        yield "model", context.model
+        yield "version", context.version
+        yield "rows", context.rows

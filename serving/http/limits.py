@@ -16,8 +16,8 @@ from serving.errors import (
     error_answer,
 )
 from serving.http.bodies import declared_bytes
-from serving.http.eager_start import Begun
-from serving.http.request_context import current_exchange
+from serving.http.eager_start import EagerStart
+from serving.http.request_context import current_request
 
 
 class RequestLimits:
@@ -45,13 +45,13 @@ class RequestLimits:
             await error_answer(refusal)(scope, receive, send)
             return
         watched = _Watched(receive, send, most_bytes=self._max_body_bytes, too_large=self._too_large)
-        work = Begun(self._app(scope, watched.receive, watched.send))
-        if work.is_done:  # the whole body was there, and was answered at once
+        started = EagerStart(self._app(scope, watched.receive, watched.send))
+        if started.is_done:  # the whole body was there, and was answered at once
             return
         try:
             async with asyncio.timeout(None if watched.is_answered else self._seconds) as deadline:
                 watched.deadline = deadline
-                await work
+                await started
         except TimeoutError:
             if watched.is_answered or not deadline.expired():
                 raise
@@ -128,8 +128,8 @@ class ConcurrencyLimit:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        exchange = current_exchange()
-        caller = exchange.caller if exchange is not None else None
+        context = current_request()
+        caller = context.caller if context is not None else None
         error = self._exceeded(caller)
         if error is not None:
             error.headers["Retry-After"] = "1"
@@ -141,7 +141,7 @@ class ConcurrencyLimit:
         try:
             await self._app(scope, receive, send)
         finally:
-            unfinished = exchange.unfinished if exchange is not None else None
+            unfinished = context.unfinished if context is not None else None
             if unfinished is None:
                 self._leave(caller)
             else:

@@ -92,7 +92,8 @@ def _media_range(text: str) -> tuple[str, float] | None:
     name, *parameters = (part.strip().lower() for part in text.split(";"))
     if "/" not in name:
         return None
-    weight = next((value for key, _, value in (own.partition("=") for own in parameters) if key.strip() == "q"), "1")
+    pairs = [parameter.partition("=") for parameter in parameters]
+    weight = next((value for key, _, value in pairs if key.strip() == "q"), "1")
     return (name, float(weight)) if QUALITY.fullmatch(weight.strip()) else None
 
 

@@ -1,7 +1,7 @@
 """A request and its answer while they are under way: what logs, metrics and headers say about them.
 
-The outermost middleware opens an exchange for every request. Whatever works on the request, however deep and in
-whichever thread, finds it by `current_exchange` and writes down what it knows.
+The outermost middleware opens a context for every request. Whatever works on the request, however deep and in
+whichever thread, finds it by `current_request` and writes down what it knows.
 """
 
 import re
@@ -19,8 +19,8 @@ CHOSEN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 @dataclass(slots=True)
-class Exchange:
-    """A request and its answer.
+class RequestContext:
+    """What is known of a request and its answer.
 
     Attributes:
         request_id: that the caller gave, or was given.
@@ -47,24 +47,24 @@ class Exchange:
     error: int = 0
 
 
-_CURRENT: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
+_CURRENT: ContextVar[RequestContext | None] = ContextVar("request", default=None)
 
 
-def open_exchange(exchange: Exchange | None) -> None:
+def enter_request(context: RequestContext | None) -> None:
     """Make it the current one of this task, and of the threads that work for it."""
-    _CURRENT.set(exchange)
+    _CURRENT.set(context)
 
 
-def current_exchange() -> Exchange | None:
-    """The exchange under way; None where no request is answered, as while a model is loaded."""
+def current_request() -> RequestContext | None:
+    """The context of the request under way; None where no request is answered, as while a model is loaded."""
     return _CURRENT.get()
 
 
 def count_rows(n_rows: int) -> None:
     """Write down that so many rows of the request under way were predicted."""
-    exchange = current_exchange()
-    if exchange is not None:
-        exchange.rows += n_rows
+    context = current_request()
+    if context is not None:
+        context.rows += n_rows
 
 
 def protocol_of(path: str) -> str:

@@ -28,7 +28,7 @@ def defaults(*, is_shared: bool) -> Headers:
     return tuple((DEFAULTS | policy).items())
 
 
-def missing(own: Headers, wanted: Headers) -> Headers:
+def missing(headers: Headers, wanted: Headers) -> Headers:
     """Those that an answer does not have itself."""
-    present = {name for name, _ in own}  # ASGI has names in lower case
+    present = {name for name, _ in headers}  # ASGI has names in lower case
     return [pair for pair in wanted if pair[0] not in present]

@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from serving.http.connection import StrictConnection
-from serving.http.connection_timeouts import Patience, break_off
+from serving.http.connection_timeouts import ConnectionTimeouts, break_off
 from serving.http.request_context import UNDER_WAY
 from serving.settings import Settings
 
@@ -57,7 +57,7 @@ class DrainingServer(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
         super().__init__(config)
-        self._patience = Patience(settings.request_seconds)
+        self._timeouts = ConnectionTimeouts(settings.request_seconds)
         self._drain_seconds = _drain_seconds(settings)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -68,7 +68,7 @@ class DrainingServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second, until it says that the server should end."""
         if counter % TICKS == 0:
-            self._patience.enforce(self.server_state.connections, time.monotonic())
+            self._timeouts.enforce(self.server_state.connections, time.monotonic())
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -86,14 +86,14 @@ class DrainingServer(uvicorn.Server):
 
     async def _stop_accepting(self, sockets: Sequence[socket.socket]) -> None:
         """Take the connections that wait for us, then close the port: closing it would reset them."""
-        ports = [own.dup() for own in sockets]  # which stay open when the loop closes those that it accepts from
+        ports = [each.dup() for each in sockets]  # which stay open when the loop closes those that it accepts from
         for server in self.servers:
             server.close()
         for _ in range(STEPS):
             await asyncio.sleep(0)
         waiting = [accepted for port in ports for accepted in _accept_all(port)]
-        for own in (*ports, *sockets):
-            own.close()
+        for listening in (*ports, *sockets):
+            listening.close()
         protocol: Any = self.config.http_protocol_class  # with more arguments than asyncio's own
         make = partial(
             protocol,

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from serving.http.request_context import current_exchange
+from serving.http.request_context import current_request
 
 
 class JsonFormatter(logging.Formatter):
@@ -19,9 +19,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        exchange = current_exchange()
-        if exchange is not None:
-            line["request_id"] = exchange.request_id
+        context = current_request()
+        if context is not None:
+            line["request_id"] = context.request_id
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
 
-from serving.http.request_context import Exchange
+from serving.http.request_context import RequestContext
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"
@@ -58,15 +58,15 @@ def telemetry(*, traced: bool) -> TelemetryConfig:
     }
 
 
-def model_run(exchange: Exchange | None, *, n_rows: int) -> AbstractContextManager[object]:
+def model_run(context: RequestContext | None, *, n_rows: int) -> AbstractContextManager[object]:
     """A span of what is done inside, with the request's model, version and id; nothing where no request is traced."""
-    if exchange is None or not trace.get_current_span().is_recording():
+    if context is None or not trace.get_current_span().is_recording():
         return NO_SPAN
     attributes: Mapping[str, str | int] = {
-        "model.name": exchange.model,
-        "model.version": exchange.version,
+        "model.name": context.model,
+        "model.version": context.version,
         "model.rows": n_rows,
-        REQUEST_ID: exchange.request_id,
+        REQUEST_ID: context.request_id,
     }
     return _tracer.start_as_current_span("model run", attributes=attributes)
 

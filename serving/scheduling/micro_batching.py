@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Scope
 
-from serving.http.request_context import UNDER_WAY, current_exchange
+from serving.http.request_context import UNDER_WAY, current_request
 from serving.monitoring.traces import model_run
 
 MOST_ROWS = 16  # of a request that waits for others: more gain little, and would make the others wait
@@ -75,7 +75,7 @@ class Together:
         Raises:
             Exception: what the work raises for this part alone.
         """
-        with model_run(current_exchange(), n_rows=n_rows):
+        with model_run(current_request(), n_rows=n_rows):
             if n_rows > MOST_ROWS or self._n_waiting >= self._at_most or _is_alone(scope):
                 (made,) = work([part])
                 return made

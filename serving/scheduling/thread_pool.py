@@ -1,8 +1,8 @@
 """Threads for what takes longer than the event loop may spend: so many and no more, and an end that waits for none.
 
 What runs cannot be stopped. A function whose request is answered 504 meanwhile, or whose caller hangs up, runs on in
-its thread, and the request keeps its place among those in work (`limits`) until it ends: whoever asks again and again
-piles nothing up. One whose request was given up before it began is never begun.
+its thread, and the request keeps its slot of the concurrency limit (`limits`) until it ends: whoever asks again and
+again piles nothing up. One whose request was given up before it began is never begun.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, TypeVar
 
-from serving.http.request_context import current_exchange
+from serving.http.request_context import current_request
 
 # More than there are cores, so that what takes seconds does not keep all of what takes milliseconds waiting; but few:
 # the event loop wants a core, too, and waited for it four times as long beside 40 of them as beside 8.
@@ -52,9 +52,9 @@ class Threads:
         try:
             return await asyncio.shield(ended)
         except asyncio.CancelledError:
-            exchange = current_exchange()
-            if not own.cancel() and exchange is not None:
-                exchange.unfinished = ended
+            context = current_request()
+            if not own.cancel() and context is not None:
+                context.unfinished = ended
             ended.add_done_callback(_forget)
             raise
 

@@ -19,7 +19,7 @@ from serving.answers.tables import extra_columns, to_table, write_arrow, write_c
 from serving.bundle import BundleError, Contract
 from serving.errors import Detail, InvalidRequestError, NotReadyError, ServingError, UnknownModelError
 from serving.http.media_types import CSV, JSON
-from serving.http.request_context import count_rows, current_exchange
+from serving.http.request_context import count_rows, current_request
 from serving.monitoring.row_sample import NoSample, Sample
 from serving.monitoring.traces import model_run
 from serving.predictor import Predictor, check_golden
@@ -75,7 +75,7 @@ class Served:
             InvalidRequestError: a prediction is not finite.
         """
         n_rows = count_of(columns)
-        with model_run(current_exchange(), n_rows=n_rows):
+        with model_run(current_request(), n_rows=n_rows):
             predictions = self._predict_sampled(columns)
         count_rows(n_rows)
         return predictions
@@ -126,9 +126,9 @@ class Served:
 
     def note(self) -> None:
         """Write down that this model was asked, for the headers, the log and the metrics of the request under way."""
-        exchange = current_exchange()
-        if exchange is not None:
-            exchange.model, exchange.version = self.name, self.version
+        context = current_request()
+        if context is not None:
+            context.model, context.version = self.name, self.version
 
     def word(self, columns: Columns, predictions: np.ndarray, *, wanted: str, asked: Asked) -> bytes:
         """What is answered of raw columns, [N] each.

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from serving.background import Keeper
 from serving.bundle import BundleError
 from serving.errors import ErrorAnswer, ForbiddenError, NotReloadedError, StoreAwayError, UnknownModelError
-from serving.http.request_context import current_exchange
+from serving.http.request_context import current_request
 from serving.monitoring.counters import Tally
 from serving.scheduling.thread_pool import Threads
 from serving.versions.served_model import Served
@@ -97,8 +97,8 @@ def _check_caller(headers: Headers, reloading: Reloading) -> None:
     Raises:
         ForbiddenError: it is nobody who may reload.
     """
-    exchange = current_exchange()
-    if reloading == "admins" and not (exchange is not None and exchange.is_admin):
+    context = current_request()
+    if reloading == "admins" and not (context is not None and context.is_admin):
         raise ForbiddenError("This needs the key of an admin, sent as Authorization: Bearer <key>.")
     if reloading == "nobody":
         raise ForbiddenError("Models are reloaded with an admin's key only, and this server asks for none.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from serving.http.eager_start import Begun
+from serving.http.eager_start import EagerStart
 
 
 def test_what_never_waits_is_done_at_once_and_what_it_raises_is_raised():
@@ -18,10 +18,10 @@ def test_what_never_waits_is_done_at_once_and_what_it_raises_is_raised():
     async def fail() -> None:
         raise ValueError("mine")
 
-    assert Begun(work()).is_done
+    assert EagerStart(work()).is_done
     assert done == [1]
     with pytest.raises(ValueError, match="mine"):
-        Begun(fail())
+        EagerStart(fail())
 
 
 def test_what_waits_goes_on_when_awaited():
@@ -37,10 +37,10 @@ def test_what_waits_goes_on_when_awaited():
         said.append(str(asyncio.current_task() is task))
 
     async def main() -> None:
-        begun = Begun(work())
-        assert (begun.is_done, said) == (False, ["begun"])
-        await begun
-        assert begun.is_done
+        started = EagerStart(work())
+        assert (started.is_done, said) == (False, ["begun"])
+        await started
+        assert started.is_done
 
     async def run(main: Coroutine[Any, Any, None]) -> None:
         nonlocal task
@@ -62,10 +62,10 @@ def test_a_deadline_around_it_cancels_it_and_it_may_tidy_up():
             said.append("tidied up")
 
     async def main() -> None:
-        begun = Begun(work())
+        started = EagerStart(work())
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await begun
+                await started
 
     asyncio.run(main())
     assert said == ["tidied up"]

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serving.http.connection_timeouts import Patience
+from serving.http.connection_timeouts import ConnectionTimeouts
 from tests.serving.bundles import SALES_ROW, publish_sales
 from tests.serving.http.test_hostile_wire import NATIVE, whole
 from tests.serving.load import eventually
@@ -118,9 +118,9 @@ class Connection:
 
 
 def look(own: Connection, *, seconds: int) -> None:
-    patience = Patience(SECONDS)
+    timeouts = ConnectionTimeouts(SECONDS)
     for now in range(seconds + 1):
-        patience.enforce([own], now)
+        timeouts.enforce([own], now)
 
 
 @pytest.mark.parametrize(("seconds", "is_aborted"), [(SECONDS, False), (SECONDS + 1, True)])

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from serving.app import create_app
 from serving.bundle import BooleanColumn, CategoricalColumn, DateColumn, NumericColumn, Reference, Target
-from serving.http.request_context import Exchange, current_exchange, open_exchange
+from serving.http.request_context import RequestContext, current_request, enter_request
 from serving.monitoring.answer_monitor import LEAF_ROWS, Watch
 from serving.monitoring.counters import Tally
 from serving.monitoring.drift import LEAST_ROWS, count_answers, count_bins, count_states, psi
@@ -32,10 +32,10 @@ NAN = np.nan
 @pytest.fixture
 def answering() -> Iterator[None]:
     """What is predicted meanwhile, is predicted for a caller."""
-    before = current_exchange()
-    open_exchange(Exchange("id", "native", 0.0))
+    before = current_request()
+    enter_request(RequestContext("id", "native", 0.0))
     yield
-    open_exchange(before)
+    enter_request(before)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.http.request_context import Exchange
+from serving.http.request_context import RequestContext
 from serving.keys import add_key
 from serving.monitoring.traces import EXPORTER, NO_SPAN, is_traced, model_run, telemetry
 from serving.scheduling.event_loop_budget import SMALL_BODY_BYTES
@@ -25,7 +25,7 @@ def test_without_an_endpoint_nothing_is_traced():
     assert not is_traced({})
     assert not is_traced({"OTEL_EXPORTER_OTLP_ENDPOINT": ""})
     assert model_run(None, n_rows=1) is NO_SPAN
-    assert model_run(Exchange("id", "native", 0.0), n_rows=1) is NO_SPAN
+    assert model_run(RequestContext("id", "native", 0.0), n_rows=1) is NO_SPAN
 
 
 def test_an_exporter_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from serving.app import create_app
 from serving.background import Keeper
-from serving.http.request_context import current_exchange
+from serving.http.request_context import current_request
 from serving.monitoring.answer_monitor import Watch
 from serving.monitoring.counters import Tally
 from serving.scheduling.thread_pool import FEW_THREADS
@@ -38,9 +38,9 @@ class Gate:
         self.came: set[str] = set()
 
     def pass_through(self) -> None:
-        exchange = current_exchange()
-        assert exchange is not None
-        self.came.add(exchange.request_id)
+        context = current_request()
+        assert context is not None
+        self.came.add(context.request_id)
         assert self.open.wait(60)
 
 

@@ -13,7 +13,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from serving.app import create_app
-from serving.http.eager_start import Begun
+from serving.http.eager_start import EagerStart
 from serving.http.request_context import UNDER_WAY
 from serving.scheduling.event_loop_budget import SMALL_ROWS
 from serving.scheduling.micro_batching import MOST_REQUESTS, MOST_ROWS
@@ -132,9 +132,9 @@ def test_only_who_is_alone_waits_for_nobody(tmp_path: Path, *, n_under_way: int,
         sent.append(message)
 
     async def main() -> None:
-        begun = Begun(app(scope, receive, send))
-        assert begun.is_done == is_answered_at_once
-        await begun
+        started = EagerStart(app(scope, receive, send))
+        assert started.is_done == is_answered_at_once
+        await started
 
     asyncio.run(main())
     assert [own.get("status") for own in sent] == [200, None]
