@@ -28,9 +28,9 @@ from serving.protocols.native.openapi import describe
 from serving.protocols.native.operations import Reloading, metrics_router, reload_router
 from serving.protocols.native.routes import native_predictions, native_router
 from serving.protocols.open_inference.routes import HEADER_LENGTH, open_inference_router
-from serving.scheduling.dispatch import Work
-from serving.scheduling.micro_batching import MOST_REQUESTS, Together
-from serving.scheduling.thread_pool import Threads
+from serving.scheduling.dispatch import Dispatcher
+from serving.scheduling.micro_batching import MOST_REQUESTS, MicroBatcher
+from serving.scheduling.thread_pool import ThreadPool
 from serving.settings import Settings, is_loopback
 from serving.versions.served_model import Served
 
@@ -42,7 +42,7 @@ def create_app(
     keys: KeyFile | None = None,
     keeper: Keeper | None = None,
     traced: bool = False,
-    threads: Threads | None = None,
+    pool: ThreadPool | None = None,
 ) -> ASGIApp:
     """The application that serves these models.
 
@@ -52,15 +52,15 @@ def create_app(
         keys: of which every request must bring one; None: everybody may ask.
         keeper: of the models, and of the counts; None: they stay as they are, and are counted here alone.
         traced: a span of every request is sent to where the environment says.
-        threads: for what takes long; None: the application has its own.
+        pool: of threads, for what takes long; None: the application has its own.
     """
     tally = keeper.tally if keeper is not None else Tally()
-    # Who waits for others counts as in work: they must not take the places of those that work long.
-    places = min(settings.max_concurrent, settings.max_concurrent_per_key)
-    together = Together(at_most=min(MOST_REQUESTS, places // 2))
-    threads = threads or Threads()
-    looks = threads.apart()
-    work = Work(together, threads, max_body_bytes=settings.max_body_bytes)
+    # Who waits for others counts as in work: they must not take the slots of those that work long.
+    n_slots = min(settings.max_concurrent, settings.max_concurrent_per_key)
+    batcher = MicroBatcher(at_most=min(MOST_REQUESTS, n_slots // 2))
+    pool = pool or ThreadPool()
+    looks = pool.apart()
+    dispatcher = Dispatcher(batcher, pool, max_body_bytes=settings.max_body_bytes)
     reloading: Reloading = "admins" if keys is not None else "this machine" if is_loopback(settings.host) else "nobody"
     app = FastAPI(
         openapi_url=None,
@@ -70,15 +70,15 @@ def create_app(
     )
     app.include_router(native_router(models, guarded=keys is not None))
     app.include_router(mlflow_scoring_router(models))
-    app.include_router(open_inference_router(models, work))
+    app.include_router(open_inference_router(models, dispatcher))
     app.include_router(metrics_router(models, tally, looks))
     if keeper is not None:
-        app.include_router(reload_router(models, keeper, threads.apart(), reloading=reloading))
+        app.include_router(reload_router(models, keeper, pool.apart(), reloading=reloading))
     app.include_router(page_router())
     _add_description(app, models, looks, guarded=keys is not None)
     predictions = {
-        **native_predictions(models, work),
-        **mlflow_scoring_predictions(models, work),
+        **native_predictions(models, dispatcher),
+        **mlflow_scoring_predictions(models, dispatcher),
     }
     layers = [
         Middleware(HeadAsGet),
@@ -87,8 +87,8 @@ def create_app(
     ]
     if not traced:
         return _surround(app, layers)
-    for own in layers:  # FastAPI must be around them, so that its spans are
-        app.add_middleware(own.cls, *own.args, **own.kwargs)
+    for layer in layers:  # FastAPI must be around them, so that its spans are
+        app.add_middleware(layer.cls, *layer.args, **layer.kwargs)
     return app
 
 
@@ -112,8 +112,8 @@ def _layers(settings: Settings, *, keys: KeyFile | None, tally: Tally, traced: b
 
 def _surround(app: ASGIApp, layers: Iterable[Middleware]) -> ASGIApp:
     """FastAPI stays inside: its own outermost layers cost as much as reading a row, and would do nothing here."""
-    for own in layers:
-        app = own.cls(app, *own.args, **own.kwargs)
+    for layer in layers:
+        app = layer.cls(app, *layer.args, **layer.kwargs)
     return app
 
 
@@ -127,7 +127,7 @@ class _Unsaid(Response):
         """Send nothing."""
 
 
-def _add_description(app: FastAPI, models: Mapping[str, Served], threads: Threads, *, guarded: bool) -> None:
+def _add_description(app: FastAPI, models: Mapping[str, Served], pool: ThreadPool, *, guarded: bool) -> None:
     @app.get("/openapi.json", include_in_schema=False)
     async def show_description() -> Response:
-        return await threads.run(lambda: JSONResponse(describe(app.routes, models, guarded=guarded)))
+        return await pool.run(lambda: JSONResponse(describe(app.routes, models, guarded=guarded)))

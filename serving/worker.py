@@ -173,18 +173,18 @@ def _run(
     # After what may fail: a mistake is answered at once.
     from serving.app import create_app  # noqa: PLC0415  as said
     from serving.http.server import DrainingServer, server_config  # noqa: PLC0415  as said
-    from serving.scheduling.thread_pool import Threads  # noqa: PLC0415  as said
+    from serving.scheduling.thread_pool import ThreadPool  # noqa: PLC0415  as said
 
     # FastAPI would load all of Pydantic's version 1 only to see that no model of ours is of it: 40 ms.
     sys.modules["pydantic.v1"] = None  # type: ignore[assignment]  # as Python's import system has it for "there is none"
     traced = is_traced()
-    threads = Threads()
-    app = create_app(champions, settings, keys=keys, keeper=keeper, traced=traced, threads=threads)
+    pool = ThreadPool()
+    app = create_app(champions, settings, keys=keys, keeper=keeper, traced=traced, pool=pool)
     gc.freeze()  # what is here stays: a look through all of it for garbage takes tens of milliseconds
     try:
         DrainingServer(server_config(app, settings, traced=traced), settings).run(sockets=[listening])
     finally:
-        threads.end()
+        pool.end()
 
 
 def main(arguments: Sequence[str]) -> int:

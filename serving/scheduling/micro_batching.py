@@ -26,85 +26,90 @@ from serving.monitoring.traces import model_run
 MOST_ROWS = 16  # of a request that waits for others: more gain little, and would make the others wait
 MOST_REQUESTS = 64
 Part = TypeVar("Part")
-Made = TypeVar("Made")
-
-
-Work = Callable[[Sequence[Any]], Sequence[Any]]
+Result = TypeVar("Result")
+BatchFunction = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 @dataclass(frozen=True)
 class _Waiting:
     part: Any
-    made: "asyncio.Future[Any]"
+    result: "asyncio.Future[Any]"
 
 
 @dataclass
-class _Run:
-    """Parts that are worked on together, in one turn of the event loop."""
+class _Batch:
+    """Parts that go through the function together, in one turn of the event loop."""
 
-    work: Work
+    function: BatchFunction
     n_rows: int = 0
     waiting: list[_Waiting] = field(default_factory=list)
 
 
-class Together:
-    """Lets the requests of one event loop share work.
+class MicroBatcher:
+    """Lets the requests of one event loop share runs of a function.
 
     Args:
-        at_most: requests that wait at the same time; the next is worked on at once.
+        at_most: requests that wait at the same time; the next is run at once.
     """
 
     def __init__(self, *, at_most: int = MOST_REQUESTS) -> None:
         self._at_most = at_most
         self._n_waiting = 0
-        self._runs: deque[_Run] = deque()
-        self._latest: dict[Work, _Run] = {}  # which may take more parts
+        self._batches: deque[_Batch] = deque()
+        self._open: dict[BatchFunction, _Batch] = {}  # which may take more parts
 
-    async def share(
-        self, work: Callable[[Sequence[Part]], Sequence[Made]], part: Part, *, n_rows: int, most_rows: int, scope: Scope
-    ) -> Made:
-        """What the work makes of a request's part; of a large one, and of one that is alone, at once.
+    async def run(
+        self,
+        function: Callable[[Sequence[Part]], Sequence[Result]],
+        part: Part,
+        *,
+        n_rows: int,
+        most_rows: int,
+        scope: Scope,
+    ) -> Result:
+        """What the function makes of a request's part; of a large one, and of one that is alone, at once.
 
         Args:
-            work: makes of several parts what it would make of each by itself, or raises if it cannot for one of them.
+            function: makes of several parts what it would make of each by itself, or raises if it cannot for one of
+                them.
             part: of this request.
             n_rows: in it.
             most_rows: in one turn of the event loop; no fewer than those.
             scope: of the request.
 
         Raises:
-            Exception: what the work raises for this part alone.
+            Exception: what the function raises for this part alone.
         """
         with model_run(current_request(), n_rows=n_rows):
             if n_rows > MOST_ROWS or self._n_waiting >= self._at_most or _is_alone(scope):
-                (made,) = work([part])
-                return made
-            waited: Made = await self._wait(work, part, n_rows, most_rows)
+                (result,) = function([part])
+                return result
+            waited: Result = await self._wait(function, part, n_rows, most_rows)
             return waited
 
-    def _wait(self, work: Work, part: Any, n_rows: int, most_rows: int) -> "asyncio.Future[Any]":
+    def _wait(self, function: BatchFunction, part: Any, n_rows: int, most_rows: int) -> "asyncio.Future[Any]":
         loop = asyncio.get_running_loop()
-        if not self._runs:
-            loop.call_soon(self._do_next, loop)
-        run = self._latest.get(work)
-        if run is None or run.n_rows + n_rows > most_rows:
-            run = self._latest[work] = _Run(work)
-            self._runs.append(run)
+        if not self._batches:
+            loop.call_soon(self._run_next, loop)
+        batch = self._open.get(function)
+        if batch is None or batch.n_rows + n_rows > most_rows:
+            batch = self._open[function] = _Batch(function)
+            self._batches.append(batch)
         waiting = _Waiting(part, loop.create_future())
-        run.waiting.append(waiting)
-        run.n_rows += n_rows
+        batch.waiting.append(waiting)
+        batch.n_rows += n_rows
         self._n_waiting += 1
-        return waiting.made
+        return waiting.result
 
-    def _do_next(self, loop: asyncio.AbstractEventLoop) -> None:
-        run = self._runs.popleft()
-        self._latest.clear()
-        self._n_waiting -= len(run.waiting)
-        if self._runs:
-            loop.call_soon(self._do_next, loop)
-        waiting = [own for own in run.waiting if not own.made.done()]  # the others were given up meanwhile
+    def _run_next(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch = self._batches.popleft()
+        self._open.clear()
+        self._n_waiting -= len(batch.waiting)
+        if self._batches:
+            loop.call_soon(self._run_next, loop)
+        waiting = [each for each in batch.waiting if not each.result.done()]  # the others were given up meanwhile
         if waiting:
-            _do(run.work, waiting)
+            _run(batch.function, waiting)
 
 
 def _is_alone(scope: Scope) -> bool:
@@ -112,17 +117,17 @@ def _is_alone(scope: Scope) -> bool:
     return len(scope.get("state", {}).get(UNDER_WAY, ())) == 1
 
 
-def _do(work: Work, waiting: Sequence[_Waiting]) -> None:
+def _run(function: BatchFunction, waiting: Sequence[_Waiting]) -> None:
     """Tell each request what was made of its part, or why nothing was."""
     try:
-        made = work([each.part for each in waiting])
+        results = function([each.part for each in waiting])
     except Exception as error:  # noqa: BLE001  whatever it is, each request is told its own
         if len(waiting) > 1:  # one that fails must not fail the others
             for each in waiting:
-                _do(work, [each])
-        elif not waiting[0].made.done():  # its caller has not been given up meanwhile
-            waiting[0].made.set_exception(error)
+                _run(function, [each])
+        elif not waiting[0].result.done():  # its caller has not been given up meanwhile
+            waiting[0].result.set_exception(error)
         return
-    for each, own in zip(waiting, made, strict=True):
-        if not each.made.done():
-            each.made.set_result(own)
+    for each, result in zip(waiting, results, strict=True):
+        if not each.result.done():
+            each.result.set_result(result)

@@ -21,10 +21,10 @@ from serving.http.request_context import current_request
 MOST_THREADS = min(32, (os.cpu_count() or 1) + 4)
 FEW_THREADS = 2  # for what is asked now and then: one that waits for something must not be all
 END_SECONDS = 0.2  # that threads with nothing left to do may take to end
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
-class Threads:
+class ThreadPool:
     """Runs functions of requests.
 
     Args:
@@ -33,27 +33,27 @@ class Threads:
 
     def __init__(self, *, at_most: int = MOST_THREADS) -> None:
         self._executor = ThreadPoolExecutor(at_most, "work")
-        self._apart: list[Threads] = []
+        self._apart: list[ThreadPool] = []
 
-    def apart(self, at_most: int = FEW_THREADS) -> "Threads":
-        """Others, for what must not wait until one of these is free; they end with them."""
-        others = Threads(at_most=at_most)
+    def apart(self, at_most: int = FEW_THREADS) -> "ThreadPool":
+        """A pool for what must not wait until a thread of this one is free; it ends with this one."""
+        others = ThreadPool(at_most=at_most)
         self._apart.append(others)
         return others
 
-    async def run(self, function: Callable[[], Made]) -> Made:
+    async def run(self, function: Callable[[], Result]) -> Result:
         """What a function makes; it knows the request under way.
 
         Raises:
             Exception: what the function raises.
         """
-        own = self._executor.submit(copy_context().run, function)
-        ended = asyncio.wrap_future(own)
+        running = self._executor.submit(copy_context().run, function)
+        ended = asyncio.wrap_future(running)
         try:
             return await asyncio.shield(ended)
         except asyncio.CancelledError:
             context = current_request()
-            if not own.cancel() and context is not None:
+            if not running.cancel() and context is not None:
                 context.unfinished = ended
             ended.add_done_callback(_forget)
             raise
@@ -67,10 +67,11 @@ class Threads:
 
 def end_process_with_threads() -> None:
     """End this process, with 0, if threads still work: Python would wait for them, as long as they take."""
-    others = [own for own in threading.enumerate() if own is not threading.current_thread() and not own.daemon]
-    for own in others:
-        own.join(END_SECONDS / len(others))
-    if any(own.is_alive() for own in others):
+    here = threading.current_thread()
+    others = [thread for thread in threading.enumerate() if thread is not here and not thread.daemon]
+    for thread in others:
+        thread.join(END_SECONDS / len(others))
+    if any(thread.is_alive() for thread in others):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

@@ -21,7 +21,7 @@ from serving.http.direct_routes import Answer, Handler
 from serving.http.media_types import CSV, JSON, MOST_SHOWN, shown_media, split_content_type
 from serving.protocols.mlflow_scoring.request import read_invocation
 from serving.reading.request_reader import RequestReader
-from serving.scheduling.dispatch import Word, Work
+from serving.scheduling.dispatch import Dispatcher, WriteAnswer
 from serving.versions.served_model import Columns, Served, only_model
 
 VERSION = "3.17.2"  # of MLflow, whose answers the tests compare with these
@@ -49,12 +49,12 @@ def mlflow_scoring_router(models: Mapping[str, Served]) -> APIRouter:
     return router
 
 
-def mlflow_scoring_predictions(models: Mapping[str, Served], work: Work) -> Mapping[str, Handler]:
+def mlflow_scoring_predictions(models: Mapping[str, Served], dispatcher: Dispatcher) -> Mapping[str, Handler]:
     """The route of predictions, for `direct_routes`.
 
     Args:
         models: name -> model; looked up for every request.
-        work: does what is asked.
+        dispatcher: answers, on the event loop or in a thread.
     """
 
     async def invoke(scope: Scope, receive: Receive) -> Answer:
@@ -62,10 +62,10 @@ def mlflow_scoring_predictions(models: Mapping[str, Served], work: Work) -> Mapp
         declared, _, encoding = body_headers(scope)
         media = _body_media(declared)
 
-        def read(body: bytes, reader: RequestReader) -> tuple[Columns, Word[bytes]]:
+        def read(body: bytes, reader: RequestReader) -> tuple[Columns, WriteAnswer[bytes]]:
             return read_invocation(body, media, reader), partial(_word, own)
 
-        return await work.answer(own, await read_body(receive), encoding, scope, read), JSON
+        return await dispatcher.answer(own, await read_body(receive), encoding, scope, read), JSON
 
     return {"/invocations": invoke}
 

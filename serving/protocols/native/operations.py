@@ -12,7 +12,7 @@ from serving.bundle import BundleError
 from serving.errors import ErrorAnswer, ForbiddenError, NotReloadedError, StoreAwayError, UnknownModelError
 from serving.http.request_context import current_request
 from serving.monitoring.counters import Tally
-from serving.scheduling.thread_pool import Threads
+from serving.scheduling.thread_pool import ThreadPool
 from serving.versions.served_model import Served
 from serving.versions.store import AwayError
 
@@ -29,13 +29,13 @@ class Reloaded(BaseModel):
     version: str
 
 
-def metrics_router(models: Mapping[str, Served], tally: Tally, threads: Threads) -> APIRouter:
+def metrics_router(models: Mapping[str, Served], tally: Tally, pool: ThreadPool) -> APIRouter:
     """The route of the metrics.
 
     Args:
         models: name -> model; looked up for every request.
         tally: of this process; knows those of the others.
-        threads: in which they are collected.
+        pool: of threads in which they are collected.
     """
     router = APIRouter(tags=["operations"])
 
@@ -47,19 +47,19 @@ def metrics_router(models: Mapping[str, Served], tally: Tally, threads: Threads)
     @router.get("/metrics", summary="Counts for Prometheus", response_class=Response, responses=METRICS)
     async def show(request: Request) -> Response:
         is_open = OPEN_METRICS in request.headers.get("accept", "")
-        text, media = await threads.run(lambda: collect(is_open=is_open))
+        text, media = await pool.run(lambda: collect(is_open=is_open))
         return Response(text, headers={"content-type": media})
 
     return router
 
 
-def reload_router(models: Mapping[str, Served], keeper: Keeper, threads: Threads, *, reloading: Reloading) -> APIRouter:
+def reload_router(models: Mapping[str, Served], keeper: Keeper, pool: ThreadPool, *, reloading: Reloading) -> APIRouter:
     """The route that looks an alias up.
 
     Args:
         models: name -> model; looked up for every request.
         keeper: looks them up.
-        threads: in which it does, and may wait for a store.
+        pool: of threads in which it does, and may wait for a store.
         reloading: who may ask for it.
     """
     router = APIRouter(tags=["operations"])
@@ -79,7 +79,7 @@ def reload_router(models: Mapping[str, Served], keeper: Keeper, threads: Threads
     @router.post("/models/{name}/reload", summary="Look up the champion now", responses=REFUSALS)
     async def reload(name: str, request: Request) -> Reloaded:
         _check_caller(request.headers, reloading)
-        return await threads.run(lambda: look_up(name))
+        return await pool.run(lambda: look_up(name))
 
     return router
 

@@ -18,7 +18,7 @@ from serving.http.bodies import body_headers, read_body
 from serving.http.direct_routes import Answer, Handler
 from serving.http.media_types import JSON, answer_media, body_media, content_type, is_at_hand
 from serving.reading.request_reader import RequestReader, count_of
-from serving.scheduling.dispatch import Word, Work
+from serving.scheduling.dispatch import Dispatcher, WriteAnswer
 from serving.scheduling.event_loop_budget import SMALL_BODY_BYTES
 from serving.versions.champions import Champions
 from serving.versions.served_model import Columns, Served, find_model, only_model
@@ -113,12 +113,12 @@ def native_router(models: Mapping[str, Served], *, guarded: bool) -> APIRouter:
     return router
 
 
-def native_predictions(models: Mapping[str, Served], work: Work) -> Mapping[str, Handler]:
+def native_predictions(models: Mapping[str, Served], dispatcher: Dispatcher) -> Mapping[str, Handler]:
     """Routes of predictions, for `direct_routes`.
 
     Args:
         models: name -> model; looked up for every request.
-        work: does what is asked.
+        dispatcher: answers, on the event loop or in a thread.
     """
 
     async def predict(scope: Scope, receive: Receive) -> Answer:
@@ -132,18 +132,18 @@ def native_predictions(models: Mapping[str, Served], work: Work) -> Mapping[str,
             own = own.unwatched()
         body = await read_body(receive)
         if sent == wanted == JSON and asked is NOTHING and not encoding and len(body) <= SMALL_BODY_BYTES:
-            answer = await work.answer_cells(own, body, scope)
+            answer = await dispatcher.answer_cells(own, body, scope)
             if answer is not None:
                 return answer, wanted
 
-        def read(plain: bytes, reader: RequestReader) -> tuple[Columns, Word[bytes]]:
+        def read(plain: bytes, reader: RequestReader) -> tuple[Columns, WriteAnswer[bytes]]:
             columns = reader.read(plain, sent)
             if asked is not NOTHING:
                 own.more.check(asked, count_of(columns))
             return columns, partial(own.word, columns, wanted=wanted, asked=asked)
 
         is_heavy = asked.explain or not (is_at_hand(sent) and is_at_hand(wanted))
-        return await work.answer(own, body, encoding, scope, read, is_heavy=is_heavy), content_type(wanted)
+        return await dispatcher.answer(own, body, encoding, scope, read, is_heavy=is_heavy), content_type(wanted)
 
     return {"/predict": predict, "/models/{name}/predict": predict}
 

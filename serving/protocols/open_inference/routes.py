@@ -20,7 +20,7 @@ from serving.protocols.open_inference.answer import describe_outputs, word_answe
 from serving.protocols.open_inference.columns import describe_column
 from serving.protocols.open_inference.request import InferRequest, read_request
 from serving.reading.request_reader import RequestReader
-from serving.scheduling.dispatch import Word, Work
+from serving.scheduling.dispatch import Dispatcher, WriteAnswer
 from serving.versions.served_model import Columns, Served
 
 SERVER = {"name": "sweepstack", "version": "1", "extensions": ["binary_tensor_data"]}
@@ -31,12 +31,12 @@ CONTENT_TYPES = frozenset({"", "application/json", "application/octet-stream"})
 MODEL_PATHS = ("/models/{name}", "/models/{name}/versions/{version}")
 
 
-def open_inference_router(models: Mapping[str, Served], work: Work) -> APIRouter:
+def open_inference_router(models: Mapping[str, Served], dispatcher: Dispatcher) -> APIRouter:
     """Routes of the protocol.
 
     Args:
         models: name -> model; looked up for every request.
-        work: does what is asked.
+        dispatcher: answers, on the event loop or in a thread.
     """
     router = APIRouter(prefix="/v2", include_in_schema=False)
     _add_health(router, models)
@@ -48,7 +48,7 @@ def open_inference_router(models: Mapping[str, Served], work: Work) -> APIRouter
         return JSONResponse({"name": _find(models, request).name, "ready": True})
 
     async def infer(request: Request) -> Response:
-        return await _infer(_find(models, request), request, work)
+        return await _infer(_find(models, request), request, dispatcher)
 
     for path in MODEL_PATHS:
         router.add_api_route(path, show, methods=["GET"])
@@ -94,7 +94,7 @@ def _metadata(own: Served) -> dict[str, Any]:
     }
 
 
-async def _infer(own: Served, request: Request, work: Work) -> Response:
+async def _infer(own: Served, request: Request, dispatcher: Dispatcher) -> Response:
     content_type = split_content_type(request.headers.get("content-type", ""))[0]
     if content_type not in CONTENT_TYPES:
         raise WrongContentTypeError(
@@ -103,12 +103,12 @@ async def _infer(own: Served, request: Request, work: Work) -> Response:
         )
     header_length = request.headers.get(HEADER_LENGTH)
 
-    def read(body: bytes, _: RequestReader) -> tuple[Columns, Word[Response]]:
+    def read(body: bytes, _: RequestReader) -> tuple[Columns, WriteAnswer[Response]]:
         asked = read_request(body, header_length, own.contract, max_rows=own.reader.max_rows)
         return asked.columns, partial(_word, own, asked)
 
     encoding = request.headers.get("content-encoding", "")
-    return await work.answer(own, await request.body(), encoding, request.scope, read)
+    return await dispatcher.answer(own, await request.body(), encoding, request.scope, read)
 
 
 def _word(own: Served, asked: InferRequest, predictions: np.ndarray) -> Response:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serving.scheduling.thread_pool import Threads
+from serving.scheduling.thread_pool import ThreadPool
 from tests.serving.asking import JSON
 from tests.serving.http.test_connection import serve_while
 from tests.serving.http.test_hostile_wire import whole
@@ -103,7 +103,7 @@ def test_what_waits_for_a_thread_is_never_begun_once_its_caller_has_hung_up(tmp_
             assert asked.status() == 200
         assert asked.predictor.n_runs == 2, "the first and the last"
 
-    asking(tmp_path, main, threads=Threads(at_most=1))
+    asking(tmp_path, main, pool=ThreadPool(at_most=1))
 
 
 def test_who_hangs_up_keeps_the_place_until_the_work_has_ended(tmp_path: Path):

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from serving.app import create_app
 from serving.keys import KeyFile, add_key
 from serving.scheduling.event_loop_budget import SMALL_BODY_BYTES
-from serving.scheduling.thread_pool import Threads
+from serving.scheduling.thread_pool import ThreadPool
 from serving.settings import Settings
 from serving.versions.served_model import Served
 from serving.worker import load_champions
@@ -47,14 +47,14 @@ class Waiting:
 
 
 def waiting_app(
-    folder: Path, *, keys: Any = None, threads: Threads | None = None, **changes: Any
+    folder: Path, *, keys: Any = None, pool: ThreadPool | None = None, **changes: Any
 ) -> tuple[FastAPI, Waiting]:
     publish_sales(folder)
     settings = Settings(bundles=folder, **changes)
     own = load_champions(settings)["ice cream"]
     predictor = Waiting(own)
     models = {"ice cream": replace(own, predictor=predictor)}
-    return create_app(models, settings, keys=keys, threads=threads), predictor
+    return create_app(models, settings, keys=keys, pool=pool), predictor
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
@@ -109,7 +109,7 @@ def test_who_is_given_up_keeps_the_place_until_the_work_has_ended(tmp_path: Path
 
 
 def test_what_was_given_up_before_it_began_is_never_begun(tmp_path: Path):
-    app, predictor = waiting_app(tmp_path, threads=Threads(at_most=1), request_seconds=1)
+    app, predictor = waiting_app(tmp_path, pool=ThreadPool(at_most=1), request_seconds=1)
     answers, last = ask_in_turn(app, predictor, n_given_up=4)
     assert [own.status_code for own in answers] == [504] * 5
     assert last.status_code == 200
