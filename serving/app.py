@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.background import Keeper
+from serving.background import BackgroundThreads
 from serving.errors import HANDLERS
 from serving.http.auth import Authentication
 from serving.http.direct_routes import DirectRoutes
@@ -20,7 +20,7 @@ from serving.http.instrumentation import Instrumentation
 from serving.http.limits import ConcurrencyLimit, RequestLimits
 from serving.http.security_headers import defaults
 from serving.keys import KeyFile
-from serving.monitoring.counters import Tally
+from serving.monitoring.counters import Counters
 from serving.monitoring.traces import telemetry
 from serving.page.routes import page_router
 from serving.protocols.mlflow_scoring.routes import mlflow_scoring_predictions, mlflow_scoring_router
@@ -40,7 +40,7 @@ def create_app(
     settings: Settings,
     *,
     keys: KeyFile | None = None,
-    keeper: Keeper | None = None,
+    background: BackgroundThreads | None = None,
     traced: bool = False,
     pool: ThreadPool | None = None,
 ) -> ASGIApp:
@@ -50,11 +50,11 @@ def create_app(
         models: name -> model; looked up for every request, so the caller may put another version in its place.
         settings: limits of a request.
         keys: of which every request must bring one; None: everybody may ask.
-        keeper: of the models, and of the counts; None: they stay as they are, and are counted here alone.
+        background: looks for versions and shares counts; None: models stay as they are, and are counted here alone.
         traced: a span of every request is sent to where the environment says.
         pool: of threads, for what takes long; None: the application has its own.
     """
-    tally = keeper.tally if keeper is not None else Tally()
+    counters = background.counters if background is not None else Counters()
     # Who waits for others counts as in work: they must not take the slots of those that work long.
     n_slots = min(settings.max_concurrent, settings.max_concurrent_per_key)
     batcher = MicroBatcher(at_most=min(MOST_REQUESTS, n_slots // 2))
@@ -71,9 +71,9 @@ def create_app(
     app.include_router(native_router(models, guarded=keys is not None))
     app.include_router(mlflow_scoring_router(models))
     app.include_router(open_inference_router(models, dispatcher))
-    app.include_router(metrics_router(models, tally, looks))
-    if keeper is not None:
-        app.include_router(reload_router(models, keeper, pool.apart(), reloading=reloading))
+    app.include_router(metrics_router(models, counters, looks))
+    if background is not None:
+        app.include_router(reload_router(models, background, pool.apart(), reloading=reloading))
     app.include_router(page_router())
     _add_description(app, models, looks, guarded=keys is not None)
     predictions = {
@@ -83,7 +83,7 @@ def create_app(
     layers = [
         Middleware(HeadAsGet),
         Middleware(DirectRoutes, routes=predictions, traced=traced),
-        *_layers(settings, keys=keys, tally=tally, traced=traced),
+        *_layers(settings, keys=keys, counters=counters, traced=traced),
     ]
     if not traced:
         return _surround(app, layers)
@@ -92,7 +92,7 @@ def create_app(
     return app
 
 
-def _layers(settings: Settings, *, keys: KeyFile | None, tally: Tally, traced: bool) -> Iterator[Middleware]:
+def _layers(settings: Settings, *, keys: KeyFile | None, counters: Counters, traced: bool) -> Iterator[Middleware]:
     """From the innermost to the outermost."""
     yield Middleware(RequestLimits, max_body_bytes=settings.max_body_bytes, seconds=settings.request_seconds)
     yield Middleware(ConcurrencyLimit, at_once=settings.max_concurrent, at_once_per_key=settings.max_concurrent_per_key)
@@ -107,7 +107,7 @@ def _layers(settings: Settings, *, keys: KeyFile | None, tally: Tally, traced: b
             expose_headers=["Retry-After", "X-Model-Version", "X-Request-ID", HEADER_LENGTH],
         )
     headers = defaults(is_shared=bool(settings.cors_origins))
-    yield Middleware(Instrumentation, tally=tally, headers=headers, traced=traced)
+    yield Middleware(Instrumentation, counters=counters, headers=headers, traced=traced)
 
 
 def _surround(app: ASGIApp, layers: Iterable[Middleware]) -> ASGIApp:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from serving.bundle import BundleError
-from serving.monitoring.answer_monitor import Watch
-from serving.monitoring.counters import Tally
+from serving.monitoring.answer_monitor import AnswerMonitor
+from serving.monitoring.counters import Counters
 from serving.versions.champions import Champions
 
 TICK_SECONDS = 1.0
@@ -23,16 +23,16 @@ RELOADS = "reloads"  # in the folder where processes meet
 logger = logging.getLogger("serving.keeper")
 
 
-class Keeper:
+class BackgroundThreads:
     """Keeps a server's models up to date.
 
     Attributes:
-        tally: counts of this process.
+        counters: of this process.
 
     Args:
         champions: whose aliases are looked up.
-        watch: looks at what they answered.
-        tally: to share.
+        monitor: looks at what they answered.
+        counters: to share.
         poll_seconds: between two looks at the aliases.
         folder: where worker processes meet; None: there is one.
     """
@@ -40,31 +40,31 @@ class Keeper:
     def __init__(
         self,
         champions: Champions,
-        watch: Watch,
-        tally: Tally,
+        monitor: AnswerMonitor,
+        counters: Counters,
         *,
         poll_seconds: float,
         folder: Path | None = None,
     ) -> None:
         self._champions = champions
-        self._watch = watch
-        self.tally = tally
+        self._monitor = monitor
+        self.counters = counters
         self._poll_seconds = poll_seconds
         self._reloads = _Reloads(folder / RELOADS if folder is not None else None)
         self._ended = threading.Event()
-        self._keeping = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._upkeep = threading.Thread(target=self._do_upkeep, name="upkeep", daemon=True)
         self._looking = threading.Thread(target=self._look_up, name="looks versions up", daemon=True)
 
     def start(self) -> None:
         """Begin."""
-        self._keeping.start()
+        self._upkeep.start()
         self._looking.start()
 
     def stop(self) -> None:
         """End, without waiting for a store that does not answer; the last counts are shared."""
         self._ended.set()
-        self._keeping.join(TICK_SECONDS)
-        self.tally.share()
+        self._upkeep.join(TICK_SECONDS)
+        self.counters.share()
 
     def knows(self, name: str) -> bool:
         """Whether a model is, or should be, served.
@@ -82,9 +82,9 @@ class Keeper:
         """
         self._champions.reload(name, tell=self._reloads.tell)
 
-    def _keep(self) -> None:
+    def _do_upkeep(self) -> None:
         while not self._ended.wait(TICK_SECONDS):
-            for step in (self.tally.share, self._champions.put_back_failing, self._watch.look):
+            for step in (self.counters.share, self._champions.put_back_failing, self._monitor.look):
                 _do(step)
 
     def _look_up(self) -> None:
@@ -93,7 +93,7 @@ class Keeper:
             _do(self._reload_as_told)
             if time.monotonic() >= due:
                 _do(self._champions.refresh)
-                _do(self._watch.refresh)
+                _do(self._monitor.refresh)
                 due = time.monotonic() + self._pause()
 
     def _reload_as_told(self) -> None:
@@ -111,7 +111,7 @@ def _do(step: Callable[[], None]) -> None:
     """A step of its own: the others are done whether or not it can be."""
     try:
         step()
-    except Exception:  # a defect of ours must not end the keeping, and is logged
+    except Exception:  # a defect of ours must not end the thread, and is logged
         logger.exception("The keeper failed")
 
 

@@ -13,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from serving.background import Keeper
+from serving.background import BackgroundThreads
 from serving.bundle import BundleError
 from serving.keys import KeyFile
-from serving.monitoring.answer_monitor import Watch
-from serving.monitoring.counters import Tally
+from serving.monitoring.answer_monitor import AnswerMonitor
+from serving.monitoring.counters import Counters
 from serving.monitoring.logs import log_as_json
 from serving.monitoring.traces import is_traced
 from serving.settings import Settings, SettingsError, read_settings
@@ -38,7 +38,7 @@ Announce = Callable[[Mapping[str, str]], None]
 logger = logging.getLogger("serving.worker")
 
 
-def load_champions(settings: Settings, tally: Tally | None = None, verdicts: Verdicts | None = None) -> Champions:
+def load_champions(settings: Settings, counters: Counters | None = None, verdicts: Verdicts | None = None) -> Champions:
     """Load every champion; one that must not be served is reported, and what was sound before it goes on.
 
     Raises:
@@ -49,7 +49,7 @@ def load_champions(settings: Settings, tally: Tally | None = None, verdicts: Ver
     champions = Champions(
         open_store(settings),
         load=loader(threads=settings.threads, max_rows=settings.max_rows),
-        tally=tally or Tally(),
+        counters=counters or Counters(),
         verdicts=verdicts,
         names=settings.names,
         max_error_share=settings.max_error_share,
@@ -147,20 +147,20 @@ def serve(settings: Settings, listening: socket.socket, announce: Announce, *, f
 
 def _load_and_run(settings: Settings, listening: socket.socket, announce: Announce, folder: Path | None) -> None:
     keys = KeyFile(settings.keys_file) if settings.keys_file is not None else None
-    tally = Tally(folder)
-    champions = load_champions(settings, tally, open_verdicts(settings, folder))
-    watch = Watch(champions, open_shadow(settings), tally)
-    keeper = Keeper(champions, watch, tally, poll_seconds=settings.poll_seconds, folder=folder)
+    counters = Counters(folder)
+    champions = load_champions(settings, counters, open_verdicts(settings, folder))
+    monitor = AnswerMonitor(champions, open_shadow(settings), counters)
+    background = BackgroundThreads(champions, monitor, counters, poll_seconds=settings.poll_seconds, folder=folder)
     announce({own.name: own.version for own in champions.values()})
-    keeper.start()
+    background.start()
     try:
-        _run(champions, settings, listening, keys=keys, keeper=keeper)
+        _run(champions, settings, listening, keys=keys, background=background)
     finally:
-        keeper.stop()
+        background.stop()
 
 
 def open_shadow(settings: Settings) -> Shadow | None:
-    """The models that answer beside the champions, unseen; the keeper loads them, since nobody waits for them."""
+    """The models that answer beside the champions, unseen; loaded in the background, since nobody waits for them."""
     if settings.shadow is None:
         return None
     load = loader(threads=settings.threads, max_rows=settings.max_rows)
@@ -168,7 +168,12 @@ def open_shadow(settings: Settings) -> Shadow | None:
 
 
 def _run(
-    champions: Champions, settings: Settings, listening: socket.socket, *, keys: KeyFile | None, keeper: Keeper
+    champions: Champions,
+    settings: Settings,
+    listening: socket.socket,
+    *,
+    keys: KeyFile | None,
+    background: BackgroundThreads,
 ) -> None:
     # After what may fail: a mistake is answered at once.
     from serving.app import create_app  # noqa: PLC0415  as said
@@ -179,7 +184,7 @@ def _run(
     sys.modules["pydantic.v1"] = None  # type: ignore[assignment]  # as Python's import system has it for "there is none"
     traced = is_traced()
     pool = ThreadPool()
-    app = create_app(champions, settings, keys=keys, keeper=keeper, traced=traced, pool=pool)
+    app = create_app(champions, settings, keys=keys, background=background, traced=traced, pool=pool)
     gc.freeze()  # what is here stays: a look through all of it for garbage takes tens of milliseconds
     try:
         DrainingServer(server_config(app, settings, traced=traced), settings).run(sockets=[listening])

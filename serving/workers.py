@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from serving.monitoring.counters import bury
+from serving.monitoring.counters import keep_counts_of
 from serving.monitoring.logs import log_as_json
 from serving.settings import Settings
 
@@ -115,7 +115,7 @@ class Workers:
             if place.process is not None and place.process.poll() is not None:
                 code = place.process.returncode
                 logger.error("Worker %d ended with %d; it is started again.", place.process.pid, code)
-                bury(folder, place.process.pid)
+                keep_counts_of(folder, place.process.pid)
                 is_sound = now - place.started > SOUND_SECONDS
                 place.pause = 0.0 if is_sound else min(max(1.0, 2 * place.pause), LONGEST_PAUSE_SECONDS)
                 place.process, place.started = None, now

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.errors import HUNG_UP, defect_answer
 from serving.http.request_context import CHOSEN_ID, RequestContext, enter_request, protocol_of
 from serving.http.security_headers import Headers, missing
-from serving.monitoring.counters import Tally
+from serving.monitoring.counters import Counters
 from serving.monitoring.traces import identify_request
 
 REQUESTS = "requests"  # labels: model, protocol, status; one number a bucket, then the sum of seconds
@@ -34,14 +34,14 @@ class Instrumentation:
 
     Args:
         app: behind it.
-        tally: gets the counts.
+        counters: gets the counts.
         headers: of every answer that does not have them itself.
         traced: each request has a span, which gets the request's id.
     """
 
-    def __init__(self, app: ASGIApp, *, tally: Tally, headers: Headers, traced: bool) -> None:
+    def __init__(self, app: ASGIApp, *, counters: Counters, headers: Headers, traced: bool) -> None:
         self._app = app
-        self._tally = tally
+        self._counters = counters
         self._headers = headers
         self._traced = traced
 
@@ -65,7 +65,7 @@ class Instrumentation:
             await send(message)  # may wait until an earlier answer is read, and never end where the caller hangs up
             status = message["status"]
 
-        self._tally.n_running += 1
+        self._counters.n_running += 1
         try:
             await self._app(scope, receive, answered)
         except Exception:
@@ -74,23 +74,23 @@ class Instrumentation:
                 raise
             await defect_answer()(scope, receive, answered)
         finally:
-            self._tally.n_running -= 1
+            self._counters.n_running -= 1
             self._report(scope, context, status or HUNG_UP)
 
     def _report(self, scope: Scope, context: RequestContext, status: int) -> None:
         seconds = time.perf_counter() - context.started
         key = (REQUESTS, (context.model, context.protocol, str(status)))
-        count = self._tally.own.get(key)
+        count = self._counters.counts.get(key)
         if count is None:
-            count = self._tally.own.setdefault(key, [0.0] * (len(BUCKETS) + 2))
+            count = self._counters.counts.setdefault(key, [0.0] * (len(BUCKETS) + 2))
         count[bisect_left(BUCKETS, seconds)] += 1
         count[-1] += seconds
         if context.version:
-            self._tally.add(ANSWERS, (context.model, context.version, str(status)))
+            self._counters.add(ANSWERS, (context.model, context.version, str(status)))
             if context.error in BLAMED:
-                self._tally.add(FAILURES, (context.model, context.version))
+                self._counters.add(FAILURES, (context.model, context.version))
         if context.rows:
-            self._tally.add(ROWS, (context.model, context.version), (context.rows,))
+            self._counters.add(ROWS, (context.model, context.version), (context.rows,))
         if logger.isEnabledFor(logging.INFO):
             logger.info("request", extra={"fields": dict(_described(scope, context, status, seconds))})
 

@@ -1,8 +1,8 @@
 """Looks, off the requests' path, at rows that were answered lately: their drift, and what a shadow would have answered.
 
-Drift is of the rows since the last turn of a leaf and of the leaf before it: old rows are forgotten, so that a shift
-shows, and so that it passes. Python runs one thread at a time, so the looker rests after each column: to look at a
-second's rows at a stretch kept requests waiting for 2 ms.
+Drift is of the rows of the window that fills and of the one before it: older rows are forgotten, so that a shift shows,
+and so that it passes. Python runs one thread at a time, so this one rests after each column: to look at a second's rows
+at a stretch kept requests waiting for 2 ms.
 """
 
 import logging
@@ -12,37 +12,37 @@ from weakref import WeakSet
 
 import numpy as np
 
-from serving.monitoring.counters import LATELY, Tally
+from serving.monitoring.counters import LATELY, Counters
 from serving.monitoring.drift import count_answers, count_bins, count_states
 from serving.monitoring.row_sample import AnsweredRows
 from serving.versions.served_model import Served
 from serving.versions.shadow import Shadow
 
 COLUMN_STATES = "column_states"  # labels: model, version, column; one number a state
-COLUMN_BINS = f"column_bins{LATELY}"  # labels: model, version, column, leaf
-ANSWER_BINS = f"answer_bins{LATELY}"  # labels: model, version, leaf
+COLUMN_BINS = f"column_bins{LATELY}"  # labels: model, version, column, window
+ANSWER_BINS = f"answer_bins{LATELY}"  # labels: model, version, window
 SHADOW = "shadow"  # labels: model, version, shadow's version; one number a bucket, then how many rows
 # got another label, then how many the shadow could not be asked
-LEAF_ROWS = 10_000  # of one process
+WINDOW_ROWS = 10_000  # of one process
 PAUSE_SECONDS = 0.001  # in which requests go on
 DIFFERENCES = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)  # of a probability or of the target's scale
 
 logger = logging.getLogger("serving.watch")
 
 
-class Watch:
+class AnswerMonitor:
     """Counts what is answered, for the metrics.
 
     Args:
         champions: whose answers are looked at.
         shadow: that answers the same; None: nobody does.
-        tally: gets the counts.
+        counters: gets the counts.
     """
 
-    def __init__(self, champions: Mapping[str, Served], shadow: Shadow | None, tally: Tally) -> None:
+    def __init__(self, champions: Mapping[str, Served], shadow: Shadow | None, counters: Counters) -> None:
         self._champions = champions
         self._shadow = shadow
-        self._tally = tally
+        self._counters = counters
         self._n_rows: dict[tuple[str, str], int] = {}
         self._failed: WeakSet[Served] = WeakSet()  # said once
 
@@ -53,50 +53,50 @@ class Watch:
 
     def look(self) -> None:
         """Look at what was answered since the last look."""
-        for own in self._champions.values():
-            answered = own.sample.take()
+        for model in self._champions.values():
+            answered = model.sample.take()
             if answered is not None:
-                self._count(own, answered)
-                shadow = self._shadow.get(own.name) if self._shadow is not None else None
+                self._count(model, answered)
+                shadow = self._shadow.get(model.name) if self._shadow is not None else None
                 if shadow is not None:
-                    self._compare(own, shadow, answered)
+                    self._compare(model, shadow, answered)
 
-    def _count(self, own: Served, answered: AnsweredRows) -> None:
-        labels = (own.name, own.version)
-        leaf = self._turn(labels, len(answered.predictions))
-        for column in own.contract.columns:
+    def _count(self, model: Served, answered: AnsweredRows) -> None:
+        labels = (model.name, model.version)
+        window = self._window_of(labels, len(answered.predictions))
+        for column in model.contract.columns:
             values = answered.columns[column.name]
-            self._tally.add(COLUMN_STATES, (*labels, column.name), count_states(column, values))
+            self._counters.add(COLUMN_STATES, (*labels, column.name), count_states(column, values))
             if column.reference is not None:
                 counts = count_bins(column, column.reference, values)
-                self._tally.add(COLUMN_BINS, (*labels, column.name, leaf), counts)
+                self._counters.add(COLUMN_BINS, (*labels, column.name, window), counts)
             time.sleep(PAUSE_SECONDS)
-        target = own.contract.target
+        target = model.contract.target
         if target.reference is not None:
             counts = count_answers(target, target.reference, answered.predictions)
-            self._tally.add(ANSWER_BINS, (*labels, leaf), counts)
+            self._counters.add(ANSWER_BINS, (*labels, window), counts)
 
-    def _turn(self, labels: tuple[str, str], n_rows: int) -> str:
-        """The leaf that these rows are written on; two are kept, and the one before is wiped when it is turned to."""
+    def _window_of(self, labels: tuple[str, str], n_rows: int) -> str:
+        """The window that these rows are counted in: one of two, the older of which is emptied when it is needed."""
         before = self._n_rows.get(labels, 0)
         self._n_rows[labels] = before + n_rows
-        leaf, next_leaf = before // LEAF_ROWS, self._n_rows[labels] // LEAF_ROWS
-        if next_leaf != leaf:
-            self._tally.forget((COLUMN_BINS, ANSWER_BINS), first=labels, last=str(next_leaf % 2))
-        return str(next_leaf % 2)
+        window, next_window = before // WINDOW_ROWS, self._n_rows[labels] // WINDOW_ROWS
+        if next_window != window:
+            self._counters.forget((COLUMN_BINS, ANSWER_BINS), first=labels, last=str(next_window % 2))
+        return str(next_window % 2)
 
-    def _compare(self, own: Served, shadow: Served, answered: AnsweredRows) -> None:
-        labels = (own.name, own.version, shadow.version)
-        predictions = self._ask(shadow, answered) if _takes_the_same(own, shadow) else None
+    def _compare(self, model: Served, shadow: Served, answered: AnsweredRows) -> None:
+        labels = (model.name, model.version, shadow.version)
+        predictions = self._ask(shadow, answered) if _takes_the_same(model, shadow) else None
         if predictions is None:
             nothing = [0.0] * (len(DIFFERENCES) + 2)
-            self._tally.add(SHADOW, labels, [*nothing, float(len(answered.predictions))])
+            self._counters.add(SHADOW, labels, [*nothing, float(len(answered.predictions))])
             return
-        scale = (own.contract.target.scale or 1.0) if not own.contract.target.classes else 1.0
+        scale = (model.contract.target.scale or 1.0) if not model.contract.target.classes else 1.0
         difference = np.abs(predictions - answered.predictions).max(axis=1) / scale
         buckets = np.bincount(np.searchsorted(DIFFERENCES, difference), minlength=len(DIFFERENCES) + 1)
         others = np.count_nonzero(predictions.argmax(axis=1) != answered.predictions.argmax(axis=1))
-        self._tally.add(SHADOW, labels, [*buckets.astype(float).tolist(), float(others), 0.0])
+        self._counters.add(SHADOW, labels, [*buckets.astype(float).tolist(), float(others), 0.0])
 
     def _ask(self, shadow: Served, answered: AnsweredRows) -> np.ndarray | None:
         """None when it fails, which must not keep the other models from being looked at."""
@@ -109,15 +109,15 @@ class Watch:
             return None
 
 
-def _takes_the_same(own: Served, shadow: Served) -> bool:
+def _takes_the_same(model: Served, shadow: Served) -> bool:
     """Whether a shadow can answer with what its champion was asked, in the same terms."""
-    given = {column.name: column.kind for column in own.contract.columns}
+    given = {column.name: column.kind for column in model.contract.columns}
     wanted = {column.name: column.kind for column in shadow.contract.columns}
-    return wanted.items() <= given.items() and shadow.contract.target.classes == own.contract.target.classes
+    return wanted.items() <= given.items() and shadow.contract.target.classes == model.contract.target.classes
 
 
-def leaves(counts: Mapping[tuple[str, ...], list[float]]) -> dict[tuple[str, ...], list[float]]:
-    """Counts of both leaves together."""
+def merge_windows(counts: Mapping[tuple[str, ...], list[float]]) -> dict[tuple[str, ...], list[float]]:
+    """Counts of both windows together."""
     total: dict[tuple[str, ...], list[float]] = {}
     for (*labels, _), count in counts.items():
         known = total.get(tuple(labels))

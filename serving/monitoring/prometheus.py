@@ -10,8 +10,15 @@ from prometheus_client.exposition import choose_encoder
 
 from serving.bundle import Reference
 from serving.http.instrumentation import ANSWERS, BUCKETS, REQUESTS, ROWS
-from serving.monitoring.answer_monitor import ANSWER_BINS, COLUMN_BINS, COLUMN_STATES, DIFFERENCES, SHADOW, leaves
-from serving.monitoring.counters import Counts, Tally
+from serving.monitoring.answer_monitor import (
+    ANSWER_BINS,
+    COLUMN_BINS,
+    COLUMN_STATES,
+    DIFFERENCES,
+    SHADOW,
+    merge_windows,
+)
+from serving.monitoring.counters import Counters, Counts
 from serving.monitoring.drift import STATES, psi, references
 from serving.versions.champions import SWAPS
 from serving.versions.served_model import Served
@@ -21,15 +28,15 @@ MODEL_LABELS = ("model", "version")
 REQUEST_LABELS = ("model", "protocol", "status")
 
 
-def show_metrics(tally: Tally, models: Mapping[str, Served], *, is_open: bool) -> tuple[bytes, str]:
+def show_metrics(counters: Counters, models: Mapping[str, Served], *, is_open: bool) -> tuple[bytes, str]:
     """Everything that is counted, of all processes together, and its media type.
 
     Args:
-        tally: of this process.
+        counters: of this process.
         models: that answer.
         is_open: in the format of OpenMetrics, and else in Prometheus' own.
     """
-    counts, n_running = tally.of_all_processes()
+    counts, n_running = counters.of_all_processes()
     registry = CollectorRegistry(auto_describe=False)
     metrics = (*_of_requests(counts, n_running), *_of_models(counts, models), *_of_columns(counts, models))
     registry.register(_Collected([*metrics, *_of_shadow(counts)]))
@@ -65,8 +72,8 @@ def _of_models(counts: Counts, models: Mapping[str, Served]) -> Iterator[Metric]
     info = GaugeMetricFamily(
         "serving_model_info", "1 for every version that answers in the process asked.", labels=MODEL_LABELS
     )
-    for own in models.values():
-        info.add_metric((own.name, own.version), 1)
+    for model in models.values():
+        info.add_metric((model.name, model.version), 1)
     yield info
     yield _counter(counts, ROWS, "serving_rows", "Rows that were predicted.", labels=MODEL_LABELS)
     yield _counter(counts, ANSWERS, "serving_answers", "Answers of a version.", labels=(*MODEL_LABELS, "status"))
@@ -101,12 +108,12 @@ def _of_columns(counts: Counts, models: Mapping[str, Served]) -> Iterator[Metric
     yield shares
     column_psi = GaugeMetricFamily("serving_column_psi", "How far a column is from training's.", labels=labels)
     answer_psi = GaugeMetricFamily("serving_answers_psi", "How far answers are from training's.", labels=MODEL_LABELS)
-    column_bins, answer_bins = (leaves(dict(_named(counts, name))) for name in (COLUMN_BINS, ANSWER_BINS))
-    for own in models.values():
-        for name, reference in references(own.contract.columns).items():
-            _add_psi(column_psi, (own.name, own.version, name), reference, column_bins)
-        if own.contract.target.reference is not None:
-            _add_psi(answer_psi, (own.name, own.version), own.contract.target.reference, answer_bins)
+    column_bins, answer_bins = (merge_windows(dict(_named(counts, name))) for name in (COLUMN_BINS, ANSWER_BINS))
+    for served in models.values():
+        for name, reference in references(served.contract.columns).items():
+            _add_psi(column_psi, (served.name, served.version, name), reference, column_bins)
+        if served.contract.target.reference is not None:
+            _add_psi(answer_psi, (served.name, served.version), served.contract.target.reference, answer_bins)
     yield column_psi
     yield answer_psi
 
@@ -129,10 +136,10 @@ def _of_shadow(counts: Counts) -> Iterator[Metric]:
     )
     others = CounterMetricFamily("serving_shadow_other_labels", "Rows with another likeliest class.", labels=labels)
     failed = CounterMetricFamily("serving_shadow_rows_not_asked", "Rows that do not fit the shadow.", labels=labels)
-    for own, (*buckets, n_others, n_failed) in _named(counts, SHADOW):
-        difference.add_metric(own, _cumulated(DIFFERENCES, buckets), sum_value=None)
-        others.add_metric(own, n_others)
-        failed.add_metric(own, n_failed)
+    for values, (*buckets, n_others, n_failed) in _named(counts, SHADOW):
+        difference.add_metric(values, _cumulated(DIFFERENCES, buckets), sum_value=None)
+        others.add_metric(values, n_others)
+        failed.add_metric(values, n_failed)
     yield difference
     yield others
     yield failed
@@ -145,10 +152,10 @@ def _cumulated(bounds: Sequence[float], counts: Sequence[float]) -> list[tuple[s
 
 def _counter(counts: Counts, name: str, shown: str, text: str, *, labels: Sequence[str]) -> Metric:
     metric = CounterMetricFamily(shown, text, labels=labels)
-    for own, count in _named(counts, name):
-        metric.add_metric(own, count[0])
+    for values, count in _named(counts, name):
+        metric.add_metric(values, count[0])
     return metric
 
 
 def _named(counts: Counts, name: str) -> Iterator[tuple[tuple[str, ...], list[float]]]:
-    return ((labels, count) for (own, labels), count in counts.items() if own == name)
+    return ((labels, count) for (counted, labels), count in counts.items() if counted == name)

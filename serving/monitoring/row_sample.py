@@ -23,10 +23,10 @@ class AnsweredRows:
 
     def first(self, n_rows: int) -> "AnsweredRows":
         """The first rows alone."""
-        return AnsweredRows({name: own[:n_rows] for name, own in self.columns.items()}, self.predictions[:n_rows])
+        return AnsweredRows({name: values[:n_rows] for name, values in self.columns.items()}, self.predictions[:n_rows])
 
 
-class Sample:
+class RowSample:
     """The first rows since the last look, at most `MOST_ROWS`. Requests in several threads may add to it.
 
     They are copied into arrays that have room for all: to join the arrays of a thousand requests would keep the
@@ -34,7 +34,7 @@ class Sample:
     """
 
     def __init__(self) -> None:
-        self._room: AnsweredRows | None = None
+        self._buffer: AnsweredRows | None = None
         self._n_rows = 0
         self._lock = threading.Lock()
 
@@ -44,32 +44,32 @@ class Sample:
             start, n_rows = self._n_rows, min(len(predictions), MOST_ROWS - self._n_rows)
             if not n_rows:
                 return
-            if self._room is None:
-                self._room = _room_for(columns, predictions)
+            if self._buffer is None:
+                self._buffer = _make_buffer(columns, predictions)
             self._n_rows += n_rows
             rows = slice(start, start + n_rows)
             for name, values in columns.items():
-                self._room.columns[name][rows] = values[:n_rows]
-            self._room.predictions[rows] = predictions[:n_rows]
+                self._buffer.columns[name][rows] = values[:n_rows]
+            self._buffer.predictions[rows] = predictions[:n_rows]
 
     def take(self) -> AnsweredRows | None:
         """The rows since the last look, and forget them; None when there are none."""
         with self._lock:
-            room, n_rows = self._room, self._n_rows
-            self._room, self._n_rows = None, 0
-        return None if room is None else room.first(n_rows)
+            buffer, n_rows = self._buffer, self._n_rows
+            self._buffer, self._n_rows = None, 0
+        return None if buffer is None else buffer.first(n_rows)
 
 
-class NoSample(Sample):
+class NoSample(RowSample):
     """Keeps nothing."""
 
     def add(self, columns: Mapping[str, np.ndarray], predictions: np.ndarray) -> None:
         """Forget the rows."""
 
 
-def _room_for(columns: Mapping[str, np.ndarray], predictions: np.ndarray) -> AnsweredRows:
+def _make_buffer(columns: Mapping[str, np.ndarray], predictions: np.ndarray) -> AnsweredRows:
     """For as many rows as are kept, of these columns; labels are kept whole, whatever their length."""
-    kinds = {name: np.float64 if own.dtype.kind == "f" else object for name, own in columns.items()}
+    kinds = {name: np.float64 if values.dtype.kind == "f" else object for name, values in columns.items()}
     return AnsweredRows(
         {name: np.empty(MOST_ROWS, dtype=kind) for name, kind in kinds.items()},
         np.empty((MOST_ROWS, predictions.shape[1]), dtype=predictions.dtype),

@@ -85,5 +85,5 @@ def name_request(method: str, route: str) -> None:
 
 def _has_service_name(environment: Mapping[str, str]) -> bool:
     attributes = environment.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",")
-    named = any(own.partition("=")[0].strip() == "service.name" for own in attributes)
+    named = any(attribute.partition("=")[0].strip() == "service.name" for attribute in attributes)
     return named or bool(environment.get("OTEL_SERVICE_NAME"))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from serving.bundle import BundleError, PassingError
-from serving.monitoring.counters import OF_EACH, Tally
+from serving.monitoring.counters import OF_EACH, Counters
 from serving.versions.history import Verdicts
 from serving.versions.log_once import Complaints
 from serving.versions.probation import AnswerCounts, Placed, Trial
@@ -31,7 +31,7 @@ class Champions(Mapping[str, Served]):
     Args:
         store: holds the bundles.
         load: makes a model of a bundle.
-        tally: says how often a version failed, and counts what happens here.
+        counters: says how often a version failed, and counts what happens here.
         verdicts: on versions, of all processes and before this one.
         names: to serve; empty: all that have a champion.
         max_error_share: of a new version's answers, beyond that of the version before it.
@@ -42,14 +42,14 @@ class Champions(Mapping[str, Served]):
         store: Store,
         *,
         load: Load,
-        tally: Tally,
+        counters: Counters,
         verdicts: Verdicts | None = None,
         names: Sequence[str] = (),
         max_error_share: float = 1.0,
     ) -> None:
         self._store = store
         self._load = load
-        self._tally = tally
+        self._counters = counters
         self._verdicts = verdicts or Verdicts()
         self._names = tuple(names)
         self._max_error_share = max_error_share
@@ -193,7 +193,7 @@ class Champions(Mapping[str, Served]):
         return reason is not None
 
     def _placed(self, own: Served, bundle: str) -> Placed:
-        counts, _ = self._tally.of_all_processes()
+        counts, _ = self._counters.of_all_processes()
         return Placed(own, bundle, AnswerCounts.of(own, counts))
 
     def _choose(self, placed: Placed) -> None:
@@ -228,7 +228,7 @@ class Champions(Mapping[str, Served]):
         """
         if not self._trials:
             return
-        counts, _ = self._tally.of_all_processes()
+        counts, _ = self._counters.of_all_processes()
         for name, trial in list(self._trials.items()):
             known = self._verdicts.put_back(name).get(trial.new.bundle)
             reason = known or trial.objection(counts, max_error_share=self._max_error_share)
@@ -253,7 +253,7 @@ class Champions(Mapping[str, Served]):
         logger.error("put back", extra={"fields": {"model": name, "refused": version, "reason": objection}})
 
     def _count(self, name: str, version: str, outcome: Outcome) -> None:
-        self._tally.add(SWAPS, (name, version, outcome))
+        self._counters.add(SWAPS, (name, version, outcome))
 
     def _complain_of_version(self, name: str, error: BundleError) -> None:
         self._complaints.say(name, "A version is not served", error)

@@ -20,7 +20,7 @@ from serving.bundle import BundleError, Contract
 from serving.errors import Detail, InvalidRequestError, NotReadyError, ServingError, UnknownModelError
 from serving.http.media_types import CSV, JSON
 from serving.http.request_context import count_rows, current_request
-from serving.monitoring.row_sample import NoSample, Sample
+from serving.monitoring.row_sample import NoSample, RowSample
 from serving.monitoring.traces import model_run
 from serving.predictor import Predictor, check_golden
 from serving.reading.cells import Cells
@@ -58,7 +58,7 @@ class Served:
     hasty: RequestReader
     more: Answering
     wording: Wording
-    sample: Sample = field(default_factory=Sample)
+    sample: RowSample = field(default_factory=RowSample)
     rows_at_once: int = 0
 
     @property

@@ -14,7 +14,7 @@ from serving.app import create_app
 from serving.bundle import NumericColumn
 from serving.errors import HUNG_UP, ServingError
 from serving.http.auth import HEALTH_PATHS
-from serving.monitoring.answer_monitor import LEAF_ROWS
+from serving.monitoring.answer_monitor import WINDOW_ROWS
 from serving.monitoring.drift import LEAST_ROWS, STATES
 from serving.monitoring.row_sample import MOST_ROWS as MOST_SAMPLED
 from serving.settings import PREFIX, Settings
@@ -78,7 +78,7 @@ def test_every_route_is_there(bundles: Path) -> None:
 
 
 def test_numbers_are_those_that_hold() -> None:
-    assert f"of the last {LEAF_ROWS:,} to {2 * LEAF_ROWS:,} rows of each process" in PAGE
+    assert f"of the last {WINDOW_ROWS:,} to {2 * WINDOW_ROWS:,} rows of each process" in PAGE
     assert f"from {LEAST_ROWS} rows on" in PAGE
     assert f"at most {MOST_SAMPLED:,} are looked at" in PAGE
     assert f"of at most {MOST_EXPLAINED} rows" in PAGE

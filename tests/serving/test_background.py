@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from serving.background import Keeper
-from serving.monitoring.answer_monitor import Watch
-from serving.monitoring.counters import Tally
+from serving.background import BackgroundThreads
+from serving.monitoring.answer_monitor import AnswerMonitor
+from serving.monitoring.counters import Counters
 from serving.versions.champions import Champions
 from serving.versions.served_model import loader
 from serving.versions.store import FolderStore
@@ -28,7 +28,7 @@ class SilentStore(FolderStore):
         return super().names()
 
 
-class FailingWatch(Watch):
+class FailingMonitor(AnswerMonitor):
     """Its shadow fails on some rows."""
 
     def look(self) -> None:
@@ -48,28 +48,28 @@ def counted_in(folder: Path) -> str:
 def test_nothing_waits_for_a_store_that_is_silent(tmp_path: Path):
     publish_sales(tmp_path / "bundles", version=1)
     (tmp_path / "workers").mkdir()
-    may_answer, tally = threading.Event(), Tally(tmp_path / "workers")
+    may_answer, counters = threading.Event(), Counters(tmp_path / "workers")
     store = SilentStore(tmp_path / "bundles", may_answer)
-    champions = Champions(store, load=loader(threads=1, max_rows=100), tally=tally)
-    keeper = Keeper(champions, Watch(champions, None, tally), tally, poll_seconds=60)
-    keeper.start()
-    tally.add("rows", ("a", "1"))
+    champions = Champions(store, load=loader(threads=1, max_rows=100), counters=counters)
+    background = BackgroundThreads(champions, AnswerMonitor(champions, None, counters), counters, poll_seconds=60)
+    background.start()
+    counters.add("rows", ("a", "1"))
     eventually(lambda: "rows" in counted_in(tmp_path / "workers"))
     assert len(champions) == 0
     may_answer.set()
     eventually(lambda: set(champions) == {NAME})
-    keeper.stop()
+    background.stop()
 
 
 @pytest.mark.usefixtures("quick")
 def test_new_versions_are_found_although_watching_fails(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     publish_sales(tmp_path, version=1)
-    tally = Tally()
-    champions = Champions(FolderStore(tmp_path), load=loader(threads=1, max_rows=100), tally=tally)
-    keeper = Keeper(champions, FailingWatch(champions, None, tally), tally, poll_seconds=0.01)
-    keeper.start()
+    counters = Counters()
+    champions = Champions(FolderStore(tmp_path), load=loader(threads=1, max_rows=100), counters=counters)
+    background = BackgroundThreads(champions, FailingMonitor(champions, None, counters), counters, poll_seconds=0.01)
+    background.start()
     eventually(lambda: set(champions) == {NAME})
     publish_sales(tmp_path, version=2)
     eventually(lambda: champions[NAME].version == "2")
     eventually(lambda: "The keeper failed" in caplog.messages)
-    keeper.stop()
+    background.stop()

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from starlette.datastructures import Headers
 
-from serving.background import Keeper
+from serving.background import BackgroundThreads
 from serving.bundle import BundleError
 from serving.errors import ErrorAnswer, ForbiddenError, NotReloadedError, StoreAwayError, UnknownModelError
 from serving.http.request_context import current_request
-from serving.monitoring.counters import Tally
+from serving.monitoring.counters import Counters
 from serving.scheduling.thread_pool import ThreadPool
 from serving.versions.served_model import Served
 from serving.versions.store import AwayError
@@ -29,12 +29,12 @@ class Reloaded(BaseModel):
     version: str
 
 
-def metrics_router(models: Mapping[str, Served], tally: Tally, pool: ThreadPool) -> APIRouter:
+def metrics_router(models: Mapping[str, Served], counters: Counters, pool: ThreadPool) -> APIRouter:
     """The route of the metrics.
 
     Args:
         models: name -> model; looked up for every request.
-        tally: of this process; knows those of the others.
+        counters: of this process; knows those of the others.
         pool: of threads in which they are collected.
     """
     router = APIRouter(tags=["operations"])
@@ -42,7 +42,7 @@ def metrics_router(models: Mapping[str, Served], tally: Tally, pool: ThreadPool)
     def collect(*, is_open: bool) -> tuple[bytes, str]:
         from serving.monitoring.prometheus import show_metrics  # noqa: PLC0415  many servers are never asked
 
-        return show_metrics(tally, models, is_open=is_open)
+        return show_metrics(counters, models, is_open=is_open)
 
     @router.get("/metrics", summary="Counts for Prometheus", response_class=Response, responses=METRICS)
     async def show(request: Request) -> Response:
@@ -53,12 +53,14 @@ def metrics_router(models: Mapping[str, Served], tally: Tally, pool: ThreadPool)
     return router
 
 
-def reload_router(models: Mapping[str, Served], keeper: Keeper, pool: ThreadPool, *, reloading: Reloading) -> APIRouter:
+def reload_router(
+    models: Mapping[str, Served], background: BackgroundThreads, pool: ThreadPool, *, reloading: Reloading
+) -> APIRouter:
     """The route that looks an alias up.
 
     Args:
         models: name -> model; looked up for every request.
-        keeper: looks them up.
+        background: looks them up.
         pool: of threads in which it does, and may wait for a store.
         reloading: who may ask for it.
     """
@@ -66,9 +68,9 @@ def reload_router(models: Mapping[str, Served], keeper: Keeper, pool: ThreadPool
 
     def look_up(name: str) -> Reloaded:
         try:
-            if not keeper.knows(name):
+            if not background.knows(name):
                 raise UnknownModelError.from_name(name, models)
-            keeper.reload(name)
+            background.reload(name)
         except AwayError as error:
             raise StoreAwayError(f"The store of models does not answer. {_what_goes_on(models, name)}") from error
         except BundleError as error:

@@ -8,12 +8,12 @@ import pytest
 from starlette.types import ASGIApp
 
 from serving.app import create_app
-from serving.background import Keeper
+from serving.background import BackgroundThreads
 from serving.http.auth import HEALTH_PATHS
 from serving.http.security_headers import DEFAULTS
 from serving.keys import KeyFile, add_key
-from serving.monitoring.answer_monitor import Watch
-from serving.monitoring.counters import Tally
+from serving.monitoring.answer_monitor import AnswerMonitor
+from serving.monitoring.counters import Counters
 from serving.settings import Settings
 from serving.worker import load_champions
 from tests.serving.asking import app_of, ask
@@ -31,10 +31,10 @@ def keys(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def app(tmp_path: Path, keys: dict[str, str]) -> ASGIApp:
     publish_sales(tmp_path / "bundles")
-    settings, tally = Settings(bundles=tmp_path / "bundles"), Tally()
-    champions = load_champions(settings, tally)
-    keeper = Keeper(champions, Watch(champions, None, tally), tally, poll_seconds=60)
-    return create_app(champions, settings, keys=KeyFile(tmp_path / "keys.json"), keeper=keeper)
+    settings, counters = Settings(bundles=tmp_path / "bundles"), Counters()
+    champions = load_champions(settings, counters)
+    background = BackgroundThreads(champions, AnswerMonitor(champions, None, counters), counters, poll_seconds=60)
+    return create_app(champions, settings, keys=KeyFile(tmp_path / "keys.json"), background=background)
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serving.app import create_app
-from serving.monitoring.counters import Tally, bury
+from serving.monitoring.counters import Counters, keep_counts_of
 from serving.settings import Settings
 from serving.worker import load_champions
 from tests.serving.asking import app_of, ask
@@ -118,14 +118,14 @@ def test_counts_of_several_processes_are_added_and_survive_their_processes(
 ):
     for process_id, n_rows in ((11, 3), (12, 4)):
         monkeypatch.setattr("os.getpid", lambda own=process_id: own)
-        tally = Tally(tmp_path)
-        tally.add("rows", ("a", "1"), (n_rows,))
-        tally.n_running = 1
-        tally.share()
-    assert tally.of_all_processes() == ({("rows", ("a", "1")): [7.0]}, 2)
-    bury(tmp_path, 11)
-    bury(tmp_path, 99)  # ended before it had counted anything
-    assert tally.of_all_processes() == ({("rows", ("a", "1")): [7.0]}, 1)
-    bury(tmp_path, 12)
+        counters = Counters(tmp_path)
+        counters.add("rows", ("a", "1"), (n_rows,))
+        counters.n_running = 1
+        counters.share()
+    assert counters.of_all_processes() == ({("rows", ("a", "1")): [7.0]}, 2)
+    keep_counts_of(tmp_path, 11)
+    keep_counts_of(tmp_path, 99)  # ended before it had counted anything
+    assert counters.of_all_processes() == ({("rows", ("a", "1")): [7.0]}, 1)
+    keep_counts_of(tmp_path, 12)
     monkeypatch.setattr("os.getpid", lambda: 13)
-    assert Tally(tmp_path).of_all_processes() == ({("rows", ("a", "1")): [7.0]}, 0)
+    assert Counters(tmp_path).of_all_processes() == ({("rows", ("a", "1")): [7.0]}, 0)

@@ -11,8 +11,8 @@ from hypothesis import given, strategies as st
 from serving.app import create_app
 from serving.bundle import BooleanColumn, CategoricalColumn, DateColumn, NumericColumn, Reference, Target
 from serving.http.request_context import RequestContext, current_request, enter_request
-from serving.monitoring.answer_monitor import LEAF_ROWS, Watch
-from serving.monitoring.counters import Tally
+from serving.monitoring.answer_monitor import WINDOW_ROWS, AnswerMonitor
+from serving.monitoring.counters import Counters
 from serving.monitoring.drift import LEAST_ROWS, count_answers, count_bins, count_states, psi
 from serving.settings import Settings
 from serving.worker import load_champions
@@ -104,40 +104,40 @@ def test_what_was_answered_is_looked_at_and_old_rows_are_forgotten(tmp_path: Pat
         column.model_copy(update={"reference": Reference(edges=(0.0,), shares=(0.5, 0.5))}) for column in SALES_COLUMNS
     )
     publish_sales(tmp_path, columns=columns)
-    tally = Tally()
-    champions = load_champions(Settings(bundles=tmp_path), tally)
-    watch = Watch(champions, None, tally)
-    own = champions["ice cream"]
-    watch.look()
-    assert tally.own == {}, "loading a model is no answer"
+    counters = Counters()
+    champions = load_champions(Settings(bundles=tmp_path), counters)
+    monitor = AnswerMonitor(champions, None, counters)
+    model = champions["ice cream"]
+    monitor.look()
+    assert counters.counts == {}, "loading a model is no answer"
 
     def answer(value: float, n_rows: int) -> list[float]:
-        own.predict_finite({column.name: np.full(n_rows, value) for column in SALES_COLUMNS})
-        watch.look()
-        leaves = [
+        model.predict_finite({column.name: np.full(n_rows, value) for column in SALES_COLUMNS})
+        monitor.look()
+        windows = [
             count
-            for (name, labels), count in tally.own.items()
+            for (name, labels), count in counters.counts.items()
             if name == "column_bins_lately" and "humidity" in labels
         ]
-        return np.sum(leaves, axis=0).tolist()
+        return np.sum(windows, axis=0).tolist()
 
     assert answer(-1.0, 300) == [300, 0, 300]
-    assert answer(1.0, LEAF_ROWS) == [300, LEAF_ROWS, LEAF_ROWS + 300]
-    assert answer(1.0, LEAF_ROWS)[0] == 0, "two leaves later nothing is left"
-    states = tally.own["column_states", ("ice cream", "1", "humidity")]
-    assert states == [2 * LEAF_ROWS, 0, 0, 300], "states are counted since the start"
+    assert answer(1.0, WINDOW_ROWS) == [300, WINDOW_ROWS, WINDOW_ROWS + 300]
+    assert answer(1.0, WINDOW_ROWS)[0] == 0, "two windows later nothing is left"
+    states = counters.counts["column_states", ("ice cream", "1", "humidity")]
+    assert states == [2 * WINDOW_ROWS, 0, 0, 300], "states are counted since the start"
 
 
 @pytest.mark.usefixtures("answering")
 def test_a_flood_of_rows_is_looked_at_in_part(tmp_path: Path):
     publish_sales(tmp_path)
-    tally = Tally()
-    champions = load_champions(Settings(bundles=tmp_path), tally)
+    counters = Counters()
+    champions = load_champions(Settings(bundles=tmp_path), counters)
     for _ in range(5):
         columns = {column.name: np.ones(6_000) for column in SALES_COLUMNS}
         champions["ice cream"].predict_finite(columns)
-    Watch(champions, None, tally).look()
-    assert sum(tally.own["column_states", ("ice cream", "1", "humidity")]) == 10_000
+    AnswerMonitor(champions, None, counters).look()
+    assert sum(counters.counts["column_states", ("ice cream", "1", "humidity")]) == 10_000
 
 
 @pytest.mark.parametrize("media", ["application/json", "text/csv"])

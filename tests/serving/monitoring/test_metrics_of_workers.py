@@ -44,7 +44,7 @@ def ask(address: str, statuses: Counter[int]) -> None:
 
 def of(found: Samples, name: str, **labels: str) -> float:
     """The sum of what has these labels, and maybe others."""
-    return sum(value for (own, has), value in found.items() if own == name and labels.items() <= set(has))
+    return sum(value for (found_name, has), value in found.items() if found_name == name and labels.items() <= set(has))
 
 
 def check(found: Samples) -> None:

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from serving.monitoring.row_sample import MOST_ROWS, Sample
+from serving.monitoring.row_sample import MOST_ROWS, RowSample
 
 
 def some_rows(first: int, n_rows: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -15,7 +15,7 @@ def some_rows(first: int, n_rows: int) -> tuple[dict[str, np.ndarray], np.ndarra
 
 
 def test_rows_come_back_in_their_order_and_once():
-    sample = Sample()
+    sample = RowSample()
     assert sample.take() is None
     sample.add(*some_rows(0, 1))
     sample.add(*some_rows(1, 40))
@@ -31,7 +31,7 @@ def test_rows_come_back_in_their_order_and_once():
 
 
 def test_what_was_taken_stays_as_it_was():
-    sample = Sample()
+    sample = RowSample()
     sample.add(*some_rows(0, 2))
     answered = sample.take()
     sample.add(*some_rows(5, 2))
@@ -40,7 +40,7 @@ def test_what_was_taken_stays_as_it_was():
 
 
 def test_what_a_caller_does_to_its_arrays_later_changes_nothing():
-    sample = Sample()
+    sample = RowSample()
     columns, predictions = some_rows(0, 2)
     sample.add(columns, predictions)
     columns["number"][:] = np.nan
@@ -52,7 +52,7 @@ def test_what_a_caller_does_to_its_arrays_later_changes_nothing():
 
 
 def test_more_rows_than_there_is_room_for_are_not_kept():
-    sample = Sample()
+    sample = RowSample()
     sample.add(*some_rows(0, MOST_ROWS - 3))
     sample.add(*some_rows(MOST_ROWS - 3, 10))
     sample.add(*some_rows(0, 10))
@@ -63,7 +63,7 @@ def test_more_rows_than_there_is_room_for_are_not_kept():
 
 
 def test_rows_of_several_threads_are_kept_whole_and_apart():
-    sample = Sample()
+    sample = RowSample()
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda first: sample.add(*some_rows(first, 10)), range(0, 5000, 10)))
     answered = sample.take()

@@ -53,17 +53,17 @@ def test_a_request_and_its_run_of_the_model_are_in_the_callers_trace(tmp_path: P
 
 
 def check(spans: list[Span]) -> None:
-    requests = [own for own in spans if own.name == NATIVE]
-    runs = [own for own in spans if own.name == "model run"]
+    requests = [span for span in spans if span.name == NATIVE]
+    runs = [span for span in spans if span.name == "model run"]
     assert (len(requests), len(runs)) == (4, 3), "a refused request runs no model"
-    ours = [own for own in requests if own.trace == TRACE]
-    assert {own.parent for own in ours} == {CALLER}
-    assert {own.attributes["request.id"] for own in ours} == {"mine"}, "the refused one's, too"
-    assert sorted(own.attributes["http.response.status_code"] for own in ours) == [200, 200, 422]
-    (other,) = [own for own in requests if own.trace != TRACE]
+    ours = [span for span in requests if span.trace == TRACE]
+    assert {span.parent for span in ours} == {CALLER}
+    assert {span.attributes["request.id"] for span in ours} == {"mine"}, "the refused one's, too"
+    assert sorted(span.attributes["http.response.status_code"] for span in ours) == [200, 200, 422]
+    (other,) = [span for span in requests if span.trace != TRACE]
     assert other.parent == ""
-    by_id = {own.id: own for own in requests}
-    assert {own.service for own in spans} == {"sales"}
+    by_id = {span.id: span for span in requests}
+    assert {span.service for span in spans} == {"sales"}
     for run in runs:
         request = by_id[run.parent]
         assert run.attributes["request.id"] == request.attributes["request.id"]
@@ -87,8 +87,8 @@ def test_every_span_of_a_request_has_the_id_of_its_answer(tmp_path: Path):
             answers = [server.get(path, headers={} if status == 401 else header) for path, status in REFUSALS]
             assert server.stop() == 0
     assert [answer.status_code for answer in answers] == [status for _, status in REFUSALS]
-    assert {own.service for own in spans} == {"sweepstack"}
-    seen = {own.attributes["request.id"]: own for own in spans}
+    assert {span.service for span in spans} == {"sweepstack"}
+    seen = {span.attributes["request.id"]: span for span in spans}
     for (path, status), answer in zip(REFUSALS, answers, strict=True):
         found = seen[answer.headers["X-Request-ID"]].attributes
         assert (found["url.path"], found["http.response.status_code"]) == (path, status)
@@ -120,7 +120,7 @@ def test_a_service_may_be_named_among_other_attributes(tmp_path: Path):
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_RESOURCE_ATTRIBUTES": "team=a,service.name=shop"}
         with running(tmp_path, "--bundles", str(tmp_path), **settings) as server:
             assert server.stop() == 0
-    assert {own.service for own in spans} == {"shop"}
+    assert {span.service for span in spans} == {"shop"}
 
 
 def test_a_collector_that_is_away_costs_no_answer_and_no_clean_end(tmp_path: Path):

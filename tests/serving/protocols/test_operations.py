@@ -11,10 +11,10 @@ import pytest
 from starlette.types import ASGIApp
 
 from serving.app import create_app
-from serving.background import Keeper
+from serving.background import BackgroundThreads
 from serving.http.request_context import current_request
-from serving.monitoring.answer_monitor import Watch
-from serving.monitoring.counters import Tally
+from serving.monitoring.answer_monitor import AnswerMonitor
+from serving.monitoring.counters import Counters
 from serving.scheduling.thread_pool import FEW_THREADS
 from serving.settings import Settings
 from serving.versions.served_model import Served
@@ -54,7 +54,7 @@ class Models(dict[str, Served]):
         return super().values()
 
 
-class GatedKeeper(Keeper):
+class GatedKeeper(BackgroundThreads):
     """Whoever asks it passes the gate."""
 
     gate: Gate
@@ -73,12 +73,12 @@ def gate() -> Iterator[Gate]:
 
 def gated_app(folder: Path, gate: Gate, **changes: Any) -> ASGIApp:
     publish_sales(folder)
-    settings, tally = Settings(bundles=folder, **changes), Tally()
-    champions = load_champions(settings, tally)
-    keeper = GatedKeeper(champions, Watch(champions, None, tally), tally, poll_seconds=60)
+    settings, counters = Settings(bundles=folder, **changes), Counters()
+    champions = load_champions(settings, counters)
+    background = GatedKeeper(champions, AnswerMonitor(champions, None, counters), counters, poll_seconds=60)
     models = Models(champions)
-    models.gate = keeper.gate = gate
-    return create_app(models, settings, keeper=keeper)
+    models.gate = background.gate = gate
+    return create_app(models, settings, background=background)
 
 
 def client_of(app: ASGIApp) -> httpx.AsyncClient:

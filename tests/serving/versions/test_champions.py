@@ -12,11 +12,11 @@ import pytest
 from starlette.types import ASGIApp, Message
 
 from serving.app import create_app
-from serving.background import Keeper
+from serving.background import BackgroundThreads
 from serving.bundle import BundleError, NumericColumn, PassingError
 from serving.keys import KeyFile, add_key
-from serving.monitoring.answer_monitor import Watch
-from serving.monitoring.counters import Tally
+from serving.monitoring.answer_monitor import AnswerMonitor
+from serving.monitoring.counters import Counters
 from serving.settings import Settings
 from serving.versions.champions import Champions
 from serving.versions.history import Verdicts
@@ -96,16 +96,18 @@ class Server:
         shadow: str | None = None,
         verdicts: Verdicts | None = None,
     ) -> None:
-        self.store, self.tally = Store(root), Tally()
+        self.store, self.counters = Store(root), Counters()
         load = load or loader(threads=1, max_rows=100)
-        self.champions = Champions(self.store, load=load, tally=self.tally, verdicts=verdicts, max_error_share=0.2)
+        self.champions = Champions(
+            self.store, load=load, counters=self.counters, verdicts=verdicts, max_error_share=0.2
+        )
         self.champions.resume(NAME)
         beside = Shadow(self.store, load=load, alias=shadow) if shadow else None
-        self.watch = Watch(self.champions, beside, self.tally)
-        self.keeper = Keeper(self.champions, self.watch, self.tally, poll_seconds=60)
+        self.monitor = AnswerMonitor(self.champions, beside, self.counters)
+        self.background = BackgroundThreads(self.champions, self.monitor, self.counters, poll_seconds=60)
         self.champions.refresh()
-        self.watch.refresh()
-        self.app = create_app(self.champions, Settings(), keeper=self.keeper)
+        self.monitor.refresh()
+        self.app = create_app(self.champions, Settings(), background=self.background)
 
     def version(self) -> str:
         answer = ask(self.app, "POST", f"/models/{NAME}/predict", json=BODY)
@@ -117,9 +119,9 @@ class Server:
         return ask(self.app, "GET", f"/models/{NAME}").json()["refused"]
 
     def metric(self, line: str) -> float:
-        for own in ask(self.app, "GET", "/metrics").text.splitlines():
-            if own.startswith(f"{line} "):
-                return float(own.rpartition(" ")[2])
+        for shown in ask(self.app, "GET", "/metrics").text.splitlines():
+            if shown.startswith(f"{line} "):
+                return float(shown.rpartition(" ")[2])
         return 0.0
 
 
@@ -189,7 +191,7 @@ def test_a_fault_of_this_machine_refuses_no_version(tmp_path: Path, caplog: pyte
     assert set(server.champions) == {NAME, "patients"}, "others are looked up"
     assert ask(server.app, "POST", f"/models/{NAME}/reload").status_code == 409
     assert (server.version(), server.refused()) == ("1", {})
-    assert [own.message for own in caplog.records] == ["A version is not served"], "said once"
+    assert [record.message for record in caplog.records] == ["A version is not served"], "said once"
     unhide(path)
     server.champions.refresh()
     assert server.version() == "2"
@@ -217,7 +219,7 @@ def test_a_store_that_is_away_changes_nothing(tmp_path: Path, caplog: pytest.Log
     for _ in range(5):
         server.champions.refresh()
     assert (server.version(), server.refused()) == ("1", {})
-    assert [own.message for own in caplog.records] == ["The store of models does not answer"], "said once"
+    assert [record.message for record in caplog.records] == ["The store of models does not answer"], "said once"
     server.store.is_away = False
     server.champions.refresh()
     assert server.version() == "2"
@@ -231,7 +233,7 @@ def test_a_reload_while_the_store_is_away_says_that_it_is_away(tmp_path: Path, c
     server.champions.refresh()
     server.store.is_away = False
     server.champions.refresh()
-    assert [own.message for own in caplog.records] == [
+    assert [record.message for record in caplog.records] == [
         "The store of models does not answer",
         "The store of models answers again",
     ]
@@ -453,7 +455,7 @@ def test_a_verdict_that_cannot_be_kept_is_told_once(tmp_path: Path, caplog: pyte
     publish_sales(bundles, version=1)
     server = Server(bundles, verdicts=Verdicts(file))
     assert server.version() == "1"
-    assert [own.message for own in caplog.records] == ["What became of versions cannot be kept"]
+    assert [record.message for record in caplog.records] == ["What became of versions cannot be kept"]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -603,11 +605,11 @@ def test_a_reload_is_refused_also_when_others_look_at_the_same_time(tmp_path: Pa
 def test_without_keys_nobody_from_elsewhere_may_reload(tmp_path: Path):
     publish_sales(tmp_path)
     server = Server(tmp_path)
-    opened = create_app(server.champions, Settings(host="0.0.0.0", auth="none"), keeper=server.keeper)
+    opened = create_app(server.champions, Settings(host="0.0.0.0", auth="none"), background=server.background)
     assert ask(opened, "POST", f"/models/{NAME}/reload").status_code == 403
     key = add_key(tmp_path / "keys.json", name="one", role="admin")
     keys = KeyFile(tmp_path / "keys.json")
-    guarded = create_app(server.champions, Settings(host="0.0.0.0"), keeper=server.keeper, keys=keys)
+    guarded = create_app(server.champions, Settings(host="0.0.0.0"), background=server.background, keys=keys)
     header = {"Authorization": f"Bearer {key}"}
     assert ask(guarded, "POST", f"/models/{NAME}/reload", headers=header).status_code == 200
 
@@ -631,7 +633,9 @@ def test_no_page_in_a_browser_may_reload_where_no_key_is_asked_for(tmp_path: Pat
     assert "No web page" in refused.json()["error"]["message"]
     assert ask(server.app, "POST", path, headers={"Sec-Fetch-Site": "none"}).status_code == 200
     header = {"Authorization": f"Bearer {add_key(tmp_path / 'keys.json', name='one', role='admin')}"}
-    guarded = create_app(server.champions, Settings(), keeper=server.keeper, keys=KeyFile(tmp_path / "keys.json"))
+    guarded = create_app(
+        server.champions, Settings(), background=server.background, keys=KeyFile(tmp_path / "keys.json")
+    )
     assert ask(guarded, "POST", path, headers=header | sent).status_code == 200, "a key is enough"
 
 
@@ -651,20 +655,20 @@ def test_a_shadow_answers_the_same_unseen_and_is_compared(tmp_path: Path):
     server = Server(tmp_path, shadow="challenger")
     for _ in range(7):
         assert server.version() == "1"
-    server.watch.look()
+    server.monitor.look()
     labels = 'model="ice cream",shadow="2",version="1"'
     assert server.metric(f'serving_shadow_difference_bucket{{le="1e-06",{labels}}}') == 0, "it has other weights"
     assert server.metric(f'serving_shadow_difference_bucket{{le="+Inf",{labels}}}') == 7
     (tmp_path / NAME / "challenger").write_text("1\n")
-    server.watch.refresh()
+    server.monitor.refresh()
     server.version()
-    server.watch.look()
+    server.monitor.look()
     same = labels.replace('shadow="2"', 'shadow="1"')
     assert server.metric(f'serving_shadow_difference_bucket{{le="1e-06",{same}}}') == 1
     (tmp_path / NAME / "challenger").unlink()
-    server.watch.refresh()
+    server.monitor.refresh()
     server.version()
-    server.watch.look()
+    server.monitor.look()
     assert server.metric(f'serving_shadow_difference_bucket{{le="+Inf",{labels}}}') == 7
 
 
@@ -672,7 +676,7 @@ def test_a_model_may_have_no_shadow(tmp_path: Path, caplog: pytest.LogCaptureFix
     caplog.set_level(logging.INFO, logger="serving.shadow")
     publish_sales(tmp_path)
     server = Server(tmp_path, shadow="challenger")
-    server.watch.refresh()
+    server.monitor.refresh()
     (said,) = caplog.records
     assert (said.levelname, said.message) == ("INFO", "A model has no shadow")
     assert said.__dict__["fields"].items() >= {"model": NAME, "alias": "challenger"}.items()
@@ -684,7 +688,7 @@ def test_a_shadow_that_cannot_be_proven_is_called_a_shadow(tmp_path: Path, caplo
     (tmp_path / NAME / "champion").write_text("1\n")
     (tmp_path / NAME / "challenger").write_text("2\n")
     server = Server(tmp_path, shadow="challenger")
-    server.watch.refresh()
+    server.monitor.refresh()
     (said,) = caplog.records
     assert (said.levelname, said.message) == ("WARNING", "A version is no shadow")
     assert "its sha256 is not the one in contract.json" in said.__dict__["fields"]["reason"]
@@ -696,7 +700,7 @@ def test_a_shadow_that_takes_other_columns_is_not_asked(tmp_path: Path):
     (tmp_path / NAME / "challenger").write_text("2\n")
     server = Server(tmp_path, shadow="challenger")
     server.version()
-    server.watch.look()
+    server.monitor.look()
     assert server.metric('serving_shadow_rows_not_asked_total{model="ice cream",shadow="2",version="1"}') == 1
 
 
@@ -710,8 +714,8 @@ def test_a_shadow_that_fails_is_counted_and_told_once(tmp_path: Path, caplog: py
     for _ in range(2):
         server.version()
         ask(server.app, "POST", "/models/patients/predict", json={"rows": [PATIENT_ROW]})
-        server.watch.look()
+        server.monitor.look()
     assert server.metric('serving_shadow_rows_not_asked_total{model="ice cream",shadow="2",version="1"}') == 2
     looked_at = 'serving_column_values_total{column="age",model="patients",state="usual",version="1"}'
     assert server.metric(looked_at) == 2, "the other model is looked at"
-    assert [own.message for own in caplog.records if own.levelname == "ERROR"] == ["A shadow fails"]
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["A shadow fails"]

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from serving.bundle import BundleError, open_bundle
-from serving.monitoring.counters import Tally
+from serving.monitoring.counters import Counters
 from serving.settings import Settings, SettingsError
 from serving.versions.champions import Champions
 from serving.versions.history import Verdicts
@@ -206,7 +206,7 @@ def test_a_version_that_cannot_be_kept_is_fetched_again_once_it_can(tmp_path: Pa
     cache.write_text("no folder")
     with registry_of(tmp_path / "made") as registry:
         store = RegistryStore(registry.address, cache)
-        champions = Champions(store, load=loader(threads=1, max_rows=10), tally=Tally())
+        champions = Champions(store, load=loader(threads=1, max_rows=10), counters=Counters())
         champions.refresh()
         assert (set(champions), champions.refused("ice cream")) == (set(), {})
         cache.unlink()
@@ -218,7 +218,7 @@ def test_bundles_that_nobody_needs_any_more_are_removed(tmp_path: Path):
     made, cache = tmp_path / "made", tmp_path / "cache" / "ice cream"
     with registry_of(made) as registry:
         store = RegistryStore(registry.address, tmp_path / "cache")
-        champions = Champions(store, load=loader(threads=1, max_rows=10), tally=Tally(), names=["ice cream"])
+        champions = Champions(store, load=loader(threads=1, max_rows=10), counters=Counters(), names=["ice cream"])
         for version in range(1, 8):
             publish_sales(made, version=version)
             champions.refresh()
