@@ -32,11 +32,11 @@ from serving.scheduling.dispatch import Dispatcher
 from serving.scheduling.micro_batching import MOST_REQUESTS, MicroBatcher
 from serving.scheduling.thread_pool import ThreadPool
 from serving.settings import Settings, is_loopback
-from serving.versions.served_model import Served
+from serving.versions.served_model import ServedModel
 
 
 def create_app(
-    models: Mapping[str, Served],
+    models: Mapping[str, ServedModel],
     settings: Settings,
     *,
     keys: KeyFile | None = None,
@@ -127,7 +127,7 @@ class _Unsaid(Response):
         """Send nothing."""
 
 
-def _add_description(app: FastAPI, models: Mapping[str, Served], pool: ThreadPool, *, guarded: bool) -> None:
+def _add_description(app: FastAPI, models: Mapping[str, ServedModel], pool: ThreadPool, *, guarded: bool) -> None:
     @app.get("/openapi.json", include_in_schema=False)
     async def show_description() -> Response:
         return await pool.run(lambda: JSONResponse(describe(app.routes, models, guarded=guarded)))

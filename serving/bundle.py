@@ -208,11 +208,11 @@ class Contract(_Part):
             raise ValueError(f"a {self.target.task} calibrated by {self.calibration.conformal.method}")
         if any(row.keys() != set(names) for row in self.background):
             raise ValueError("a background row has other columns than the model")
-        for place, golden in enumerate(self.golden):
+        for index, golden in enumerate(self.golden):
             if golden.row.keys() != set(names):
-                raise ValueError(f"golden row {place} has other columns than the model")
+                raise ValueError(f"golden row {index} has other columns than the model")
             if len(golden.prediction) != self.target.n_predictions:
-                raise ValueError(f"golden row {place} has {len(golden.prediction)} predictions")
+                raise ValueError(f"golden row {index} has {len(golden.prediction)} predictions")
         return self
 
 
@@ -266,8 +266,8 @@ def open_bundle(folder: Path) -> Bundle:
         raise kind(f"{error.filename or folder}: cannot be read: {error.strerror}.") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "contents"
-        said = f"{place}: {first['msg']}. It was written by another version, or is broken."
+        where = ".".join(map(str, first["loc"])) or "contents"
+        said = f"{where}: {first['msg']}. It was written by another version, or is broken."
         raise BundleError(f"{path}: {said}", reason=f"The contract: {said}") from error
     if hashlib.sha256(model).hexdigest() != contract.onnx_sha256:
         said = f"its sha256 is not the one in {CONTRACT_FILE}. It was changed or cut off."

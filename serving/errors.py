@@ -291,7 +291,7 @@ def _mlflow_answer(status: int, message: str) -> Response:
 
 
 def _in_one_text(problem: Problem) -> str:
-    shown = [f"{_path_text(own.path)}{own.message}" for own in problem.details[:MOST_IN_ONE_TEXT]]
+    shown = [f"{_path_text(detail.path)}{detail.message}" for detail in problem.details[:MOST_IN_ONE_TEXT]]
     n_more = len(problem.details) - len(shown)
     details = "; ".join([*shown, *([f"and {n_more} more"] if n_more else [])])
     end = "" if details.endswith("?") else "."

@@ -37,9 +37,10 @@ class Predictor:
         self._session = _start_session(bundle, threads=threads)
         self.contract = bundle.contract
         known = {column.name: _onnx_type(column) for column in bundle.contract.columns}
-        self._inputs = [own.name for own in self._session.get_inputs()]
-        wrong = sorted(own.name for own in self._session.get_inputs() if known.get(own.name) != own.type)
-        if wrong or OUTPUT not in [own.name for own in self._session.get_outputs()]:
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        self._inputs = [tensor.name for tensor in inputs]
+        wrong = sorted(tensor.name for tensor in inputs if known.get(tensor.name) != tensor.type)
+        if wrong or OUTPUT not in [tensor.name for tensor in outputs]:
             parts = ", ".join(wrong) or f"the output {OUTPUT!r}"
             said = f"the model and its contract disagree on {parts}."
             raise BundleError(f"{bundle.folder}: {said}", reason=said.capitalize())
@@ -84,7 +85,7 @@ def check_golden(predictor: Predictor) -> None:
     contract = predictor.contract
     if not contract.golden:
         return
-    expected = np.array([own.prediction for own in contract.golden])
+    expected = np.array([golden.prediction for golden in contract.golden])
     answered = _answer_golden(predictor)
     if answered.shape != expected.shape:
         said = f"{contract.name}: the model answers {answered.shape} where {expected.shape} was recorded."
@@ -100,10 +101,11 @@ def check_golden(predictor: Predictor) -> None:
 
 
 def _answer_golden(predictor: Predictor) -> np.ndarray:
+    contract = predictor.contract
     try:
-        return predictor.predict(columns_from_rows(predictor.contract, [own.row for own in predictor.contract.golden]))
+        return predictor.predict(columns_from_rows(contract, [golden.row for golden in contract.golden]))
     except Exception as error:  # a class a cause, without a common base: ONNX Runtime's own, ValueError, TypeError
-        said = f"{predictor.contract.name}: the golden rows cannot be answered"
+        said = f"{contract.name}: the golden rows cannot be answered"
         raise BundleError(f"{said}: {error}", reason=f"{said}.") from error
 
 

@@ -66,11 +66,11 @@ def _columns_model(contract: Contract, max_rows: int) -> type[BaseModel]:
 def _fields(contract: Contract, make: Callable[[Column], Any]) -> dict[str, Any]:
     """A field a column. Names of the table need not be names in Python: they are aliases."""
     return {
-        f"column_{place}": (
+        f"column_{index}": (
             make(column),
             Field(alias=column.name, title=column.name, description=_description(column)),
         )
-        for place, column in enumerate(contract.columns)
+        for index, column in enumerate(contract.columns)
     }
 
 

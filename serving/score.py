@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from serving.answers.builder import Answering
-from serving.answers.options import NOTHING, Asked, read_share
+from serving.answers.builder import AnswerBuilder
+from serving.answers.options import NO_OPTIONS, AnswerOptions, read_share
 from serving.answers.tables import class_columns, extra_columns, to_table
 from serving.bundle import CONTRACT_FILE, Bundle, BundleError, Contract, open_bundle
 from serving.errors import InvalidRequestError
@@ -63,7 +63,7 @@ class Job:
         output: file of predictions.
         keep: columns of the source that go along.
         threads: of one prediction.
-        asked: beside predictions.
+        options: what is asked for beside predictions.
     """
 
     bundle: Bundle
@@ -71,7 +71,7 @@ class Job:
     output: Path
     keep: tuple[str, ...]
     threads: int
-    asked: Asked = NOTHING
+    options: AnswerOptions = NO_OPTIONS
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ class Job:
         """The same for the same model, rows and columns: only then do finished portions count."""
         state = self.source.stat()
         source = [str(self.source.resolve()), state.st_size, state.st_mtime_ns]
-        return json.dumps([self.bundle.contract.onnx_sha256, source, self.keep, PORTION_ROWS, self.asked.coverage])
+        return json.dumps([self.bundle.contract.onnx_sha256, source, self.keep, PORTION_ROWS, self.options.coverage])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,20 +114,20 @@ def score(job: Job) -> int:
     """
     contract = job.bundle.contract
     names = column_names(job.source)
-    check_names(contract, names, place=str(job.source))
+    check_names(contract, names, where=str(job.source))
     if unknown := [name for name in job.keep if name not in names]:
         raise ScoringError(f"--keep names no column of {job.source}: {', '.join(unknown)}.")
-    check_once(job.columns, names, place=str(job.source))
+    check_once(job.columns, names, where=str(job.source))
     predictor = Predictor(job.bundle, threads=job.threads)
-    more = Answering(predictor)
-    more.check(job.asked, n_rows=0)
+    builder = AnswerBuilder(predictor)
+    builder.check(job.options, n_rows=0)
     with open_parts(job.output, identity=job.identity) as parts:
         bar = _Bar(count_rows(job.source))
         portions = read_portions(job.source, columns=job.columns, n_rows=PORTION_ROWS)
-        for place, portion in enumerate(portions):
-            path = parts / f"{place:06}.parquet"
+        for index, portion in enumerate(portions):
+            path = parts / f"{index:06}.parquet"
             if not path.exists():
-                answers = _answers(predictor, more, portion, first_row=place * PORTION_ROWS, job=job)
+                answers = _answers(predictor, builder, portion, first_row=index * PORTION_ROWS, job=job)
                 pyarrow.parquet.write_table(answers, path.with_suffix(".unfinished"))
                 path.with_suffix(".unfinished").replace(path)
             bar.advance(len(portion))
@@ -160,7 +160,7 @@ def _job(given: argparse.Namespace) -> Job:
     coverage = read_share(given.coverage) if given.coverage is not None else None
     if given.coverage is not None and coverage is None:
         raise ScoringError(f"--coverage {given.coverage}: must be a number above 0 and below 1, such as 0.9.")
-    return Job(_open(given.model), given.input, given.output, keep, given.threads, Asked(coverage))
+    return Job(_open(given.model), given.input, given.output, keep, given.threads, AnswerOptions(coverage))
 
 
 def _check_output(output: Path, *, source: Path) -> None:
@@ -181,7 +181,7 @@ def _open(folder: Path) -> Bundle:
 
 
 def _answers(
-    predictor: Predictor, more: Answering, portion: "pa.RecordBatch", *, first_row: int, job: Job
+    predictor: Predictor, builder: AnswerBuilder, portion: "pa.RecordBatch", *, first_row: int, job: Job
 ) -> "pa.Table":
     contract = job.bundle.contract
     read = read_texts if is_csv(job.source) else read_columns
@@ -199,8 +199,8 @@ def _answers(
     finite = np.isfinite(predictions).all(axis=1)
     if not finite.all():
         raise ScoringError(f"Row {first_row + int(finite.argmin()) + 1}: a number is too large to compute with.")
-    is_plain = job.asked == NOTHING
-    extra = {} if is_plain else extra_columns(contract, more.complete(columns, predictions, job.asked))
+    is_plain = job.options == NO_OPTIONS
+    extra = {} if is_plain else extra_columns(contract, builder.build(columns, predictions, job.options))
     answers = {**_name(contract, predictions), **extra}
     if taken := sorted(kept.keys() & answers.keys()):
         raise ScoringError(f"--keep {','.join(taken)}: the answers have columns of these names. Rename them.")

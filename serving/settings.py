@@ -84,7 +84,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         SettingsError: lists every variable that is unknown or cannot be used; or the address is open to others and
             nothing says who may ask.
     """
-    known = {PREFIX + own.name.upper(): own.name for own in fields(Settings)}
+    known = {PREFIX + setting.name.upper(): setting.name for setting in fields(Settings)}
     values: dict[str, Any] = {}
     wrong = []
     for variable, text in environment.items():

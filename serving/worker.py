@@ -22,7 +22,7 @@ from serving.monitoring.logs import log_as_json
 from serving.monitoring.traces import is_traced
 from serving.settings import Settings, SettingsError, read_settings
 from serving.versions.champions import Champions
-from serving.versions.history import Verdicts
+from serving.versions.history import VersionHistory
 from serving.versions.registry import CREDENTIALS, RegistryStore, read_authorization
 from serving.versions.served_model import loader
 from serving.versions.shadow import Shadow
@@ -38,26 +38,28 @@ Announce = Callable[[Mapping[str, str]], None]
 logger = logging.getLogger("serving.worker")
 
 
-def load_champions(settings: Settings, counters: Counters | None = None, verdicts: Verdicts | None = None) -> Champions:
+def load_champions(
+    settings: Settings, counters: Counters | None = None, history: VersionHistory | None = None
+) -> Champions:
     """Load every champion; one that must not be served is reported, and what was sound before it goes on.
 
     Raises:
         BundleError: there is none, or none can be served.
         SettingsError: the registry cannot be asked with these settings.
     """
-    verdicts = verdicts or Verdicts()
+    history = history or VersionHistory()
     champions = Champions(
         open_store(settings),
         load=loader(threads=settings.threads, max_rows=settings.max_rows),
         counters=counters or Counters(),
-        verdicts=verdicts,
+        history=history,
         names=settings.names,
         max_error_share=settings.max_error_share,
     )
     try:
         names = asked = champions.names()
     except BundleError as error:  # away; or an ingress answers in its place
-        names, asked = verdicts.names(), []
+        names, asked = history.names(), []
         if not names:
             raise
         logger.warning("%s", error)
@@ -67,8 +69,8 @@ def load_champions(settings: Settings, counters: Counters | None = None, verdict
             "python -m pipelines.train -m data=breast_cancer sweep=quick"
         )
     for name, reason in _load(champions, names, asked):
-        own = champions.get(name)
-        said = f"{name}: {reason} Version {own.version} goes on." if own else f"{name} is not served: {reason}"
+        model = champions.get(name)
+        said = f"{name}: {reason} Version {model.version} goes on." if model else f"{name} is not served: {reason}"
         logger.error("%s", said)
     if not champions:
         raise BundleError(f"None of {len(names)} models can be served.")
@@ -88,18 +90,18 @@ def _load(champions: Champions, names: Sequence[str], asked: Sequence[str]) -> l
     return errors
 
 
-def open_verdicts(settings: Settings, folder: Path | None) -> Verdicts:
+def open_history(settings: Settings, folder: Path | None) -> VersionHistory:
     """What became of versions before: in the folder of bundles, or beside it, or else among the workers alone."""
     bundles = settings.bundles.absolute()
-    places = [bundles / SERVED, bundles.parent / f"{SERVED}-{bundles.name}"]
-    for place in places:
-        nearest = next(path for path in (place, *place.parents) if path.exists())
+    candidates = [bundles / SERVED, bundles.parent / f"{SERVED}-{bundles.name}"]
+    for candidate in candidates:
+        nearest = next(path for path in (candidate, *candidate.parents) if path.exists())
         if nearest.is_dir() and os.access(nearest, os.W_OK):
             source = settings.registry or "folder"
-            return Verdicts(place / quote(source, safe=""))
+            return VersionHistory(candidate / quote(source, safe=""))
     said = "can be written: when the server starts again it does not know which versions failed."
-    logger.warning("Neither %s nor %s %s", *places, said)
-    return Verdicts(folder / SERVED if folder is not None else None)
+    logger.warning("Neither %s nor %s %s", *candidates, said)
+    return VersionHistory(folder / SERVED if folder is not None else None)
 
 
 def open_store(settings: Settings) -> Store:
@@ -148,10 +150,10 @@ def serve(settings: Settings, listening: socket.socket, announce: Announce, *, f
 def _load_and_run(settings: Settings, listening: socket.socket, announce: Announce, folder: Path | None) -> None:
     keys = KeyFile(settings.keys_file) if settings.keys_file is not None else None
     counters = Counters(folder)
-    champions = load_champions(settings, counters, open_verdicts(settings, folder))
+    champions = load_champions(settings, counters, open_history(settings, folder))
     monitor = AnswerMonitor(champions, open_shadow(settings), counters)
     background = BackgroundThreads(champions, monitor, counters, poll_seconds=settings.poll_seconds, folder=folder)
-    announce({own.name: own.version for own in champions.values()})
+    announce({model.name: model.version for model in champions.values()})
     background.start()
     try:
         _run(champions, settings, listening, keys=keys, background=background)

@@ -34,8 +34,8 @@ logger = logging.getLogger("serving.workers")
 
 
 @dataclass
-class Place:
-    """A worker's place, which a new process takes when the old one dies."""
+class WorkerSlot:
+    """The slot of a worker, which a new process takes when the old one dies."""
 
     process: "subprocess.Popen[bytes] | None" = None
     started: float = 0.0
@@ -55,7 +55,7 @@ class Workers:
         self._settings = settings
         self._listening = listening
         self._environment = dict(environment)
-        self._places = [Place() for _ in range(settings.workers)]
+        self._slots = [WorkerSlot() for _ in range(settings.workers)]
         self._ended = False
 
     def run(self, announce: Announce) -> int:
@@ -90,7 +90,7 @@ class Workers:
             it, and model -> version; no model when it, or all of this, has ended instead.
         """
         reading, writing = os.pipe()
-        process = self._spawn(self._places[0], folder, announcing=writing)
+        process = self._spawn(self._slots[0], folder, announcing=writing)
         with os.fdopen(reading) as pipe:
             is_told = False
             while not (is_told or self._ended):
@@ -98,34 +98,34 @@ class Workers:
             text = pipe.read() if is_told else ""  # until the worker closes it, or ends
         return process, json.loads(text or "{}")
 
-    def _spawn(self, place: Place, folder: Path, *, announcing: int) -> "subprocess.Popen[bytes]":
+    def _spawn(self, slot: WorkerSlot, folder: Path, *, announcing: int) -> "subprocess.Popen[bytes]":
         listening = self._listening.fileno()
-        place.started = time.monotonic()
-        place.process = subprocess.Popen(  # noqa: S603  this very program
+        slot.started = time.monotonic()
+        slot.process = subprocess.Popen(  # noqa: S603  this very program
             [sys.executable, "-m", "serving.worker", str(listening), str(announcing), str(os.getpid()), str(folder)],
             env=self._environment,
             pass_fds=(listening, announcing),
         )
         os.close(announcing)
-        return place.process
+        return slot.process
 
     def _revive(self, folder: Path) -> None:
-        for place in self._places:
+        for slot in self._slots:
             now = time.monotonic()
-            if place.process is not None and place.process.poll() is not None:
-                code = place.process.returncode
-                logger.error("Worker %d ended with %d; it is started again.", place.process.pid, code)
-                keep_counts_of(folder, place.process.pid)
-                is_sound = now - place.started > SOUND_SECONDS
-                place.pause = 0.0 if is_sound else min(max(1.0, 2 * place.pause), LONGEST_PAUSE_SECONDS)
-                place.process, place.started = None, now
-            if place.process is None and now - place.started >= place.pause and not self._ended:
-                self._spawn(place, folder, announcing=os.open(os.devnull, os.O_WRONLY))
+            if slot.process is not None and slot.process.poll() is not None:
+                code = slot.process.returncode
+                logger.error("Worker %d ended with %d; it is started again.", slot.process.pid, code)
+                keep_counts_of(folder, slot.process.pid)
+                is_sound = now - slot.started > SOUND_SECONDS
+                slot.pause = 0.0 if is_sound else min(max(1.0, 2 * slot.pause), LONGEST_PAUSE_SECONDS)
+                slot.process, slot.started = None, now
+            if slot.process is None and now - slot.started >= slot.pause and not self._ended:
+                self._spawn(slot, folder, announcing=os.open(os.devnull, os.O_WRONLY))
 
     def _stop(self) -> None:
         """Nobody waits in vain: the port is closed first, then every worker finishes what it has begun."""
         self._listening.close()
-        running = [place.process for place in self._places if place.process is not None]
+        running = [slot.process for slot in self._slots if slot.process is not None]
         for process in running:
             process.terminate()
         deadline = time.monotonic() + self._settings.shutdown_seconds + KILL_SECONDS

@@ -50,7 +50,7 @@ def answer_model(contract: Contract) -> type[BaseModel]:
     return make_model(f"{contract.name} answer", fields)
 
 
-class Worded(msgspec.Struct, gc=False):
+class RowAnswer(msgspec.Struct, gc=False):
     """What is said of one row: in structs, which are made and written several times as fast as dicts.
 
     A regression has a value and its interval, classes have a label, its probabilities and a set of labels.
@@ -65,8 +65,8 @@ class Worded(msgspec.Struct, gc=False):
     explanation: Mapping[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
-class Wording:
-    """Words what is said of rows, as `answer_model` says.
+class JsonWriter:
+    """Writes what is said of rows, as `answer_model` says.
 
     Args:
         contract: names the classes.
@@ -79,59 +79,59 @@ class Wording:
         self._probabilities = _maker(self._classes)
         self._head = {"model": name, "version": version}
 
-    def word_rows(self, answers: Answers) -> Sequence[Worded]:
+    def answer_rows(self, answers: Answers) -> Sequence[RowAnswer]:
         """What is said of each row. Float32 goes to JSON without loss."""
-        worded = self._word_predictions(answers.predictions)
-        for row, used in answers.rules.items():
-            worded[row].rules = used
-        self._add_certainty(answers, worded)
-        _add_explanation(answers, worded)
-        return worded
+        rows = self._rows_of(answers.predictions)
+        for index, used in answers.rules.items():
+            rows[index].rules = used
+        self._add_certainty(answers, rows)
+        _add_explanation(answers, rows)
+        return rows
 
-    def write(self, worded: Sequence[Worded], answers: Answers) -> bytes:
-        """A whole answer in JSON: worded rows, some or all of these, and what is said of all of them."""
+    def write(self, rows: Sequence[RowAnswer], answers: Answers) -> bytes:
+        """A whole answer in JSON: what is said of some or all rows, and of all of them together."""
         coverage = {} if answers.coverage is None else {"coverage": answers.coverage}
-        return msgspec.json.encode({**self._head, **coverage, "predictions": worded})
+        return msgspec.json.encode({**self._head, **coverage, "predictions": rows})
 
-    def _word_predictions(self, predictions: np.ndarray) -> list[Worded]:
+    def _rows_of(self, predictions: np.ndarray) -> list[RowAnswer]:
         values = predictions.tolist()
         if not self._classes:
-            return [Worded(value=value) for (value,) in values]
+            return [RowAnswer(value=value) for (value,) in values]
         labels = map(self._classes.__getitem__, predictions.argmax(axis=1).tolist())
-        return list(map(Worded, labels, starmap(self._probabilities, values)))
+        return list(map(RowAnswer, labels, starmap(self._probabilities, values)))
 
-    def _add_certainty(self, answers: Answers, worded: Sequence[Worded]) -> None:
+    def _add_certainty(self, answers: Answers, rows: Sequence[RowAnswer]) -> None:
         if answers.intervals is not None:
-            for own, (lower, upper) in zip(worded, answers.intervals.tolist(), strict=True):
-                own.interval = {"lower": lower, "upper": upper}
+            for row, (lower, upper) in zip(rows, answers.intervals.tolist(), strict=True):
+                row.interval = {"lower": lower, "upper": upper}
         if answers.sets is not None:
-            for own, is_in in zip(worded, answers.sets.tolist(), strict=True):
-                own.label_set = [label for label, holds in zip(self._classes, is_in, strict=True) if holds]
+            for row, is_in in zip(rows, answers.sets.tolist(), strict=True):
+                row.label_set = [label for label, holds in zip(self._classes, is_in, strict=True) if holds]
 
 
 def _maker(names: Sequence[str]) -> Callable[..., Any]:
     """What makes an object of JSON of a value for each name."""
-    fields = [(f"value_{place}", float, msgspec.field(name=name)) for place, name in enumerate(names)]
+    fields = [(f"value_{index}", float, msgspec.field(name=name)) for index, name in enumerate(names)]
     try:
         return msgspec.defstruct("Probabilities", fields, gc=False)
     except ValueError:  # it writes names as they are, so it takes none with characters that JSON escapes
         return lambda *values: dict(zip(names, values, strict=True))
 
 
-def _add_explanation(answers: Answers, worded: Sequence[Worded]) -> None:
+def _add_explanation(answers: Answers, rows: Sequence[RowAnswer]) -> None:
     if answers.explanation is None:
         return
     names = list(answers.explanation.contributions)
     added = np.transpose(list(answers.explanation.contributions.values())).tolist()
-    for own, base, row in zip(worded, answers.explanation.base.tolist(), added, strict=True):
-        own.explanation = {"base": base, "contributions": dict(zip(names, row, strict=True))}
+    for row, base, contributions in zip(rows, answers.explanation.base.tolist(), added, strict=True):
+        row.explanation = {"base": base, "contributions": dict(zip(names, contributions, strict=True))}
 
 
 def _prediction_model(contract: Contract) -> type[BaseModel]:
     target = contract.target
     fields: dict[str, Any]
     if target.classes:
-        classes = {f"class_{place}": (float, Field(alias=label)) for place, label in enumerate(target.classes)}
+        classes = {f"class_{index}": (float, Field(alias=label)) for index, label in enumerate(target.classes)}
         probabilities = make_model(f"{contract.name} probabilities", classes)
         labels: Any = Literal[target.classes]
         fields = {

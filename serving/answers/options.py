@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Asked:
+class AnswerOptions:
     """What is asked for.
 
     Attributes:
@@ -33,17 +33,17 @@ class Asked:
     traffic: bool = True
 
 
-NOTHING = Asked()
+NO_OPTIONS = AnswerOptions()
 
 
-def read_asked(query: bytes) -> Asked:
+def read_options(query: bytes) -> AnswerOptions:
     """Read a query, as it stands in the URL; fields that mean nothing here are passed over.
 
     Raises:
         InvalidRequestError: a value does not fit, or is given twice.
     """
     if not query:
-        return NOTHING
+        return NO_OPTIONS
     try:
         fields = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
@@ -53,8 +53,8 @@ def read_asked(query: bytes) -> Asked:
     explain, traffic = (_read(fields, name, TRUTHS.get, "true or false", details) for name in (EXPLAIN, TRAFFIC))
     if details:
         raise wrong_query(details)
-    asked = Asked(coverage=coverage, explain=bool(explain), traffic=traffic is not False)
-    return NOTHING if asked == NOTHING else asked
+    options = AnswerOptions(coverage=coverage, explain=bool(explain), traffic=traffic is not False)
+    return NO_OPTIONS if options == NO_OPTIONS else options
 
 
 def wrong_query(details: Sequence[Detail]) -> InvalidRequestError:

@@ -21,7 +21,8 @@ class RuleFinder:
         labels = [column for column in contract.columns if isinstance(column, CategoricalColumn)]
         self._known = {column.name: frozenset(column.categories) for column in labels}
         # Where training had no missing value, none comes this far.
-        self._numbers = tuple(own.name for own in contract.columns if own.nullable and own.name not in self._known)
+        nullable = [column.name for column in contract.columns if column.nullable]
+        self._numbers = tuple(name for name in nullable if name not in self._known)
 
     def find(self, columns: Mapping[str, np.ndarray]) -> Used:
         """The rules used.
@@ -34,8 +35,8 @@ class RuleFinder:
             numbers = np.array([columns[name] for name in self._numbers])  # [C, N]
             least = numbers.min()  # NaN where one is
             if least != least:  # noqa: PLR0124  a NaN, and faster than NumPy's question
-                for place, row in zip(*np.nonzero(np.isnan(numbers)), strict=True):
-                    used.setdefault(int(row), {})[self._numbers[place]] = MISSING
+                for index, row in zip(*np.nonzero(np.isnan(numbers)), strict=True):
+                    used.setdefault(int(row), {})[self._numbers[index]] = MISSING
         for name, known in self._known.items():
             labels = columns[name].tolist()
             if not known.issuperset(labels):

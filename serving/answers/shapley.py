@@ -104,7 +104,7 @@ class Explainer:
         steps = np.arange(1, len(self._names))
         starts = self._starts[walks, None]
         mixed = {
-            name: np.where(self._when[walks, place, None] < steps, row[name], self._background[name][starts]).ravel()
-            for place, name in enumerate(self._names)
+            name: np.where(self._when[walks, index, None] < steps, row[name], self._background[name][starts]).ravel()
+            for index, name in enumerate(self._names)
         }
         return self._predictor.predict(mixed).reshape(len(starts), len(steps), -1)

@@ -40,7 +40,7 @@ def extra_columns(contract: Contract, answers: Answers) -> Table:
     if answers.intervals is not None:
         extra |= {"lower": answers.intervals[:, 0], "upper": answers.intervals[:, 1]}
     if answers.sets is not None:
-        extra |= {f"in_set_{label}": answers.sets[:, own] for own, label in enumerate(contract.target.classes)}
+        extra |= {f"in_set_{label}": answers.sets[:, index] for index, label in enumerate(contract.target.classes)}
     if answers.explanation is not None:
         extra["base"] = answers.explanation.base
         extra |= {f"contribution_{name}": added for name, added in answers.explanation.contributions.items()}

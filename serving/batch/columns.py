@@ -43,7 +43,7 @@ class WrongCellError(ScoringError):
         self.what = what
 
 
-def check_names(contract: Contract, names: list[str], *, place: str) -> None:
+def check_names(contract: Contract, names: list[str], *, where: str) -> None:
     """Raise a ScoringError that lists every column the model needs and the file lacks, with the nearest names."""
     missing = [column.name for column in contract.columns if column.name not in names]
     if not missing:
@@ -52,15 +52,15 @@ def check_names(contract: Contract, names: list[str], *, place: str) -> None:
     for name in missing:
         near = get_close_matches(name, names, n=1)
         hints.append(f"{name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
-    raise ScoringError(f"{place} lacks {len(missing)} columns that the model takes: {', '.join(hints)}.")
+    raise ScoringError(f"{where} lacks {len(missing)} columns that the model takes: {', '.join(hints)}.")
 
 
-def check_once(used: Iterable[str], names: list[str], *, place: str) -> None:
+def check_once(used: Iterable[str], names: list[str], *, where: str) -> None:
     """Raise a ScoringError that lists every column of these that the file has more than once."""
     twice = [repr(name) for name in used if names.count(name) > 1]
     if twice:
         raise ScoringError(
-            f"{place}: there is more than one column of the name {', '.join(twice)}. Rename all but one."
+            f"{where}: there is more than one column of the name {', '.join(twice)}. Rename all but one."
         )
 
 

@@ -130,8 +130,8 @@ def _find_wrong_encoding(path: Path) -> None:
             try:
                 content.decode("utf-8")
             except UnicodeDecodeError as error:
-                place = f"{path}, line {line}, byte {error.start + 1}"
-                raise ScoringError(f"{place}: not UTF-8 (0x{content[error.start]:02x}). {SAVE_AS_UTF8}") from None
+                where = f"{path}, line {line}, byte {error.start + 1}"
+                raise ScoringError(f"{where}: not UTF-8 (0x{content[error.start]:02x}). {SAVE_AS_UTF8}") from None
 
 
 def _first_line(error: Exception) -> str:

@@ -118,11 +118,11 @@ class StrictConnection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever works on a request is told, and can write no more; what has no answer yet is given up."""
-        own = self._in_work
-        if own is not None:
-            own.disconnected = True
-            own.message_event.set()
-            if self._work is not None and not own.response_started:
+        cycle = self._in_work
+        if cycle is not None:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if self._work is not None and not cycle.response_started:
                 self._work.cancel()
         super().connection_lost(exc)
 

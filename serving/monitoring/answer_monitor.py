@@ -15,7 +15,7 @@ import numpy as np
 from serving.monitoring.counters import LATELY, Counters
 from serving.monitoring.drift import count_answers, count_bins, count_states
 from serving.monitoring.row_sample import AnsweredRows
-from serving.versions.served_model import Served
+from serving.versions.served_model import ServedModel
 from serving.versions.shadow import Shadow
 
 COLUMN_STATES = "column_states"  # labels: model, version, column; one number a state
@@ -39,12 +39,12 @@ class AnswerMonitor:
         counters: gets the counts.
     """
 
-    def __init__(self, champions: Mapping[str, Served], shadow: Shadow | None, counters: Counters) -> None:
+    def __init__(self, champions: Mapping[str, ServedModel], shadow: Shadow | None, counters: Counters) -> None:
         self._champions = champions
         self._shadow = shadow
         self._counters = counters
         self._n_rows: dict[tuple[str, str], int] = {}
-        self._failed: WeakSet[Served] = WeakSet()  # said once
+        self._failed: WeakSet[ServedModel] = WeakSet()  # said once
 
     def refresh(self) -> None:
         """Look for a new shadow."""
@@ -61,7 +61,7 @@ class AnswerMonitor:
                 if shadow is not None:
                     self._compare(model, shadow, answered)
 
-    def _count(self, model: Served, answered: AnsweredRows) -> None:
+    def _count(self, model: ServedModel, answered: AnsweredRows) -> None:
         labels = (model.name, model.version)
         window = self._window_of(labels, len(answered.predictions))
         for column in model.contract.columns:
@@ -85,7 +85,7 @@ class AnswerMonitor:
             self._counters.forget((COLUMN_BINS, ANSWER_BINS), first=labels, last=str(next_window % 2))
         return str(next_window % 2)
 
-    def _compare(self, model: Served, shadow: Served, answered: AnsweredRows) -> None:
+    def _compare(self, model: ServedModel, shadow: ServedModel, answered: AnsweredRows) -> None:
         labels = (model.name, model.version, shadow.version)
         predictions = self._ask(shadow, answered) if _takes_the_same(model, shadow) else None
         if predictions is None:
@@ -98,7 +98,7 @@ class AnswerMonitor:
         others = np.count_nonzero(predictions.argmax(axis=1) != answered.predictions.argmax(axis=1))
         self._counters.add(SHADOW, labels, [*buckets.astype(float).tolist(), float(others), 0.0])
 
-    def _ask(self, shadow: Served, answered: AnsweredRows) -> np.ndarray | None:
+    def _ask(self, shadow: ServedModel, answered: AnsweredRows) -> np.ndarray | None:
         """None when it fails, which must not keep the other models from being looked at."""
         try:
             return shadow.predictor.predict(answered.columns)
@@ -109,7 +109,7 @@ class AnswerMonitor:
             return None
 
 
-def _takes_the_same(model: Served, shadow: Served) -> bool:
+def _takes_the_same(model: ServedModel, shadow: ServedModel) -> bool:
     """Whether a shadow can answer with what its champion was asked, in the same terms."""
     given = {column.name: column.kind for column in model.contract.columns}
     wanted = {column.name: column.kind for column in shadow.contract.columns}

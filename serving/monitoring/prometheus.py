@@ -21,14 +21,14 @@ from serving.monitoring.answer_monitor import (
 from serving.monitoring.counters import Counters, Counts
 from serving.monitoring.drift import STATES, psi, references
 from serving.versions.champions import SWAPS
-from serving.versions.served_model import Served
+from serving.versions.served_model import ServedModel
 
 PROMETHEUS, OPEN_METRICS = "text/plain", "application/openmetrics-text"
 MODEL_LABELS = ("model", "version")
 REQUEST_LABELS = ("model", "protocol", "status")
 
 
-def show_metrics(counters: Counters, models: Mapping[str, Served], *, is_open: bool) -> tuple[bytes, str]:
+def show_metrics(counters: Counters, models: Mapping[str, ServedModel], *, is_open: bool) -> tuple[bytes, str]:
     """Everything that is counted, of all processes together, and its media type.
 
     Args:
@@ -68,7 +68,7 @@ def _of_requests(counts: Counts, n_running: int) -> Iterator[Metric]:
     yield GaugeMetricFamily("serving_requests_running", "Requests under way.", value=n_running)
 
 
-def _of_models(counts: Counts, models: Mapping[str, Served]) -> Iterator[Metric]:
+def _of_models(counts: Counts, models: Mapping[str, ServedModel]) -> Iterator[Metric]:
     info = GaugeMetricFamily(
         "serving_model_info", "1 for every version that answers in the process asked.", labels=MODEL_LABELS
     )
@@ -92,7 +92,7 @@ def _of_versions(counts: Counts) -> Metric:
     return metric
 
 
-def _of_columns(counts: Counts, models: Mapping[str, Served]) -> Iterator[Metric]:
+def _of_columns(counts: Counts, models: Mapping[str, ServedModel]) -> Iterator[Metric]:
     """Of the versions that answer now: those before them would add up to more and more."""
     labels = (*MODEL_LABELS, "column")
     states = CounterMetricFamily(

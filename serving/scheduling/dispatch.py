@@ -13,7 +13,7 @@ from serving.reading.request_reader import RequestReader, count_of
 from serving.scheduling.event_loop_budget import SMALL_BODY_BYTES, NoTimeError
 from serving.scheduling.micro_batching import MicroBatcher
 from serving.scheduling.thread_pool import ThreadPool
-from serving.versions.served_model import Columns, Served
+from serving.versions.served_model import Columns, ServedModel
 
 Answer = TypeVar("Answer")
 WriteAnswer = Callable[[np.ndarray], Answer]  # of predictions, [N, P]
@@ -37,7 +37,7 @@ class Dispatcher:
 
     async def answer(
         self,
-        model: Served,
+        model: ServedModel,
         body: bytes,
         encoding: str,
         scope: Scope,
@@ -60,7 +60,7 @@ class Dispatcher:
         """
         if len(body) <= SMALL_BODY_BYTES and not encoding and not is_heavy:
             try:
-                columns, write_answer = read(body, model.hasty)
+                columns, write_answer = read(body, model.quick_reader)
             except NoTimeError:
                 pass
             else:
@@ -74,7 +74,7 @@ class Dispatcher:
 
         return await self.pool.run(answer_slowly)
 
-    async def answer_cells(self, model: Served, body: bytes, scope: Scope) -> bytes | None:
+    async def answer_cells(self, model: ServedModel, body: bytes, scope: Scope) -> bytes | None:
         """The answer in JSON to JSON, which most requests ask for; None where the body has cells that do not fit."""
         cells = model.reader.cells(body)
         if cells is None:
@@ -88,7 +88,7 @@ class Dispatcher:
             count_rows(n_rows)
         return answer
 
-    async def _predict_together(self, model: Served, columns: Columns, scope: Scope) -> np.ndarray:
+    async def _predict_together(self, model: ServedModel, columns: Columns, scope: Scope) -> np.ndarray:
         n_rows = count_of(columns)
         most = model.rows_at_once
         predictions = await self.batcher.run(model.predict_parts, columns, n_rows=n_rows, most_rows=most, scope=scope)

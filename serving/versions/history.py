@@ -16,8 +16,8 @@ PUT_BACK = "put_back"  # a folder with a file a bundle, which says why
 logger = logging.getLogger("serving.verdicts")
 
 
-class Verdicts:
-    """Verdicts on the versions of each model, by the names of models that `store.check_name` lets pass.
+class VersionHistory:
+    """What became of the versions of each model, by the names of models that `store.check_name` lets pass.
 
     A bundle is called as its folder is: what a store opens again without asking anybody.
 
@@ -39,21 +39,21 @@ class Verdicts:
 
     def bundles(self, name: str) -> list[str]:
         """What served last: the bundle that was sound, then the one chosen since, if another."""
-        return list(dict.fromkeys(own for kind in (SOUND, CHOSEN) if (own := self._read(name, kind))))
+        return list(dict.fromkeys(bundle for kind in (SOUND, CHOSEN) if (bundle := self._read(name, kind))))
 
     def put_back(self, name: str) -> dict[str, str]:
         """Bundle -> why it was put back."""
         if self._folder is None:
             return {}
         bundles = [path.name for path in (self._folder / name / PUT_BACK).glob("[0-9]*")]
-        return {own: why for own in bundles if (why := self._read(name, PUT_BACK, own))}
+        return {bundle: why for bundle in bundles if (why := self._read(name, PUT_BACK, bundle))}
 
     def note_sound(self, name: str, bundle: str) -> None:
         """It served well, or there is none before it."""
         self._write(bundle, name, SOUND)
 
     def note_chosen(self, name: str, bundle: str) -> None:
-        """It got its place."""
+        """It answers for its model."""
         self._write(bundle, name, CHOSEN)
 
     def note_put_back(self, name: str, bundle: str, reason: str, *, instead: str) -> None:

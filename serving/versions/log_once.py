@@ -5,35 +5,35 @@ import logging
 from serving.bundle import BundleError
 from serving.versions.store import AwayError
 
-STORE = ""  # what is complained about, when it is no model
+STORE = ""  # what an error is about, when it is no model
 
 
-class Complaints:
-    """Complaints about models that an alias names, and about their store.
+class LogOnce:
+    """Logs errors of the models that an alias names, and of their store.
 
     Args:
-        logger: to say them to.
+        logger: to log to.
         alias: that names the versions.
     """
 
     def __init__(self, logger: logging.Logger, alias: str) -> None:
         self._logger = logger
         self._alias = alias
-        self._said: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
 
-    def say(self, about: str, message: str, error: BundleError, *, level: int = logging.ERROR) -> None:
-        """Say why, unless it was said of the same model before."""
-        if self._said.get(about) != str(error):
-            self._said[about] = str(error)
+    def log(self, about: str, message: str, error: BundleError, *, level: int = logging.ERROR) -> None:
+        """Log an error, unless it is the one that was logged last about the same model."""
+        if self._logged.get(about) != str(error):
+            self._logged[about] = str(error)
             fields = {"model": about, "alias": self._alias, "reason": str(error)}
             self._logger.log(level, message, extra={"fields": fields})
 
-    def of_store(self, error: BundleError) -> None:
-        """Say why the store cannot be asked."""
+    def log_store_error(self, error: BundleError) -> None:
+        """Log why the store cannot be asked."""
         said = "does not answer" if isinstance(error, AwayError) else "cannot be read"
-        self.say(STORE, f"The store of models {said}", error)
+        self.log(STORE, f"The store of models {said}", error)
 
-    def store_answers(self) -> None:
-        """Say so if it was said that it does not."""
-        if self._said.pop(STORE, None) is not None:
+    def log_store_answers(self) -> None:
+        """Log so if it was logged that it does not."""
+        if self._logged.pop(STORE, None) is not None:
             self._logger.warning("The store of models answers again")

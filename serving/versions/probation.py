@@ -6,7 +6,7 @@ from typing import Self
 
 from serving.http.instrumentation import ANSWERS, FAILURES
 from serving.monitoring.counters import Counts
-from serving.versions.served_model import Served
+from serving.versions.served_model import ServedModel
 
 LEAST_ANSWERS = 20  # before a version's share of errors says something
 PROBATION_SECONDS = 600.0  # in which a version may still be put back
@@ -25,41 +25,41 @@ class AnswerCounts:
     n_failed: float = 0.0
 
     @classmethod
-    def of(cls, own: Served, counts: Counts) -> Self:
+    def of(cls, model: ServedModel, counts: Counts) -> Self:
         """Those that are counted."""
-        labels = (own.name, own.version)
+        labels = (model.name, model.version)
         of_version = [count[0] for (name, has), count in counts.items() if name == ANSWERS and has[:2] == labels]
         return cls(sum(of_version), counts.get((FAILURES, labels), [0.0])[0])
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
-    """A version that was put in its model's place.
+class ActiveVersion:
+    """A version that answers for its model.
 
     Attributes:
-        own: the version.
+        model: the version, loaded.
         bundle: as the store calls it.
-        before: what it had answered when it was: that is forgiven.
+        answers_before: what it had answered when it began to: that is forgiven.
     """
 
-    own: Served
+    model: ServedModel
     bundle: str
-    before: AnswerCounts
+    answers_before: AnswerCounts
 
     def has_answered_enough(self, counts: Counts) -> bool:
         """Whether its share of errors says something."""
-        return AnswerCounts.of(self.own, counts).n - self.before.n >= LEAST_ANSWERS
+        return AnswerCounts.of(self.model, counts).n - self.answers_before.n >= LEAST_ANSWERS
 
     def error_share(self, counts: Counts) -> float:
-        """Of its answers since it was put there; 0 as long as they are few."""
+        """Of its answers since then; 0 as long as they are few."""
         if not self.has_answered_enough(counts):
             return 0.0
-        now = AnswerCounts.of(self.own, counts)
-        return (now.n_failed - self.before.n_failed) / (now.n - self.before.n)
+        now = AnswerCounts.of(self.model, counts)
+        return (now.n_failed - self.answers_before.n_failed) / (now.n - self.answers_before.n)
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class Probation:
     """A version on probation.
 
     Attributes:
@@ -68,8 +68,8 @@ class Trial:
         since: `time.monotonic()`.
     """
 
-    new: Placed
-    previous: Placed
+    new: ActiveVersion
+    previous: ActiveVersion
     since: float
 
     def objection(self, counts: Counts, *, max_error_share: float) -> str | None:
@@ -77,7 +77,7 @@ class Trial:
         share = self.new.error_share(counts) - self.previous.error_share(counts)
         if share <= max_error_share:
             return None
-        return f"{share:.0%} more of its answers were errors than of version {self.previous.own.version}'s."
+        return f"{share:.0%} more of its answers were errors than of version {self.previous.model.version}'s."
 
     def is_passed(self, counts: Counts) -> bool:
         """Whether the version, to which there was no objection, has answered long enough and often enough."""

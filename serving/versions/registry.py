@@ -32,7 +32,7 @@ MISSING = (400, 404)  # of an alias, and of a model, that is not there
 ANSWER_SECONDS, ANSWER_BYTES = 30.0, 64 * 2**20  # of an answer, or a contract
 N_UNUSED = 3  # of a model's bundles that are kept beside those that serve
 LEFT_SECONDS = 86_400.0  # after which what lies half fetched is nobody's: its process was killed
-TOKEN, USERNAME, PASSWORD = (f"MLFLOW_TRACKING_{own}" for own in ("TOKEN", "USERNAME", "PASSWORD"))
+TOKEN, USERNAME, PASSWORD = (f"MLFLOW_TRACKING_{kind}" for kind in ("TOKEN", "USERNAME", "PASSWORD"))
 CREDENTIALS = f"{USERNAME} and {PASSWORD}, or {TOKEN}, say who is asking"
 MODEL_SECONDS, MODEL_BYTES = 600.0, 2 * 2**30  # of a model; a larger one ONNX cannot hold in one file
 
@@ -64,7 +64,7 @@ class RegistryStore:
             if not token:
                 break
         return sorted(
-            model["name"] for model in models if CHAMPION in [own["alias"] for own in model.get("aliases", [])]
+            model["name"] for model in models if CHAMPION in [alias["alias"] for alias in model.get("aliases", [])]
         )
 
     def find_version(self, name: str, alias: str = CHAMPION) -> str:
@@ -135,7 +135,7 @@ class RegistryStore:
         return replace(bundle, folder=folder)
 
     def _look_up(self, question: str, *keys: str, **parameters: str | int) -> str:
-        """The text at a place in the answer."""
+        """The text under these keys in the answer."""
         found: Any = self._ask(question, **parameters)
         for key in keys:
             found = found.get(key) if isinstance(found, dict) else None
@@ -172,7 +172,7 @@ def read_authorization(environment: Mapping[str, str]) -> str | None:
     Raises:
         ValueError: no header can hold it.
     """
-    username, password, token = (environment.get(own, "") for own in (USERNAME, PASSWORD, TOKEN))
+    username, password, token = (environment.get(variable, "") for variable in (USERNAME, PASSWORD, TOKEN))
     if username and password:
         return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
     if not token:

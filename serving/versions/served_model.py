@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
-from serving.answers.builder import Answering
-from serving.answers.json_answers import Worded, Wording
-from serving.answers.options import NOTHING, Asked
+from serving.answers.builder import AnswerBuilder
+from serving.answers.json_answers import JsonWriter, RowAnswer
+from serving.answers.options import NO_OPTIONS, AnswerOptions
 from serving.answers.tables import extra_columns, to_table, write_arrow, write_csv
 from serving.bundle import BundleError, Contract
 from serving.errors import Detail, InvalidRequestError, NotReadyError, ServingError, UnknownModelError
@@ -30,11 +30,11 @@ from serving.schemas import Schemas, make_schemas
 from serving.versions.store import Found
 
 Columns = Mapping[str, np.ndarray]
-Splittable = TypeVar("Splittable", np.ndarray, Sequence[Worded])
+Splittable = TypeVar("Splittable", np.ndarray, Sequence[RowAnswer])
 
 
 @dataclass(frozen=True, eq=False)
-class Served:
+class ServedModel:
     """A model that answers.
 
     Attributes:
@@ -43,9 +43,9 @@ class Served:
         predictor: the loaded bundle.
         schemas: of its requests and answers.
         reader: of its requests.
-        hasty: the same, without time.
-        more: what it can say beside predictions.
-        wording: of its answers in JSON.
+        quick_reader: the same, for the event loop: it has no time for what takes long.
+        builder: of its answers, with what it can say beside predictions.
+        json_writer: of its answers in JSON.
         sample: rows that it answered lately, for whoever watches it.
         rows_at_once: that may be answered on the event loop, of one request or of several together.
     """
@@ -55,9 +55,9 @@ class Served:
     predictor: Predictor
     schemas: Schemas
     reader: RequestReader
-    hasty: RequestReader
-    more: Answering
-    wording: Wording
+    quick_reader: RequestReader
+    builder: AnswerBuilder
+    json_writer: JsonWriter
     sample: RowSample = field(default_factory=RowSample)
     rows_at_once: int = 0
 
@@ -98,7 +98,7 @@ class Served:
         """
         columns = self.reader.fit_cells(_join_cells(parts))
         if columns is not None:
-            return self._word_parts(columns, parts)
+            return self._write_parts(columns, parts)
         if len(parts) == 1:
             return [None]
         return [self.answer_parts([part])[0] for part in parts]
@@ -106,12 +106,13 @@ class Served:
     def answer_cells(self, cells: Cells) -> bytes | None:
         """As `answer_parts` for one request, which is counted as `predict_finite` does."""
         columns = self.reader.fit_cells(cells)
-        return None if columns is None else self._write(columns, self.predict_finite(columns), NOTHING)
+        return None if columns is None else self._write_json(columns, self.predict_finite(columns), NO_OPTIONS)
 
-    def _word_parts(self, columns: Columns, parts: Sequence[Cells]) -> Sequence[bytes]:
-        answers = self.more.complete(columns, self._predict_sampled(columns), self.more.usual(NOTHING))
-        worded = _split(self.wording.word_rows(answers), [len(part[0]) for part in parts])
-        return [self.wording.write(own, answers) for own in worded]
+    def _write_parts(self, columns: Columns, parts: Sequence[Cells]) -> Sequence[bytes]:
+        options = self.builder.with_defaults(NO_OPTIONS)
+        answers = self.builder.build(columns, self._predict_sampled(columns), options)
+        rows = _split(self.json_writer.answer_rows(answers), [len(part[0]) for part in parts])
+        return [self.json_writer.write(part, answers) for part in rows]
 
     def _predict_sampled(self, columns: Columns) -> np.ndarray:
         """Whoever watches sees these rows; they are counted by nobody."""
@@ -120,7 +121,7 @@ class Served:
         self.sample.add(columns, predictions)
         return predictions
 
-    def unwatched(self) -> "Served":
+    def unsampled(self) -> "ServedModel":
         """It, for rows that are no traffic: none of them is sampled."""
         return replace(self, sample=NoSample())
 
@@ -130,39 +131,44 @@ class Served:
         if context is not None:
             context.model, context.version = self.name, self.version
 
-    def word(self, columns: Columns, predictions: np.ndarray, *, wanted: str, asked: Asked) -> bytes:
+    def write_answer(
+        self, columns: Columns, predictions: np.ndarray, *, media_type: str, options: AnswerOptions
+    ) -> bytes:
         """What is answered of raw columns, [N] each.
 
         Args:
             columns: of which can be said what is asked.
             predictions: for them, [N, P].
-            wanted: media type of the answer, one of `media_types.MEDIA`.
-            asked: beside predictions.
+            media_type: of the answer, one of `media_types.MEDIA`.
+            options: what is asked for beside predictions.
 
         Raises:
             InvalidRequestError: an explanation is not finite.
         """
-        if wanted == JSON:
-            return self._write(columns, predictions, asked)
+        if media_type == JSON:
+            return self._write_json(columns, predictions, options)
         table = to_table(self.contract, predictions)
-        if asked.coverage is not None or asked.explain:
-            table |= extra_columns(self.contract, self.more.complete(columns, predictions, asked))
-        return write_csv(table) if wanted == CSV else write_arrow(table, {"model": self.name, "version": self.version})
+        if options.coverage is not None or options.explain:
+            table |= extra_columns(self.contract, self.builder.build(columns, predictions, options))
+        if media_type == CSV:
+            return write_csv(table)
+        return write_arrow(table, {"model": self.name, "version": self.version})
 
     def answer_columns(self, columns: Columns) -> dict[str, Any]:
         """The answer to raw columns, [N] each, as JSON has it; nobody asked, so it is counted nowhere."""
-        answer: dict[str, Any] = msgspec.json.decode(self._write(columns, self.predictor.predict(columns), NOTHING))
+        written = self._write_json(columns, self.predictor.predict(columns), NO_OPTIONS)
+        answer: dict[str, Any] = msgspec.json.decode(written)
         return answer
 
-    def _write(self, columns: Columns, predictions: np.ndarray, asked: Asked) -> bytes:
-        answers = self.more.complete(columns, predictions, self.more.usual(asked))
-        return self.wording.write(self.wording.word_rows(answers), answers)
+    def _write_json(self, columns: Columns, predictions: np.ndarray, options: AnswerOptions) -> bytes:
+        answers = self.builder.build(columns, predictions, self.builder.with_defaults(options))
+        return self.json_writer.write(self.json_writer.answer_rows(answers), answers)
 
 
-Load = Callable[[Found], Served]
+Load = Callable[[Found], ServedModel]
 
 
-def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
+def load_model(found: Found, *, threads: int, max_rows: int) -> ServedModel:
     """Load a bundle, replay its golden rows, and warm it up with its own example.
 
     Raises:
@@ -173,26 +179,28 @@ def load_model(found: Found, *, threads: int, max_rows: int) -> Served:
     contract = found.bundle.contract
     schemas = make_schemas(contract, max_rows=max_rows)
     reader = RequestReader(contract, schemas.row, max_rows=max_rows)
-    hasty = RequestReader(contract, schemas.row, max_rows=max_rows, has_time=False)
-    wording = Wording(contract, name=found.name, version=found.version)
-    own = Served(found.name, found.version, predictor, schemas, reader, hasty, Answering(predictor), wording)
-    return replace(own, rows_at_once=_warm(own))
+    quick_reader = RequestReader(contract, schemas.row, max_rows=max_rows, has_time=False)
+    json_writer = JsonWriter(contract, name=found.name, version=found.version)
+    model = ServedModel(
+        found.name, found.version, predictor, schemas, reader, quick_reader, AnswerBuilder(predictor), json_writer
+    )
+    return replace(model, rows_at_once=_warm_up(model))
 
 
-def find_model(models: Mapping[str, Served], name: str) -> Served:
+def find_model(models: Mapping[str, ServedModel], name: str) -> ServedModel:
     """The model of a name, written down as the one that was asked.
 
     Raises:
         UnknownModelError: there is none.
     """
-    own = models.get(name)
-    if own is None:
+    model = models.get(name)
+    if model is None:
         raise UnknownModelError.from_name(name, models)
-    own.note()
-    return own
+    model.note()
+    return model
 
 
-def only_model(models: Mapping[str, Served]) -> Served:
+def only_model(models: Mapping[str, ServedModel]) -> ServedModel:
     """The only model, written down as the one that was asked.
 
     Raises:
@@ -203,9 +211,9 @@ def only_model(models: Mapping[str, Served]) -> Served:
         raise NotReadyError("No model is loaded.")
     if len(models) > 1:
         raise UnknownModelError(f"Several models are served. Ask /models/<name>/predict: {', '.join(sorted(models))}.")
-    own = next(iter(models.values()))
-    own.note()
-    return own
+    model = next(iter(models.values()))
+    model.note()
+    return model
 
 
 def loader(*, threads: int, max_rows: int) -> Load:
@@ -214,13 +222,13 @@ def loader(*, threads: int, max_rows: int) -> Load:
 
 
 def _join(parts: Sequence[Columns]) -> Columns:
-    return parts[0] if len(parts) == 1 else {name: np.concatenate([own[name] for own in parts]) for name in parts[0]}
+    return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _join_cells(parts: Sequence[Cells]) -> Cells:
     if len(parts) == 1:
         return parts[0]
-    return [list(chain.from_iterable(own)) for own in zip(*parts, strict=True)]
+    return [list(chain.from_iterable(columns)) for columns in zip(*parts, strict=True)]
 
 
 def _split(rows: Splittable, lengths: Iterable[int]) -> list[Splittable]:
@@ -236,7 +244,7 @@ def _check_finite(predictions: np.ndarray) -> None:
         raise InvalidRequestError("There is no finite prediction.", [detail])
 
 
-def _warm(own: Served) -> int:
+def _warm_up(model: ServedModel) -> int:
     """Whatever is made at the first request is made before it: a model that cannot answer never gets one.
 
     Golden rows do not tell as much: there are none where every row of the test part lacks what training always had.
@@ -244,25 +252,25 @@ def _warm(own: Served) -> int:
     Returns:
         how many rows may be answered at once.
     """
-    wanted = (1, own.contract.target.n_predictions)
+    expected = (1, model.contract.target.n_predictions)
     try:
-        columns = own.reader.read(msgspec.json.encode(own.schemas.example))
-        shape = own.predictor.predict(columns).shape
-        if shape == wanted:
-            own.answer_columns(columns)
-            n_rows = rows_at_once(lambda n_rows: own.answer_columns(_repeated(columns, n_rows)))
+        columns = model.reader.read(msgspec.json.encode(model.schemas.example))
+        shape = model.predictor.predict(columns).shape
+        if shape == expected:
+            model.answer_columns(columns)
+            n_rows = rows_at_once(lambda n_rows: model.answer_columns(_repeated(columns, n_rows)))
     except ServingError as error:
-        raise _unfit(own, f"is refused: {error}") from error
+        raise _unfit(model, f"is refused: {error}") from error
     except Exception as error:  # as of golden rows: a class a cause, without a common base
-        raise _unfit(own, "cannot be answered.", cause=str(error)) from error
-    if shape != wanted:
-        raise _unfit(own, f"is answered in the shape {shape}, not {wanted}.")
+        raise _unfit(model, "cannot be answered.", cause=str(error)) from error
+    if shape != expected:
+        raise _unfit(model, f"is answered in the shape {shape}, not {expected}.")
     return n_rows
 
 
 def _repeated(columns: Columns, n_rows: int) -> Columns:
-    return {name: own.repeat(n_rows) for name, own in columns.items()}
+    return {name: values.repeat(n_rows) for name, values in columns.items()}
 
 
-def _unfit(own: Served, said: str, *, cause: str = "") -> BundleError:
-    return BundleError(f"{own.name}: its own example {said} {cause}".rstrip(), reason=f"Its own example {said}")
+def _unfit(model: ServedModel, said: str, *, cause: str = "") -> BundleError:
+    return BundleError(f"{model.name}: its own example {said} {cause}".rstrip(), reason=f"Its own example {said}")

@@ -4,14 +4,14 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 
 from serving.bundle import BundleError, PassingError
-from serving.versions.log_once import Complaints
-from serving.versions.served_model import Load, Served
+from serving.versions.log_once import LogOnce
+from serving.versions.served_model import Load, ServedModel
 from serving.versions.store import AwayError, MissingError, Store
 
 logger = logging.getLogger("serving.shadow")
 
 
-class Shadow(Mapping[str, Served]):
+class Shadow(Mapping[str, ServedModel]):
     """Name -> the model that answers beside; a model may have none.
 
     Args:
@@ -26,11 +26,11 @@ class Shadow(Mapping[str, Served]):
         self._load = load
         self._alias = alias
         self._names = tuple(names)
-        self._models: dict[str, Served] = {}
+        self._models: dict[str, ServedModel] = {}
         self._refused: dict[str, str] = {}
-        self._complaints = Complaints(logger, alias)
+        self._error_log = LogOnce(logger, alias)
 
-    def __getitem__(self, name: str) -> Served:
+    def __getitem__(self, name: str) -> ServedModel:
         return self._models[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -45,14 +45,14 @@ class Shadow(Mapping[str, Served]):
             for name in self._names or self._store.names():
                 self._refresh_one(name)
         except BundleError as error:
-            self._complaints.of_store(error)
+            self._error_log.log_store_error(error)
         else:
-            self._complaints.store_answers()
+            self._error_log.log_store_answers()
 
     def _refresh_one(self, name: str) -> None:
         version = self._find_version(name)
-        own = self._models.get(name)
-        if version is None or version == self._refused.get(name) or (own is not None and own.version == version):
+        model = self._models.get(name)
+        if version is None or version == self._refused.get(name) or (model is not None and model.version == version):
             return
         try:
             self._models[name] = self._load(self._store.open_version(name, version))
@@ -61,7 +61,7 @@ class Shadow(Mapping[str, Served]):
         except BundleError as error:
             if not isinstance(error, PassingError):
                 self._refused[name] = version
-            self._complaints.say(name, "A version is no shadow", error, level=logging.WARNING)
+            self._error_log.log(name, "A version is no shadow", error, level=logging.WARNING)
 
     def _find_version(self, name: str) -> str | None:
         """None where there is none: it may be taken away, where a champion goes on until there is another."""
@@ -69,9 +69,9 @@ class Shadow(Mapping[str, Served]):
             return self._store.find_version(name, self._alias)
         except MissingError as error:
             self._models.pop(name, None)
-            self._complaints.say(name, "A model has no shadow", error, level=logging.INFO)
+            self._error_log.log(name, "A model has no shadow", error, level=logging.INFO)
         except AwayError:
             raise
         except BundleError as error:
-            self._complaints.say(name, "A version is no shadow", error, level=logging.WARNING)
+            self._error_log.log(name, "A version is no shadow", error, level=logging.WARNING)
         return None

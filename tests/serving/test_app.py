@@ -17,14 +17,14 @@ from serving.command import listen
 from serving.predictor import Predictor
 from serving.scheduling.event_loop_budget import SMALL_BODY_BYTES
 from serving.settings import Settings
-from serving.versions.served_model import Served, load_model
+from serving.versions.served_model import ServedModel, load_model
 from serving.versions.store import FolderStore, open_champion
 from tests.serving.asking import JSON, ask
 from tests.serving.bundles import PATIENT_ROW, SALES_COLUMNS, SALES_ROW, publish_patients, publish_sales, weighted_sum
 from tests.serving.processes import running
 
 
-def load(root: Path, name: str) -> Served:
+def load(root: Path, name: str) -> ServedModel:
     return load_model(open_champion(FolderStore(root), name), threads=1, max_rows=1_000)
 
 
@@ -39,7 +39,7 @@ def test_without_a_model_the_server_lives_but_is_not_ready():
 
 def test_a_model_may_be_put_in_the_place_of_another_between_two_requests(tmp_path: Path):
     publish_sales(tmp_path, version=1)
-    models: dict[str, Served] = {}
+    models: dict[str, ServedModel] = {}
     app = create_app(models, Settings())
     models["ice cream"] = load(tmp_path, "ice cream")
     assert ask(app, "GET", "/ready").json()["models"] == {"ice cream": "1"}

@@ -22,13 +22,13 @@ from serving.http.media_types import CSV, JSON, MOST_SHOWN, shown_media, split_c
 from serving.protocols.mlflow_scoring.request import read_invocation
 from serving.reading.request_reader import RequestReader
 from serving.scheduling.dispatch import Dispatcher, WriteAnswer
-from serving.versions.served_model import Columns, Served, only_model
+from serving.versions.served_model import Columns, ServedModel, only_model
 
 VERSION = "3.17.2"  # of MLflow, whose answers the tests compare with these
 HEALTHY = "\n"
 
 
-def mlflow_scoring_router(models: Mapping[str, Served]) -> APIRouter:
+def mlflow_scoring_router(models: Mapping[str, ServedModel]) -> APIRouter:
     """Routes of the protocol, save that of predictions.
 
     Args:
@@ -49,7 +49,7 @@ def mlflow_scoring_router(models: Mapping[str, Served]) -> APIRouter:
     return router
 
 
-def mlflow_scoring_predictions(models: Mapping[str, Served], dispatcher: Dispatcher) -> Mapping[str, Handler]:
+def mlflow_scoring_predictions(models: Mapping[str, ServedModel], dispatcher: Dispatcher) -> Mapping[str, Handler]:
     """The route of predictions, for `direct_routes`.
 
     Args:
@@ -58,21 +58,21 @@ def mlflow_scoring_predictions(models: Mapping[str, Served], dispatcher: Dispatc
     """
 
     async def invoke(scope: Scope, receive: Receive) -> Answer:
-        own = only_model(models)
+        model = only_model(models)
         declared, _, encoding = body_headers(scope)
         media = _body_media(declared)
 
         def read(body: bytes, reader: RequestReader) -> tuple[Columns, WriteAnswer[bytes]]:
-            return read_invocation(body, media, reader), partial(_word, own)
+            return read_invocation(body, media, reader), partial(_write_answer, model)
 
-        return await dispatcher.answer(own, await read_body(receive), encoding, scope, read), JSON
+        return await dispatcher.answer(model, await read_body(receive), encoding, scope, read), JSON
 
     return {"/invocations": invoke}
 
 
-def _word(own: Served, predictions: np.ndarray) -> bytes:
+def _write_answer(model: ServedModel, predictions: np.ndarray) -> bytes:
     """Records of the table that the model gives in MLflow, too. Float32 goes to JSON without loss."""
-    table = to_table(own.contract, predictions)
+    table = to_table(model.contract, predictions)
     rows = zip(*(values.tolist() for values in table.values()), strict=True)
     return msgspec.json.encode({"predictions": [dict(zip(table, row, strict=True)) for row in rows]})
 

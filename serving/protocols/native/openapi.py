@@ -14,13 +14,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.routing import BaseRoute
 
-from serving.answers.options import COVERAGE, EXPLAIN, NOTHING, TRAFFIC
+from serving.answers.options import COVERAGE, EXPLAIN, NO_OPTIONS, TRAFFIC
 from serving.bundle import Json
 from serving.errors import ErrorAnswer
 from serving.http.media_types import ARROW, CSV, JSON, MEDIA
 from serving.predictor import columns_from_rows
 from serving.protocols.native.openapi_refusals import add_refusals, add_security, refusals_of_predictions
-from serving.versions.served_model import Served
+from serving.versions.served_model import ServedModel
 
 REFERENCE = "#/components/schemas/{model}"
 FASTAPIS_OWN = frozenset({"HTTPValidationError", "ValidationError"})
@@ -31,7 +31,7 @@ HEADERS = {
 }
 
 
-def describe(routes: Sequence[BaseRoute], models: Mapping[str, Served], *, guarded: bool) -> dict[str, Any]:
+def describe(routes: Sequence[BaseRoute], models: Mapping[str, ServedModel], *, guarded: bool) -> dict[str, Any]:
     """The description of the whole API.
 
     Args:
@@ -48,25 +48,25 @@ def describe(routes: Sequence[BaseRoute], models: Mapping[str, Served], *, guard
         routes=routes,
     )
     described["components"]["schemas"] = {
-        name: own for name, own in described["components"]["schemas"].items() if name not in FASTAPIS_OWN
+        name: schema for name, schema in described["components"]["schemas"].items() if name not in FASTAPIS_OWN
     }
     asked: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorAnswer, "serialization")]
-    for own in models.values():
-        asked += [(own.schemas.request, "validation"), (own.schemas.columns, "validation")]
-        asked += [(own.schemas.answer, "serialization")]
+    for model in models.values():
+        asked += [(model.schemas.request, "validation"), (model.schemas.columns, "validation")]
+        asked += [(model.schemas.answer, "serialization")]
     references, definitions = models_json_schema(asked, ref_template=REFERENCE)
     described["components"]["schemas"].update(definitions["$defs"])
     error = references[ErrorAnswer, "serialization"]
     add_refusals(described["paths"], error, guarded=guarded)
     refusals = refusals_of_predictions(error, guarded=guarded)
-    for own in models.values():
+    for model in models.values():
         operation = _operation(
-            own,
-            requests=[references[form, "validation"] for form in (own.schemas.request, own.schemas.columns)],
-            answer=references[own.schemas.answer, "serialization"],
+            model,
+            requests=[references[form, "validation"] for form in (model.schemas.request, model.schemas.columns)],
+            answer=references[model.schemas.answer, "serialization"],
             refusals=refusals,
         )
-        described["paths"][f"/models/{quote(own.name)}/predict"] = {"post": operation}
+        described["paths"][f"/models/{quote(model.name)}/predict"] = {"post": operation}
         if len(models) == 1:
             described["paths"]["/predict"] = {"post": {**operation, "operationId": "predict"}}
     if guarded:
@@ -75,20 +75,20 @@ def describe(routes: Sequence[BaseRoute], models: Mapping[str, Served], *, guard
 
 
 def _operation(
-    own: Served, *, requests: list[dict[str, Any]], answer: dict[str, Any], refusals: dict[str, Any]
+    model: ServedModel, *, requests: list[dict[str, Any]], answer: dict[str, Any], refusals: dict[str, Any]
 ) -> dict[str, Any]:
-    example = own.schemas.example
+    example = model.schemas.example
     requests_by_media = {
         JSON: {"schema": {"oneOf": requests}, "example": example},
         CSV: {"schema": TEXT, "example": _csv(example["rows"])},
         ARROW: {},
     }
-    answers_by_media = {JSON: {"schema": answer, **_example_answer(own)}, CSV: {"schema": TEXT}, ARROW: {}}
+    answers_by_media = {JSON: {"schema": answer, **_example_answer(model)}, CSV: {"schema": TEXT}, ARROW: {}}
     return {
-        "tags": [own.name],
-        "summary": f"Predict {own.contract.target.name}",
-        "operationId": f"predict_{own.name}",
-        "parameters": _query(own),
+        "tags": [model.name],
+        "summary": f"Predict {model.contract.target.name}",
+        "operationId": f"predict_{model.name}",
+        "parameters": _query(model),
         "requestBody": {
             "required": True,
             "content": {media: requests_by_media[media] for media in MEDIA},
@@ -104,23 +104,23 @@ def _operation(
     }
 
 
-def _example_answer(own: Served) -> dict[str, Any]:
+def _example_answer(model: ServedModel) -> dict[str, Any]:
     """What the model answers to the example."""
-    return {"example": own.answer_columns(columns_from_rows(own.contract, own.schemas.example["rows"]))}
+    return {"example": model.answer_columns(columns_from_rows(model.contract, model.schemas.example["rows"]))}
 
 
-def _query(own: Served) -> list[dict[str, Any]]:
+def _query(model: ServedModel) -> list[dict[str, Any]]:
     """What may stand in the query; what the model cannot answer is left out."""
     fields = []
-    if own.more.largest_coverage:
-        what = "sets of labels" if own.contract.target.classes else "intervals"
-        most = own.more.largest_coverage
+    if model.builder.largest_coverage:
+        what = "sets of labels" if model.contract.target.classes else "intervals"
+        most = model.builder.largest_coverage
         said = f"The share of {what} that shall hold the truth. More than {most:.3g} needs more calibration rows."
-        usual = own.more.usual(NOTHING).coverage
+        usual = model.builder.with_defaults(NO_OPTIONS).coverage
         schema = {"type": "number", "exclusiveMinimum": 0, "maximum": most, "default": usual}
         fields.append(_field(COVERAGE, {name: value for name, value in schema.items() if value is not None}, said))
-    if own.more.most_explained:
-        said = f"Whether to say what each column adds to the answer; of at most {own.more.most_explained:,} rows."
+    if model.builder.most_explained:
+        said = f"Whether to say what each column adds to the answer; of at most {model.builder.most_explained:,} rows."
         fields.append(_field(EXPLAIN, {"type": "boolean", "default": False}, said))
     said = "false for rows that are made up: they are left out of what is measured of drift, and no shadow gets them."
     return [*fields, _field(TRAFFIC, {"type": "boolean", "default": True}, said)]

@@ -60,7 +60,7 @@ def add_refusals(paths: Mapping[str, Any], error: Mapping[str, Any], *, guarded:
         said = OF_EVERY_BODY | OF_RELOADING if method == "post" else {}
         if guarded and path not in OPEN_PATHS:
             said = said | OF_KEYS | (OF_KEYS_AND_BODIES if method == "post" else {})
-        responses = {status: own for status, own in operation["responses"].items() if status != "422"}
+        responses = {status: each for status, each in operation["responses"].items() if status != "422"}
         responses |= {status: refusal(status, text, error) for status, text in said.items()}
         operation["responses"] = {status: responses[status] for status in sorted(responses)}
 
@@ -80,6 +80,6 @@ def refusal(status: str, text: str, error: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _operations(paths: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, own in paths.items():
-        for method, operation in own.items():
+    for path, operations in paths.items():
+        for method, operation in operations.items():
             yield path, method, operation

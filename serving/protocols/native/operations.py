@@ -13,7 +13,7 @@ from serving.errors import ErrorAnswer, ForbiddenError, NotReloadedError, StoreA
 from serving.http.request_context import current_request
 from serving.monitoring.counters import Counters
 from serving.scheduling.thread_pool import ThreadPool
-from serving.versions.served_model import Served
+from serving.versions.served_model import ServedModel
 from serving.versions.store import AwayError
 
 # "admins": keys are asked for. "this machine": none are, and no other machine reaches the server.
@@ -29,7 +29,7 @@ class Reloaded(BaseModel):
     version: str
 
 
-def metrics_router(models: Mapping[str, Served], counters: Counters, pool: ThreadPool) -> APIRouter:
+def metrics_router(models: Mapping[str, ServedModel], counters: Counters, pool: ThreadPool) -> APIRouter:
     """The route of the metrics.
 
     Args:
@@ -54,7 +54,7 @@ def metrics_router(models: Mapping[str, Served], counters: Counters, pool: Threa
 
 
 def reload_router(
-    models: Mapping[str, Served], background: BackgroundThreads, pool: ThreadPool, *, reloading: Reloading
+    models: Mapping[str, ServedModel], background: BackgroundThreads, pool: ThreadPool, *, reloading: Reloading
 ) -> APIRouter:
     """The route that looks an alias up.
 
@@ -86,7 +86,7 @@ def reload_router(
     return router
 
 
-def _what_goes_on(models: Mapping[str, Served], name: str) -> str:
+def _what_goes_on(models: Mapping[str, ServedModel], name: str) -> str:
     return f"Version {models[name].version} goes on." if name in models else "No version of it is served."
 
 

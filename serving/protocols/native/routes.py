@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.types import Receive, Scope
 
-from serving.answers.options import NOTHING, read_asked
+from serving.answers.options import NO_OPTIONS, read_options
 from serving.bundle import Column, Contract, Lineage, Target
 from serving.errors import ErrorAnswer, NotReadyError, UnknownModelError
 from serving.http.bodies import body_headers, read_body
@@ -21,7 +21,7 @@ from serving.reading.request_reader import RequestReader, count_of
 from serving.scheduling.dispatch import Dispatcher, WriteAnswer
 from serving.scheduling.event_loop_budget import SMALL_BODY_BYTES
 from serving.versions.champions import Champions
-from serving.versions.served_model import Columns, Served, find_model, only_model
+from serving.versions.served_model import Columns, ServedModel, find_model, only_model
 
 Responses = dict[int | str, dict[str, Any]]
 NOT_READY: Responses = {503: {"model": ErrorAnswer, "description": "No model is loaded."}}
@@ -79,8 +79,10 @@ class ContractCard(BaseModel):
         """What may be told of a contract."""
         told = dict(contract)
         if contract.calibration is not None:
-            own = contract.calibration
-            told["calibration"] = CalibrationCard(**dict(own), method=own.conformal.method, rows=own.conformal.rows)
+            conformal = contract.calibration.conformal
+            told["calibration"] = CalibrationCard(
+                **dict(contract.calibration), method=conformal.method, rows=conformal.rows
+            )
         return cls(**told)
 
 
@@ -100,7 +102,7 @@ class ModelCard(ModelSummary):
     refused: dict[str, str]
 
 
-def native_router(models: Mapping[str, Served], *, guarded: bool) -> APIRouter:
+def native_router(models: Mapping[str, ServedModel], *, guarded: bool) -> APIRouter:
     """Routes of the native API, save those of predictions.
 
     Args:
@@ -113,7 +115,7 @@ def native_router(models: Mapping[str, Served], *, guarded: bool) -> APIRouter:
     return router
 
 
-def native_predictions(models: Mapping[str, Served], dispatcher: Dispatcher) -> Mapping[str, Handler]:
+def native_predictions(models: Mapping[str, ServedModel], dispatcher: Dispatcher) -> Mapping[str, Handler]:
     """Routes of predictions, for `direct_routes`.
 
     Args:
@@ -123,32 +125,32 @@ def native_predictions(models: Mapping[str, Served], dispatcher: Dispatcher) -> 
 
     async def predict(scope: Scope, receive: Receive) -> Answer:
         name = scope["path_params"].get("name")
-        own = only_model(models) if name is None else find_model(models, name)
+        model = only_model(models) if name is None else find_model(models, name)
         declared, accepted, encoding = body_headers(scope)
         sent = body_media(declared)
         wanted = answer_media(accepted, sent=sent)
-        asked = read_asked(scope["query_string"])
-        if not asked.traffic:
-            own = own.unwatched()
+        options = read_options(scope["query_string"])
+        if not options.traffic:
+            model = model.unsampled()
         body = await read_body(receive)
-        if sent == wanted == JSON and asked is NOTHING and not encoding and len(body) <= SMALL_BODY_BYTES:
-            answer = await dispatcher.answer_cells(own, body, scope)
+        if sent == wanted == JSON and options is NO_OPTIONS and not encoding and len(body) <= SMALL_BODY_BYTES:
+            answer = await dispatcher.answer_cells(model, body, scope)
             if answer is not None:
                 return answer, wanted
 
         def read(plain: bytes, reader: RequestReader) -> tuple[Columns, WriteAnswer[bytes]]:
             columns = reader.read(plain, sent)
-            if asked is not NOTHING:
-                own.more.check(asked, count_of(columns))
-            return columns, partial(own.word, columns, wanted=wanted, asked=asked)
+            if options is not NO_OPTIONS:
+                model.builder.check(options, count_of(columns))
+            return columns, partial(model.write_answer, columns, media_type=wanted, options=options)
 
-        is_heavy = asked.explain or not (is_at_hand(sent) and is_at_hand(wanted))
-        return await dispatcher.answer(own, body, encoding, scope, read, is_heavy=is_heavy), content_type(wanted)
+        is_heavy = options.explain or not (is_at_hand(sent) and is_at_hand(wanted))
+        return await dispatcher.answer(model, body, encoding, scope, read, is_heavy=is_heavy), content_type(wanted)
 
     return {"/predict": predict, "/models/{name}/predict": predict}
 
 
-def _add_health(router: APIRouter, models: Mapping[str, Served], *, guarded: bool) -> None:
+def _add_health(router: APIRouter, models: Mapping[str, ServedModel], *, guarded: bool) -> None:
     @router.get("/live", tags=["health"], summary="The process runs")
     async def live() -> Status:
         return Status(status="live")
@@ -165,13 +167,13 @@ def _add_health(router: APIRouter, models: Mapping[str, Served], *, guarded: boo
             raise NotReadyError("No model is loaded.")
         if guarded:
             return Status(status="ready")
-        return Readiness(status="ready", models={own.name: own.version for own in models.values()})
+        return Readiness(status="ready", models={model.name: model.version for model in models.values()})
 
 
-def _add_models(router: APIRouter, models: Mapping[str, Served]) -> None:
+def _add_models(router: APIRouter, models: Mapping[str, ServedModel]) -> None:
     @router.get("/models", tags=["models"], summary="Every model that is served")
     async def list_models() -> list[ModelSummary]:
-        return [ModelSummary(**_summary(own)) for own in models.values()]
+        return [ModelSummary(**_summary(model)) for model in models.values()]
 
     @router.get(
         "/models/{name}",
@@ -183,21 +185,21 @@ def _add_models(router: APIRouter, models: Mapping[str, Served]) -> None:
         refused = models.refused(name) if isinstance(models, Champions) else {}
         if refused and name not in models:
             raise UnknownModelError.from_refused(name, refused)
-        own = find_model(models, name)
+        model = find_model(models, name)
         return ModelCard(
-            **_summary(own),
-            contract=ContractCard.of(own.contract),
-            largest_coverage=own.more.largest_coverage,
-            most_explained=own.more.most_explained,
+            **_summary(model),
+            contract=ContractCard.of(model.contract),
+            largest_coverage=model.builder.largest_coverage,
+            most_explained=model.builder.most_explained,
             refused=refused,
         )
 
 
-def _summary(own: Served) -> dict[str, Any]:
-    contract = own.contract
+def _summary(model: ServedModel) -> dict[str, Any]:
+    contract = model.contract
     return {
-        "name": own.name,
-        "version": own.version,
+        "name": model.name,
+        "version": model.version,
         "task": contract.target.task,
         "target": contract.target.name,
         "metrics": contract.metrics,

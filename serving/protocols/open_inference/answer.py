@@ -37,7 +37,7 @@ def describe_outputs(contract: Contract) -> list[dict[str, Any]]:
     ]
 
 
-def word_answer(
+def write_answer(
     contract: Contract, predictions: np.ndarray, outputs: dict[str, bool], head: dict[str, Any]
 ) -> tuple[bytes, int | None]:
     """Word predictions.
@@ -76,4 +76,4 @@ def _bytes_of(contract: Contract, name: str, predictions: np.ndarray) -> bytes:
 
 
 def _labels(contract: Contract, predictions: np.ndarray) -> list[str]:
-    return [contract.target.classes[place] for place in predictions.argmax(axis=1).tolist()]
+    return [contract.target.classes[index] for index in predictions.argmax(axis=1).tolist()]

@@ -16,12 +16,12 @@ from fastapi.responses import JSONResponse
 
 from serving.errors import NotReadyError, UnknownModelError, UnknownVersionError, WrongContentTypeError
 from serving.http.media_types import shown_media, split_content_type
-from serving.protocols.open_inference.answer import describe_outputs, word_answer
+from serving.protocols.open_inference.answer import describe_outputs, write_answer
 from serving.protocols.open_inference.columns import describe_column
 from serving.protocols.open_inference.request import InferRequest, read_request
 from serving.reading.request_reader import RequestReader
 from serving.scheduling.dispatch import Dispatcher, WriteAnswer
-from serving.versions.served_model import Columns, Served
+from serving.versions.served_model import Columns, ServedModel
 
 SERVER = {"name": "sweepstack", "version": "1", "extensions": ["binary_tensor_data"]}
 PLATFORM = "onnxruntime_onnx"  # as Triton calls it
@@ -31,7 +31,7 @@ CONTENT_TYPES = frozenset({"", "application/json", "application/octet-stream"})
 MODEL_PATHS = ("/models/{name}", "/models/{name}/versions/{version}")
 
 
-def open_inference_router(models: Mapping[str, Served], dispatcher: Dispatcher) -> APIRouter:
+def open_inference_router(models: Mapping[str, ServedModel], dispatcher: Dispatcher) -> APIRouter:
     """Routes of the protocol.
 
     Args:
@@ -57,7 +57,7 @@ def open_inference_router(models: Mapping[str, Served], dispatcher: Dispatcher) 
     return router
 
 
-def _add_health(router: APIRouter, models: Mapping[str, Served]) -> None:
+def _add_health(router: APIRouter, models: Mapping[str, ServedModel]) -> None:
     @router.get("")
     async def show_server() -> dict[str, Any]:
         return SERVER
@@ -73,28 +73,28 @@ def _add_health(router: APIRouter, models: Mapping[str, Served]) -> None:
         return {"ready": True}
 
 
-def _find(models: Mapping[str, Served], request: Request) -> Served:
+def _find(models: Mapping[str, ServedModel], request: Request) -> ServedModel:
     name, version = request.path_params["name"], request.path_params.get("version")
-    own = models.get(name)
-    if own is None:
+    model = models.get(name)
+    if model is None:
         raise UnknownModelError.from_name(name, models)
-    if version is not None and version != own.version:
-        raise UnknownVersionError.from_version(version, own.name, served=own.version)
-    own.note()
-    return own
+    if version is not None and version != model.version:
+        raise UnknownVersionError.from_version(version, model.name, served=model.version)
+    model.note()
+    return model
 
 
-def _metadata(own: Served) -> dict[str, Any]:
+def _metadata(model: ServedModel) -> dict[str, Any]:
     return {
-        "name": own.name,
-        "versions": [own.version],
+        "name": model.name,
+        "versions": [model.version],
         "platform": PLATFORM,
-        "inputs": [describe_column(column) for column in own.contract.columns],
-        "outputs": describe_outputs(own.contract),
+        "inputs": [describe_column(column) for column in model.contract.columns],
+        "outputs": describe_outputs(model.contract),
     }
 
 
-async def _infer(own: Served, request: Request, dispatcher: Dispatcher) -> Response:
+async def _infer(model: ServedModel, request: Request, dispatcher: Dispatcher) -> Response:
     content_type = split_content_type(request.headers.get("content-type", ""))[0]
     if content_type not in CONTENT_TYPES:
         raise WrongContentTypeError(
@@ -104,18 +104,18 @@ async def _infer(own: Served, request: Request, dispatcher: Dispatcher) -> Respo
     header_length = request.headers.get(HEADER_LENGTH)
 
     def read(body: bytes, _: RequestReader) -> tuple[Columns, WriteAnswer[Response]]:
-        asked = read_request(body, header_length, own.contract, max_rows=own.reader.max_rows)
-        return asked.columns, partial(_word, own, asked)
+        inference = read_request(body, header_length, model.contract, max_rows=model.reader.max_rows)
+        return inference.columns, partial(_write_answer, model, inference)
 
     encoding = request.headers.get("content-encoding", "")
-    return await dispatcher.answer(own, await request.body(), encoding, request.scope, read)
+    return await dispatcher.answer(model, await request.body(), encoding, request.scope, read)
 
 
-def _word(own: Served, asked: InferRequest, predictions: np.ndarray) -> Response:
-    head = {"model_name": own.name, "model_version": own.version}
-    if asked.identity is not None:
-        head["id"] = asked.identity
-    content, n_json_bytes = word_answer(own.contract, predictions, asked.outputs, head)
+def _write_answer(model: ServedModel, inference: InferRequest, predictions: np.ndarray) -> Response:
+    head = {"model_name": model.name, "model_version": model.version}
+    if inference.identity is not None:
+        head["id"] = inference.identity
+    content, n_json_bytes = write_answer(model.contract, predictions, inference.outputs, head)
     if n_json_bytes is None:
         return Response(content, media_type="application/json")
     return Response(content, media_type="application/octet-stream", headers={HEADER_LENGTH: str(n_json_bytes)})

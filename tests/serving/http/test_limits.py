@@ -19,7 +19,7 @@ from serving.keys import KeyFile, add_key
 from serving.scheduling.event_loop_budget import SMALL_BODY_BYTES
 from serving.scheduling.thread_pool import ThreadPool
 from serving.settings import Settings
-from serving.versions.served_model import Served
+from serving.versions.served_model import ServedModel
 from serving.worker import load_champions
 from tests.serving.asking import JSON, app_of, ask
 from tests.serving.bundles import SALES_ROW, publish_sales
@@ -32,7 +32,7 @@ LARGE = BODY + b" " * SMALL_BODY_BYTES  # is answered in a thread
 class Waiting:
     """A predictor that answers when it is let, and counts how often it was asked."""
 
-    def __init__(self, own: Served) -> None:
+    def __init__(self, own: ServedModel) -> None:
         self.contract = own.contract
         self.let = threading.Event()
         self.fails = False

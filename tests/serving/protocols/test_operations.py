@@ -17,7 +17,7 @@ from serving.monitoring.answer_monitor import AnswerMonitor
 from serving.monitoring.counters import Counters
 from serving.scheduling.thread_pool import FEW_THREADS
 from serving.settings import Settings
-from serving.versions.served_model import Served
+from serving.versions.served_model import ServedModel
 from serving.worker import load_champions
 from tests.serving.asking import JSON
 from tests.serving.bundles import publish_sales
@@ -44,12 +44,12 @@ class Gate:
         assert self.open.wait(60)
 
 
-class Models(dict[str, Served]):
+class Models(dict[str, ServedModel]):
     """Whoever looks at all of them passes the gate."""
 
     gate: Gate
 
-    def values(self) -> ValuesView[Served]:
+    def values(self) -> ValuesView[ServedModel]:
         self.gate.pass_through()
         return super().values()
 

@@ -15,7 +15,7 @@ from serving.errors import InvalidRequestError, ServingError
 from serving.predictor import columns_from_rows
 from serving.reading.cells import CellReader
 from serving.settings import Settings
-from serving.versions.served_model import Served, load_model
+from serving.versions.served_model import ServedModel, load_model
 from serving.versions.store import Found
 from tests.serving.asking import ask
 from tests.serving.bundles import PATIENT_ROW, publish, publish_patients
@@ -41,11 +41,11 @@ SPOKEN = {
 
 
 @pytest.fixture(scope="module")
-def patients(tmp_path_factory: pytest.TempPathFactory) -> Served:
+def patients(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
     return load(publish_patients(tmp_path_factory.mktemp("cells")))
 
 
-def load(folder: Path) -> Served:
+def load(folder: Path) -> ServedModel:
     found = Found(name=folder.parent.name, version=folder.name, bundle=open_bundle(folder))
     return load_model(found, threads=1, max_rows=MAX_ROWS)
 
@@ -54,7 +54,7 @@ def load(folder: Path) -> Served:
 @example(changed={"age": 2**53 + 1})
 @example(changed={"city": 12345678901234567890123456789})
 @example(changed={"joined": "0001-01-01T00:00:00+14:00"})
-def test_a_row_is_taken_where_its_model_takes_it(patients: Served, changed: dict[str, Any]):
+def test_a_row_is_taken_where_its_model_takes_it(patients: ServedModel, changed: dict[str, Any]):
     row = PATIENT_ROW | changed
     bodies = [
         {"rows": [row, PATIENT_ROW]},
@@ -78,7 +78,7 @@ def test_a_row_is_taken_where_its_model_takes_it(patients: Served, changed: dict
 
 @pytest.mark.parametrize("n_rows", [1, MAX_ROWS])
 @pytest.mark.parametrize("form", ["rows", "columns"])
-def test_a_body_that_fits_is_read_fast(patients: Served, form: str, n_rows: int):
+def test_a_body_that_fits_is_read_fast(patients: ServedModel, form: str, n_rows: int):
     """The slow way has the last word, so answers alone would not tell that all of them come from there."""
     rows = [PATIENT_ROW] * n_rows
     content = rows if form == "rows" else {name: [cell] * n_rows for name, cell in PATIENT_ROW.items()}
@@ -105,7 +105,7 @@ def test_a_body_that_fits_is_read_fast(patients: Served, form: str, n_rows: int)
     ],
     ids=str,
 )
-def test_a_body_of_another_form_is_not_taken(patients: Served, body: Any):
+def test_a_body_of_another_form_is_not_taken(patients: ServedModel, body: Any):
     assert CellReader(patients.contract, max_rows=MAX_ROWS).decode(json.dumps(body).encode()) is None
     with pytest.raises(ServingError):
         patients.reader.read(json.dumps(body).encode())

@@ -18,7 +18,7 @@ from serving.http.request_context import UNDER_WAY
 from serving.scheduling.event_loop_budget import SMALL_ROWS
 from serving.scheduling.micro_batching import MOST_REQUESTS, MOST_ROWS
 from serving.settings import Settings
-from serving.versions.served_model import Served
+from serving.versions.served_model import ServedModel
 from serving.worker import load_champions
 from tests.serving.asking import JSON
 from tests.serving.bundles import SALES_ROW, publish_sales
@@ -29,7 +29,7 @@ TOO_HOT = 1e300  # finite in float64, and not in the model's float32
 class Counting:
     """A predictor that writes down how many rows each of its runs had, and may fail on hot days."""
 
-    def __init__(self, own: Served) -> None:
+    def __init__(self, own: ServedModel) -> None:
         self.contract = own.contract
         self.fails_above = np.inf
         self.runs: list[int] = []

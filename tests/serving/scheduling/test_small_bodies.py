@@ -145,7 +145,7 @@ def test_what_a_small_body_leaves_out_of_many_rows_is_filled_in_a_thread(tmp_pat
     media, content = as_json({form: rows[form]})
     assert len(content) <= SMALL_BODY_BYTES
     with pytest.raises(NoTimeError):
-        read_invocation(content, media, own.hasty)
+        read_invocation(content, media, own.quick_reader)
 
 
 ASK_FOR_ARROW = """

@@ -19,8 +19,8 @@ from serving.monitoring.answer_monitor import AnswerMonitor
 from serving.monitoring.counters import Counters
 from serving.settings import Settings
 from serving.versions.champions import Champions
-from serving.versions.history import Verdicts
-from serving.versions.served_model import Served, loader
+from serving.versions.history import VersionHistory
+from serving.versions.served_model import ServedModel, loader
 from serving.versions.shadow import Shadow
 from serving.versions.store import AwayError, FolderStore, Found
 from tests.serving.asking import JSON, ask
@@ -92,15 +92,13 @@ class Server:
         self,
         root: Path,
         *,
-        load: Callable[[Found], Served] | None = None,
+        load: Callable[[Found], ServedModel] | None = None,
         shadow: str | None = None,
-        verdicts: Verdicts | None = None,
+        history: VersionHistory | None = None,
     ) -> None:
         self.store, self.counters = Store(root), Counters()
         load = load or loader(threads=1, max_rows=100)
-        self.champions = Champions(
-            self.store, load=load, counters=self.counters, verdicts=verdicts, max_error_share=0.2
-        )
+        self.champions = Champions(self.store, load=load, counters=self.counters, history=history, max_error_share=0.2)
         self.champions.resume(NAME)
         beside = Shadow(self.store, load=load, alias=shadow) if shadow else None
         self.monitor = AnswerMonitor(self.champions, beside, self.counters)
@@ -242,15 +240,15 @@ def test_a_reload_while_the_store_is_away_says_that_it_is_away(tmp_path: Path, c
 class Failing:
     """A predictor that answers while it is loaded, and then no more."""
 
-    def __init__(self, own: Served) -> None:
+    def __init__(self, own: ServedModel) -> None:
         self.contract = own.contract
 
     def predict(self, _: Any) -> Any:
         raise RuntimeError("no answer")
 
 
-def failing(*versions: str) -> Callable[[Found], Served]:
-    def load(found: Found) -> Served:
+def failing(*versions: str) -> Callable[[Found], ServedModel]:
+    def load(found: Found) -> ServedModel:
         own = loader(threads=1, max_rows=100)(found)
         return replace(own, predictor=Failing(own)) if found.version in versions else own
 
@@ -314,7 +312,7 @@ def test_what_was_repaired_while_it_was_judged_stays(tmp_path: Path):
     is_fetching, may_go_on = threading.Event(), threading.Event()
     usual = failing("2")
 
-    def load(found: Found) -> Served:
+    def load(found: Found) -> ServedModel:
         if found.version == "3":
             is_fetching.set()
             assert may_go_on.wait(60)
@@ -339,13 +337,13 @@ def test_what_was_repaired_while_it_was_judged_stays(tmp_path: Path):
 
 
 def test_a_server_that_starts_again_goes_on_with_the_version_that_was_sound(tmp_path: Path):
-    bundles, verdicts = tmp_path / "bundles", Verdicts(tmp_path / "served")
+    bundles, history = tmp_path / "bundles", VersionHistory(tmp_path / "served")
     publish_sales(bundles, version=1)
-    before = Server(bundles, load=failing("2"), verdicts=verdicts)
+    before = Server(bundles, load=failing("2"), history=history)
     publish_sales(bundles, version=2)
     before.champions.refresh()
     assert ask_and_judge(before, 20) == [500] * 20
-    server = Server(bundles, load=failing("2"), verdicts=verdicts)
+    server = Server(bundles, load=failing("2"), history=history)
     assert (server.version(), server.refused()) == ("1", before.refused())
     assert server.metric('serving_versions_total{model="ice cream",outcome="refused"}') == 0
     assert ask(server.app, "POST", f"/models/{NAME}/reload").json()["version"] == "2"
@@ -353,38 +351,38 @@ def test_a_server_that_starts_again_goes_on_with_the_version_that_was_sound(tmp_
 
 
 def test_whoever_starts_meanwhile_goes_on_with_the_same_versions(tmp_path: Path):
-    bundles, verdicts = tmp_path / "bundles", Verdicts(tmp_path / "served")
+    bundles, history = tmp_path / "bundles", VersionHistory(tmp_path / "served")
     publish_sales(bundles, version=1)
-    before = Server(bundles, verdicts=verdicts)
+    before = Server(bundles, history=history)
     publish_sales(bundles, version=2)
     before.champions.refresh()
     seen = []
 
-    def load(found: Found) -> Served:
-        seen.append(verdicts.bundles(NAME))
+    def load(found: Found) -> ServedModel:
+        seen.append(history.bundles(NAME))
         if found.version == "1":
-            verdicts.note_sound(NAME, "2")  # as another process judges meanwhile
+            history.note_sound(NAME, "2")  # as another process judges meanwhile
         return failing()(found)
 
-    assert Server(bundles, load=load, verdicts=verdicts).version() == "2"
+    assert Server(bundles, load=load, history=history).version() == "2"
     assert seen == [["1", "2"], ["2"]]
-    assert verdicts.sound(NAME) == "2"
+    assert history.sound(NAME) == "2"
 
 
 def test_a_version_that_was_put_back_is_better_than_none(tmp_path: Path):
-    bundles, verdicts = tmp_path / "bundles", Verdicts(tmp_path / "served")
+    bundles, history = tmp_path / "bundles", VersionHistory(tmp_path / "served")
     for version in (1, 2):
         publish_sales(bundles, version=version)
-    verdicts.note_put_back(NAME, "2", "It failed.", instead="1")
+    history.note_put_back(NAME, "2", "It failed.", instead="1")
     BROKEN["no folder"][0](bundles / NAME / "1")
-    assert Server(bundles, verdicts=verdicts).version() == "2"
+    assert Server(bundles, history=history).version() == "2"
 
 
 def two_that_swapped(folder: Path, *, fails: str) -> list[Server]:
     """Servers that share verdicts and went from version 1 to 2."""
-    bundles, verdicts = folder / "bundles", Verdicts(folder / "served")
+    bundles, history = folder / "bundles", VersionHistory(folder / "served")
     publish_sales(bundles, version=1)
-    servers = [Server(bundles, load=failing(fails), verdicts=verdicts) for _ in range(2)]
+    servers = [Server(bundles, load=failing(fails), history=history) for _ in range(2)]
     publish_sales(bundles, version=2)
     for server in servers:
         server.champions.refresh()
@@ -415,9 +413,9 @@ def two_that_put_back(folder: Path) -> list[Server]:
     """Servers that share verdicts and went from version 1 to 2 and back, for 2 failed; now it would not."""
     publish_sales(folder / "bundles", version=1)
     publish_sales(folder / "bundles", version=2)
-    verdicts = Verdicts(folder / "served")
-    verdicts.note_put_back(NAME, "2", "It failed.", instead="1")
-    servers = [Server(folder / "bundles", verdicts=verdicts) for _ in range(2)]
+    history = VersionHistory(folder / "served")
+    history.note_put_back(NAME, "2", "It failed.", instead="1")
+    servers = [Server(folder / "bundles", history=history) for _ in range(2)]
     assert [server.version() for server in servers] == ["1", "1"]
     return servers
 
@@ -453,7 +451,7 @@ def test_a_verdict_that_cannot_be_kept_is_told_once(tmp_path: Path, caplog: pyte
     bundles, file = tmp_path / "bundles", tmp_path / "file"
     file.write_text("no folder")
     publish_sales(bundles, version=1)
-    server = Server(bundles, verdicts=Verdicts(file))
+    server = Server(bundles, history=VersionHistory(file))
     assert server.version() == "1"
     assert [record.message for record in caplog.records] == ["What became of versions cannot be kept"]
 

@@ -17,7 +17,7 @@ from serving.bundle import BundleError, open_bundle
 from serving.monitoring.counters import Counters
 from serving.settings import Settings, SettingsError
 from serving.versions.champions import Champions
-from serving.versions.history import Verdicts
+from serving.versions.history import VersionHistory
 from serving.versions.registry import RegistryStore
 from serving.versions.served_model import loader
 from serving.versions.store import AwayError, open_champion
@@ -174,12 +174,12 @@ def test_a_secret_goes_to_no_other_address(tmp_path: Path):
 
 
 def test_a_registry_that_was_made_anew_is_asked_what_its_versions_are(tmp_path: Path):
-    made, verdicts = tmp_path / "made", Verdicts(tmp_path / "served")
+    made, history = tmp_path / "made", VersionHistory(tmp_path / "served")
     with registry_of(made) as registry:
         settings = Settings(bundles=tmp_path / "bundles", registry=registry.address)
         for publish in (publish_sales, publish_patients):
             bundle = publish(made, name="a", version=1)
-            champions = load_champions(settings, verdicts=verdicts)
+            champions = load_champions(settings, history=history)
             assert champions["a"].contract == open_bundle(bundle).contract
             shutil.rmtree(bundle)
 
@@ -190,14 +190,14 @@ def test_a_registry_whose_place_is_taken_by_another_server_keeps_nobody_from_sta
 ):
     """As an ingress answers while what is behind it is down."""
     publish_sales(tmp_path / "made", version=1)
-    settings, verdicts = Settings(bundles=tmp_path / "bundles"), Verdicts(tmp_path / "served")
+    settings, history = Settings(bundles=tmp_path / "bundles"), VersionHistory(tmp_path / "served")
     with registry_of(tmp_path / "made") as registry:
-        load_champions(replace(settings, registry=registry.address), verdicts=verdicts)
+        load_champions(replace(settings, registry=registry.address), history=history)
     with answering(content, status=status) as address:
-        champions = load_champions(replace(settings, registry=address), verdicts=verdicts)
+        champions = load_champions(replace(settings, registry=address), history=history)
         assert champions["ice cream"].version == "1"
         with pytest.raises(BundleError, match=address):
-            load_champions(replace(settings, registry=address), verdicts=Verdicts(tmp_path / "none"))
+            load_champions(replace(settings, registry=address), history=VersionHistory(tmp_path / "none"))
 
 
 def test_a_version_that_cannot_be_kept_is_fetched_again_once_it_can(tmp_path: Path):
