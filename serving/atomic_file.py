@@ -1,10 +1,10 @@
-"""A text file that is there whole or not at all."""
+"""Atomic writes: a text file that is there whole or not at all."""
 
 import threading
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Write a file: a reader sees the old one or a new one, whoever else writes it meanwhile.
 
     Raises:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from operator import add
 from pathlib import Path
 
-from serving.atomic_file import write_whole
+from serving.atomic_file import write_atomically
 
 Labels = tuple[str, ...]
 Counts = dict[tuple[str, Labels], list[float]]
@@ -107,7 +107,7 @@ def _add(total: Counts, more: Counts) -> None:
 
 def _write(path: Path, file: _File) -> None:
     rows = [[name, labels, count] for (name, labels), count in list(file.counts.items())]
-    write_whole(path, json.dumps({"running": file.n_running, "last_kept": file.last_kept, "counts": rows}))
+    write_atomically(path, json.dumps({"running": file.n_running, "last_kept": file.last_kept, "counts": rows}))
 
 
 def _read(path: Path) -> _File:

@@ -37,14 +37,14 @@ class _Form:
 
     Attributes:
         schema: names and types alone.
-        places: the contract's columns in it.
+        indexes: where the contract's columns are in it.
         numbers: numeric columns of plain numbers.
         shared: columns whose values refer to common text.
         texts: columns of text, with those that refer to it.
     """
 
     schema: pa.Schema
-    places: Mapping[str, int]
+    indexes: Mapping[str, int]
     numbers: Sequence[str]
     shared: Sequence[str]
     texts: Sequence[str]
@@ -86,7 +86,7 @@ class ArrowReader:
                 form = self._look_at(stream.schema)
                 batch = self._read_batch(stream)
             read = _finite_numbers(batch, form.numbers)
-            values = {name: batch.column(place) for name, place in form.places.items() if name not in read}
+            values = {name: batch.column(index) for name, index in form.indexes.items() if name not in read}
             values |= {name: _plain(values[name]) for name in form.shared}
             # Buffers of several columns may be the same bytes.
             _check_bytes(sum(text_bytes(values[name]) for name in form.texts))
@@ -124,7 +124,7 @@ def _form(schema: pa.Schema, contract: Contract) -> _Form:
     numeric = {column.name for column in contract.columns if isinstance(column, NumericColumn)}
     return _Form(
         schema=pa.schema([field.remove_metadata() for field in schema]),
-        places={name: schema.get_field_index(name) for name in types},
+        indexes={name: schema.get_field_index(name) for name in types},
         numbers=[name for name, given in types.items() if name in numeric and given in PLAIN_NUMBERS],
         shared=[name for name, given in types.items() if _is_shared(given)],
         texts=[name for name, given in types.items() if is_text(_inner(given))],
@@ -241,16 +241,16 @@ def _claimed_bytes(message: pa.ipc.Message) -> int:
     vector = _follow(metadata, _field(metadata, batch, BUFFERS))
     (n_buffers,) = struct.unpack_from("<I", metadata, vector)
     claimed = 0
-    for place in range(n_buffers):
-        offset, length = struct.unpack_from("<qq", metadata, vector + 4 + 16 * place)
+    for buffer in range(n_buffers):
+        offset, length = struct.unpack_from("<qq", metadata, vector + 4 + 16 * buffer)
         if length >= struct.calcsize("<q"):  # -1: this one is not compressed
             claimed += max(struct.unpack_from("<q", content, offset)[0], 0)
     return claimed
 
 
-def _follow(flatbuffer: bytes, place: int) -> int:
-    """Where the offset at a place points to (the encoding of FlatBuffers)."""
-    return place + int(struct.unpack_from("<I", flatbuffer, place)[0])
+def _follow(flatbuffer: bytes, position: int) -> int:
+    """Where the offset at a position points to (the encoding of FlatBuffers)."""
+    return position + int(struct.unpack_from("<I", flatbuffer, position)[0])
 
 
 def _field(flatbuffer: bytes, table: int, number: int) -> int:

@@ -30,10 +30,10 @@ class CellReader:
     def __init__(self, contract: Contract, *, max_rows: int) -> None:
         self._columns = contract.columns
         self._names = tuple(column.name for column in contract.columns)
-        numeric = [place for place, column in enumerate(self._columns) if isinstance(column, NumericColumn)]
+        numeric = [index for index, column in enumerate(self._columns) if isinstance(column, NumericColumn)]
         self._numeric = tuple(numeric)
-        self._nullable = np.array([self._columns[place].nullable for place in numeric], dtype=bool)
-        self._others = tuple(place for place in range(len(self._columns)) if place not in numeric)
+        self._nullable = np.array([self._columns[index].nullable for index in numeric], dtype=bool)
+        self._others = tuple(index for index in range(len(self._columns)) if index not in numeric)
         bounds = msgspec.Meta(min_length=1, max_length=max_rows)
         self._type: Any = tuple[tuple(_list_of(_type(column), bounds) for column in self._columns)]  # type: ignore[misc]  # made here
         self._decoder = _decoder(self._columns, bounds)
@@ -65,14 +65,14 @@ class CellReader:
 
     def fit(self, cells: Cells) -> dict[str, np.ndarray] | None:
         """Raw columns, [N] each, of decoded cells; None when a number is not finite, or a text no label or date."""
-        fitting = self._numbers([cells[place] for place in self._numeric]) if self._numeric else {}
+        fitting = self._numbers([cells[index] for index in self._numeric]) if self._numeric else {}
         if fitting is None:
             return None
-        for place in self._others:
-            values = _values(self._columns[place], cells[place])
+        for index in self._others:
+            values = _values(self._columns[index], cells[index])
             if values is None:
                 return None
-            fitting[self._names[place]] = values
+            fitting[self._names[index]] = values
         return fitting
 
     def _numbers(self, cells: Cells) -> dict[str, np.ndarray] | None:
@@ -82,7 +82,7 @@ class CellReader:
             is_missing = np.isnan(block).any(axis=1)
             if np.isinf(block).any() or (is_missing & ~self._nullable).any():
                 return None
-        return {self._names[place]: own for place, own in zip(self._numeric, block, strict=True)}
+        return {self._names[index]: values for index, values in zip(self._numeric, block, strict=True)}
 
 
 def _decoder(columns: Sequence[Column], bounds: msgspec.Meta) -> msgspec.json.Decoder[Any] | None:
@@ -90,14 +90,14 @@ def _decoder(columns: Sequence[Column], bounds: msgspec.Meta) -> msgspec.json.De
 
     def struct(name: str, types: Sequence[Any]) -> Any:
         fields = [
-            (f"column_{place}", own, msgspec.field(name=column.name))
-            for place, (column, own) in enumerate(zip(columns, types, strict=True))
+            (f"column_{index}", kind, msgspec.field(name=column.name))
+            for index, (column, kind) in enumerate(zip(columns, types, strict=True))
         ]
         return msgspec.defstruct(name, fields, forbid_unknown_fields=True, gc=False)
 
     types = [_type(column) for column in columns]
     try:
-        row, by_columns = struct("Row", types), struct("Columns", [_list_of(own, bounds) for own in types])
+        row, by_columns = struct("Row", types), struct("Columns", [_list_of(kind, bounds) for kind in types])
     except ValueError:  # it compares names as they are sent, so it takes none with characters that JSON escapes
         return None
     fields = [

@@ -82,9 +82,9 @@ def csv_lines(body: bytes, *, most: int) -> tuple[list[str], list[list[str]]]:
 
 
 def _ragged(lines: Sequence[Sequence[str]], *, width: int) -> Iterator[Detail]:
-    for place, line in enumerate(lines):
+    for index, line in enumerate(lines):
         if len(line) != width:
-            yield Detail(path=["rows", place], message=f"{len(line):,} cells, and the header has {width:,}")
+            yield Detail(path=["rows", index], message=f"{len(line):,} cells, and the header has {width:,}")
 
 
 def _number(text: str) -> Json:

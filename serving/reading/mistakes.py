@@ -65,8 +65,8 @@ class Mistakes:
         refuse(_in_lengths(columns))
         rows: list[Row] = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
         refuse(
-            Detail(path=["columns", name, place], message=message)
-            for place, row in enumerate(rows)
+            Detail(path=["columns", name, index], message=message)
+            for index, row in enumerate(rows)
             for name, message in self._wrong_cells(row)
         )
         return rows
@@ -95,15 +95,15 @@ class Mistakes:
                 yield Detail(path=["columns", name], message="Input should be a list of values")
 
     def _in_rows(self, rows: Sequence[Any]) -> Iterator[Detail]:
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             if not isinstance(row, dict):
-                yield Detail(path=["rows", place], message="Input should be an object: column -> value")
+                yield Detail(path=["rows", index], message="Input should be an object: column -> value")
                 continue
             for name in row:
                 if name not in self._columns:
-                    yield Detail(path=["rows", place, name[:MOST_NAME]], message=self._unknown(name))
+                    yield Detail(path=["rows", index, name[:MOST_NAME]], message=self._unknown(name))
             for name, message in self._wrong_cells(row):
-                yield Detail(path=["rows", place, name], message=message)
+                yield Detail(path=["rows", index, name], message=message)
 
     def _wrong_cells(self, row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         known = {name: row[name] for name in self._columns if name in row}
@@ -111,7 +111,7 @@ class Mistakes:
             self._row.model_validate(known)
         except ValidationError as error:
             # A cell that may be a label or a number has an error for each.
-            first = {str(own["loc"][0]): own for own in reversed(error.errors(include_url=False))}
+            first = {str(mistake["loc"][0]): mistake for mistake in reversed(error.errors(include_url=False))}
             for name, column in self._columns.items():
                 if name in first:
                     yield name, _message(column, row, first[name]["msg"])

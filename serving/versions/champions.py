@@ -17,7 +17,7 @@ from serving.versions.history import VersionHistory
 from serving.versions.log_once import LogOnce
 from serving.versions.probation import ActiveVersion, AnswerCounts, Probation
 from serving.versions.served_model import Load, ServedModel
-from serving.versions.store import CHAMPION, AwayError, Found, Store
+from serving.versions.store import CHAMPION, AwayError, OpenedVersion, Store
 
 SWAPS = f"swaps{OF_EACH}"  # labels: model, version, outcome
 Outcome = Literal["swapped", "refused", "put_back", "unreachable"]
@@ -168,28 +168,28 @@ class Champions(Mapping[str, ServedModel]):
         if is_known or version in self._refused.get(name, {}):
             return
         try:
-            found = self._store.open_version(name, version)
+            opened = self._store.open_version(name, version)
             self._resumed.discard(name)
-            if active is not None and (active.bundle == found.bundle.folder.name or self._was_put_back(found)):
+            if active is not None and (active.bundle == opened.bundle.folder.name or self._was_put_back(opened)):
                 return
-            loaded = self._load(found)
+            loaded = self._load(opened)
         except PassingError:
             raise
         except BundleError as error:
             self._refused.setdefault(name, {})[version] = error.reason
             self._count(name, version, "refused")
             raise
-        self._activate(self._as_active(loaded, found.bundle.folder.name))
+        self._activate(self._as_active(loaded, opened.bundle.folder.name))
         self._store.tidy(name, self._needed(name))
         if active is not None:
             self._count(name, version, "swapped")
             logger.info("swapped", extra={"fields": {"model": name, "version": version}})
 
-    def _was_put_back(self, found: Found) -> bool:
+    def _was_put_back(self, opened: OpenedVersion) -> bool:
         """By another process, or before this one. Asked only where something answers: it is better than nothing."""
-        reason = self._history.put_back(found.name).get(found.bundle.folder.name)
+        reason = self._history.put_back(opened.name).get(opened.bundle.folder.name)
         if reason is not None:
-            self._refused.setdefault(found.name, {})[found.version] = reason
+            self._refused.setdefault(opened.name, {})[opened.version] = reason
         return reason is not None
 
     def _as_active(self, model: ServedModel, bundle: str) -> ActiveVersion:

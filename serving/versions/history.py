@@ -8,7 +8,7 @@ import logging
 import shutil
 from pathlib import Path
 
-from serving.atomic_file import write_whole
+from serving.atomic_file import write_atomically
 
 SOUND, CHOSEN = "sound", "chosen"  # files with the name of a bundle
 PUT_BACK = "put_back"  # a folder with a file a bundle, which says why
@@ -80,7 +80,7 @@ class VersionHistory:
         path = self._folder.joinpath(*parts)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, text)
+            write_atomically(path, text)
         except OSError as error:  # the server goes on, as long as it runs
             if not self._has_failed:
                 fields = {"file": str(path), "reason": error.strerror}

@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from serving.bundle import CONTRACT_FILE, MODEL_FILE, Bundle, BundleError, PassingError, open_bundle
 from serving.versions.download import RefusedError, TooLargeError, fetch
-from serving.versions.store import CHAMPION, VERSION, AwayError, Found, MissingError, check_name
+from serving.versions.store import CHAMPION, VERSION, AwayError, MissingError, OpenedVersion, check_name
 
 HEADER = re.compile(r"[\x21-\x7e]+")
 BUNDLE_PATH = "artifacts/bundle"  # where training logs the two files below a model's location
@@ -74,22 +74,22 @@ class RegistryStore:
             raise BundleError(f"{self._address}: {name} has the version {version[:20]!r}, which is no number.")
         return version
 
-    def open_version(self, name: str, version: str) -> Found:
+    def open_version(self, name: str, version: str) -> OpenedVersion:
         location = self._locate(name, version)
         contract = self._get(f"{location}/{CONTRACT_FILE}")
         folder = self._folder / name / f"{version}-{hashlib.sha256(contract).hexdigest()[:12]}"
         try:
-            return Found(name, version, open_bundle(folder))
+            return OpenedVersion(name, version, open_bundle(folder))
         except BundleError:
             pass  # not fetched yet, or damaged since
         try:
             shutil.rmtree(folder, ignore_errors=True)
-            return Found(name, version, self._fetch(location, contract, folder))
+            return OpenedVersion(name, version, self._fetch(location, contract, folder))
         except OSError as error:
             raise PassingError(f"{folder}: cannot be written: {error.strerror}.") from error
 
-    def open_kept(self, name: str, bundle: str) -> Found:
-        return Found(name, bundle.partition("-")[0], open_bundle(self._folder / name / bundle))
+    def open_kept(self, name: str, bundle: str) -> OpenedVersion:
+        return OpenedVersion(name, bundle.partition("-")[0], open_bundle(self._folder / name / bundle))
 
     def tidy(self, name: str, needed: Collection[str]) -> None:
         folder = self._folder / name

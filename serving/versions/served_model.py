@@ -27,7 +27,7 @@ from serving.reading.cells import Cells
 from serving.reading.request_reader import RequestReader, count_of
 from serving.scheduling.event_loop_budget import rows_at_once
 from serving.schemas import Schemas, make_schemas
-from serving.versions.store import Found
+from serving.versions.store import OpenedVersion
 
 Columns = Mapping[str, np.ndarray]
 Splittable = TypeVar("Splittable", np.ndarray, Sequence[RowAnswer])
@@ -165,24 +165,24 @@ class ServedModel:
         return self.json_writer.write(self.json_writer.answer_rows(answers), answers)
 
 
-Load = Callable[[Found], ServedModel]
+Load = Callable[[OpenedVersion], ServedModel]
 
 
-def load_model(found: Found, *, threads: int, max_rows: int) -> ServedModel:
+def load_model(opened: OpenedVersion, *, threads: int, max_rows: int) -> ServedModel:
     """Load a bundle, replay its golden rows, and warm it up with its own example.
 
     Raises:
         BundleError: it must not be served.
     """
-    predictor = Predictor(found.bundle, threads=threads)
+    predictor = Predictor(opened.bundle, threads=threads)
     check_golden(predictor)
-    contract = found.bundle.contract
+    contract = opened.bundle.contract
     schemas = make_schemas(contract, max_rows=max_rows)
     reader = RequestReader(contract, schemas.row, max_rows=max_rows)
     quick_reader = RequestReader(contract, schemas.row, max_rows=max_rows, has_time=False)
-    json_writer = JsonWriter(contract, name=found.name, version=found.version)
+    json_writer = JsonWriter(contract, name=opened.name, version=opened.version)
     model = ServedModel(
-        found.name, found.version, predictor, schemas, reader, quick_reader, AnswerBuilder(predictor), json_writer
+        opened.name, opened.version, predictor, schemas, reader, quick_reader, AnswerBuilder(predictor), json_writer
     )
     return replace(model, rows_at_once=_warm_up(model))
 
@@ -218,7 +218,7 @@ def only_model(models: Mapping[str, ServedModel]) -> ServedModel:
 
 def loader(*, threads: int, max_rows: int) -> Load:
     """A function that makes a model of a bundle, as `load_model` does."""
-    return lambda found: load_model(found, threads=threads, max_rows=max_rows)
+    return lambda opened: load_model(opened, threads=threads, max_rows=max_rows)
 
 
 def _join(parts: Sequence[Columns]) -> Columns:

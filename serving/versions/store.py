@@ -15,7 +15,7 @@ VERSION = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
-class Found:
+class OpenedVersion:
     """A bundle and the version that it is."""
 
     name: str
@@ -52,7 +52,7 @@ class Store(Protocol):
         """
         ...
 
-    def open_version(self, name: str, version: str) -> Found:
+    def open_version(self, name: str, version: str) -> OpenedVersion:
         """Open a version's bundle.
 
         Raises:
@@ -62,7 +62,7 @@ class Store(Protocol):
         """
         ...
 
-    def open_kept(self, name: str, bundle: str) -> Found:
+    def open_kept(self, name: str, bundle: str) -> OpenedVersion:
         """Open a bundle that was opened before, by the name of its folder, without asking anybody.
 
         Raises:
@@ -104,23 +104,23 @@ class FolderStore:
             raise BundleError(f"{path}: holds {version[:20]!r} instead of the number of a version.")
         return version
 
-    def open_version(self, name: str, version: str) -> Found:
+    def open_version(self, name: str, version: str) -> OpenedVersion:
         """As every store's; its models are registered under the names in their contracts."""
         folder = self._root / name / version
         bundle = open_bundle(folder)
         if bundle.contract.name != name:
             said = f"is a version of {bundle.contract.name!r}, not of {name!r}."
             raise BundleError(f"{folder}: {said} Keep it in a folder of its model's name.", reason=f"It {said}")
-        return Found(name, version, bundle)
+        return OpenedVersion(name, version, bundle)
 
-    def open_kept(self, name: str, bundle: str) -> Found:
+    def open_kept(self, name: str, bundle: str) -> OpenedVersion:
         return self.open_version(name, bundle)
 
     def tidy(self, name: str, needed: Collection[str]) -> None:
         """Nothing to do: it holds what training published."""
 
 
-def open_champion(store: Store, name: str) -> Found:
+def open_champion(store: Store, name: str) -> OpenedVersion:
     """Open the bundle that a store calls the champion.
 
     Raises:

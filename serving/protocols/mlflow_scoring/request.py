@@ -92,8 +92,8 @@ def _from_records(form: str, given: Any, reader: RequestReader) -> Table:
     check_n_rows(len(given), reader.max_rows, form=form)
     _take_time_for(len(given), reader)
     refuse(
-        Detail(path=[form, place], message="Input should be an object: column -> value")
-        for place, row in enumerate(given)
+        Detail(path=[form, index], message="Input should be an object: column -> value")
+        for index, row in enumerate(given)
         if not isinstance(row, dict)
     )
     names = {name for row in given for name in row}
@@ -141,9 +141,9 @@ def _length(values: Any) -> int:
 
 
 def _ragged(rows: Sequence[Any], *, width: int) -> Iterator[Detail]:
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != width:
-            yield Detail(path=[SPLIT, "data", place], message=f"Input should be a list of {width:,} values")
+            yield Detail(path=[SPLIT, "data", index], message=f"Input should be a list of {width:,} values")
 
 
 def _loosened(column: Column, cells: Any) -> Any:

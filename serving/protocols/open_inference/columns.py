@@ -41,7 +41,7 @@ def to_column(column: Column, tensor: Tensor) -> np.ndarray:
         return np.array(labels, dtype=object)
     if isinstance(column, DateColumn):
         _check_datatype(column, tensor, (BYTES,))
-        values = np.array([_days(text, place) for place, text in enumerate(tensor.cells())])
+        values = np.array([_days(text, index) for index, text in enumerate(tensor.cells())])
     else:
         _check_datatype(column, tensor, NUMBERS)
         values = tensor.numbers()
@@ -64,10 +64,10 @@ def _refuse(wrong: np.ndarray, message: str) -> None:
         raise WrongTensorError(message, int(wrong.argmax()))
 
 
-def _days(text: Json, place: int) -> float:
+def _days(text: Json, index: int) -> float:
     if not text:
         return float("nan")
     try:
         return days_since_1970(str(text))
     except ValueError:
-        raise WrongTensorError("Input should be an ISO 8601 date or date-time, such as 2024-05-31", place) from None
+        raise WrongTensorError("Input should be an ISO 8601 date or date-time, such as 2024-05-31", index) from None

@@ -26,7 +26,7 @@ from serving.reading.mistakes import check_brackets, parse
 FIELDS = ("id", "parameters", "inputs", "outputs")
 MOST_SHOWN = 100  # characters of a value that are repeated in an answer
 MOST_NAMES = 20  # of columns, for whoever asked for one that is not there
-Place = list[str | int]
+BodyPath = list[str | int]
 
 
 @dataclass(frozen=True)
@@ -97,19 +97,19 @@ def _parse(header: bytes) -> dict[str, Any]:
 
 def _read_outputs(parsed: dict[str, Any], known: tuple[str, ...]) -> dict[str, bool]:
     in_bytes = _flag(_parameters(parsed, []), "binary_data_output", [], default=False)
-    asked = parsed.get("outputs")
-    if not asked and (asked is None or asked == []):
+    wanted = parsed.get("outputs")
+    if not wanted and (wanted is None or wanted == []):
         return dict.fromkeys(known, in_bytes)
-    if not isinstance(asked, list):
+    if not isinstance(wanted, list):
         raise _wrong(["outputs"], "Input should be a list of outputs")
     outputs: dict[str, bool] = {}
-    for place, own in enumerate(asked):
-        name = _name(own, ["outputs", place])
+    for index, tensor in enumerate(wanted):
+        name = _name(tensor, ["outputs", index])
         if name not in known:
-            raise _wrong(["outputs", place], f"There is no output {name[:MOST_NAME]!r}, only {', '.join(known)}")
+            raise _wrong(["outputs", index], f"There is no output {name[:MOST_NAME]!r}, only {', '.join(known)}")
         if name in outputs:
-            raise _wrong(["outputs", place], f"{name!r} is asked for twice")
-        parameters = _parameters(own, ["outputs", name])
+            raise _wrong(["outputs", index], f"{name!r} is asked for twice")
+        parameters = _parameters(tensor, ["outputs", name])
         for extension in ("classification", "shared_memory_region"):
             if parameters.get(extension):
                 raise _wrong(["outputs", name], f"{extension} is not supported")
@@ -123,22 +123,22 @@ def _read_inputs(
     known = dict.fromkeys(column.name for column in contract.columns)
     seen: set[str] = set()
     start = n_rows = 0
-    for place, own in enumerate(inputs):
-        name = _name(own, ["inputs", place])
+    for index, tensor in enumerate(inputs):
+        name = _name(tensor, ["inputs", index])
         if name not in known:
             near = get_close_matches(name[:MOST_NAME], known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"The model has {', '.join(islice(known, MOST_NAMES))}"
-            raise _wrong(["inputs", place], f"There is no column {name[:MOST_NAME]!r}. {hint}")
+            raise _wrong(["inputs", index], f"There is no column {name[:MOST_NAME]!r}. {hint}")
         if name in seen:
-            raise _wrong(["inputs", place], f"{name!r} is there twice")
+            raise _wrong(["inputs", index], f"{name!r} is there twice")
         seen.add(name)
-        n_own_rows = _n_rows(own, ["inputs", name], max_rows=max_rows)
-        n_rows = n_rows or n_own_rows
-        if n_own_rows != n_rows:
-            raise _wrong(["inputs", name, "shape"], f"{n_own_rows:,} rows, and the inputs before it have {n_rows:,}")
-        values = _data(own, data[start:], ["inputs", name])
+        n_tensor_rows = _n_rows(tensor, ["inputs", name], max_rows=max_rows)
+        n_rows = n_rows or n_tensor_rows
+        if n_tensor_rows != n_rows:
+            raise _wrong(["inputs", name, "shape"], f"{n_tensor_rows:,} rows, and the inputs before it have {n_rows:,}")
+        values = _data(tensor, data[start:], ["inputs", name])
         start += len(values) if isinstance(values, memoryview) else 0
-        yield name, Tensor(_datatype(own, ["inputs", name]), n_rows, values)
+        yield name, Tensor(_datatype(tensor, ["inputs", name]), n_rows, values)
     if start != len(data):
         raise _wrong([], f"{len(data) - start:,} bytes follow those that the inputs declare as binary_data_size")
 
@@ -154,9 +154,9 @@ def _to_columns(contract: Contract, tensors: Mapping[str, Tensor]) -> dict[str, 
         try:
             columns[column.name] = to_column(column, tensor)
         except WrongTensorError as error:
-            path: Place = ["inputs", column.name]
-            if error.place is not None:
-                path += ["data", error.place]
+            path: BodyPath = ["inputs", column.name]
+            if error.index is not None:
+                path += ["data", error.index]
             details.append(Detail(path=path, message=str(error)))
     if details:
         raise InvalidRequestError(
@@ -165,15 +165,15 @@ def _to_columns(contract: Contract, tensors: Mapping[str, Tensor]) -> dict[str, 
     return columns
 
 
-def _name(own: Any, path: Place) -> str:
-    if not isinstance(own, dict) or not isinstance(own.get("name"), str):
+def _name(tensor: Any, path: BodyPath) -> str:
+    if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
         raise _wrong(path, "Input should be an object with a name")
-    name: str = own["name"]
+    name: str = tensor["name"]
     return name
 
 
-def _n_rows(own: dict[str, Any], path: Place, *, max_rows: int) -> int:
-    shape: Any = own.get("shape")
+def _n_rows(tensor: dict[str, Any], path: BodyPath, *, max_rows: int) -> int:
+    shape: Any = tensor.get("shape")
     is_shape = isinstance(shape, list) and all(type(size) is int for size in shape)
     if not is_shape or shape[1:] not in ([], [1]) or not shape or shape[0] < 1:
         raise _wrong([*path, "shape"], "Input should be [n] or [n, 1], with at least one row")
@@ -184,24 +184,24 @@ def _n_rows(own: dict[str, Any], path: Place, *, max_rows: int) -> int:
     return n_rows
 
 
-def _datatype(own: dict[str, Any], path: Place) -> str:
-    datatype = own.get("datatype")
+def _datatype(tensor: dict[str, Any], path: BodyPath) -> str:
+    datatype = tensor.get("datatype")
     if not isinstance(datatype, str) or datatype not in DATATYPES:
         raise _wrong([*path, "datatype"], f"Input should be one of {', '.join(DATATYPES)}")
     return datatype
 
 
-def _data(own: dict[str, Any], rest: memoryview, path: Place) -> list[Any] | memoryview:
-    parameters = _parameters(own, path)
+def _data(tensor: dict[str, Any], rest: memoryview, path: BodyPath) -> list[Any] | memoryview:
+    parameters = _parameters(tensor, path)
     if "shared_memory_region" in parameters:
         raise _wrong(path, "shared_memory_region is not supported")
     n_bytes = parameters.get("binary_data_size")
     if n_bytes is None:
-        data = own.get("data")
+        data = tensor.get("data")
         if not isinstance(data, list):
             raise _wrong([*path, "data"], "Input should be a list of values, or bytes declared as binary_data_size")
         return data
-    if "data" in own:
+    if "data" in tensor:
         raise _wrong(path, "There may be data or binary_data_size, not both")
     if type(n_bytes) is not int or n_bytes < 0:
         raise _wrong([*path, "parameters", "binary_data_size"], "Input should be a number of bytes")
@@ -213,8 +213,8 @@ def _data(own: dict[str, Any], rest: memoryview, path: Place) -> list[Any] | mem
     return rest[:n_bytes]
 
 
-def _parameters(own: dict[str, Any], path: Place) -> dict[str, Any]:
-    parameters = own.get("parameters")
+def _parameters(given: dict[str, Any], path: BodyPath) -> dict[str, Any]:
+    parameters = given.get("parameters")
     if parameters is None:
         return {}
     if not isinstance(parameters, dict):
@@ -222,12 +222,12 @@ def _parameters(own: dict[str, Any], path: Place) -> dict[str, Any]:
     return parameters
 
 
-def _flag(parameters: dict[str, Any], name: str, path: Place, *, default: bool) -> bool:
+def _flag(parameters: dict[str, Any], name: str, path: BodyPath, *, default: bool) -> bool:
     value = parameters.get(name, default)
     if not isinstance(value, bool):
         raise _wrong([*path, "parameters", name], "Input should be true or false")
     return value
 
 
-def _wrong(path: Place, message: str) -> InvalidRequestError:
+def _wrong(path: BodyPath, message: str) -> InvalidRequestError:
     return InvalidRequestError("The body is not an inference request.", [Detail(path=path, message=message)])

@@ -41,12 +41,12 @@ class WrongTensorError(Exception):
     """Data that its tensor cannot have.
 
     Attributes:
-        place: of the element, counted from 0; None: all of them.
+        index: of the element, counted from 0; None: all of them.
     """
 
-    def __init__(self, message: str, place: int | None = None) -> None:
+    def __init__(self, message: str, index: int | None = None) -> None:
         super().__init__(message)
-        self.place = place
+        self.index = index
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,11 @@ class Tensor:
     def _elements(self, data: list[Any]) -> list[Json]:
         if len(data) != self.n_rows:
             raise WrongTensorError(f"The shape has {self.n_rows:,} values, and data {len(data):,}")
-        flat = [own[0] if type(own) is list and len(own) == 1 else own for own in data]
+        flat = [element[0] if type(element) is list and len(element) == 1 else element for element in data]
         allowed, named = _json_types(self.datatype)
         if not allowed.issuperset(map(type, flat)):
-            place = next(place for place, value in enumerate(flat) if type(value) not in allowed)
-            raise WrongTensorError(f"Input should be {named}, as {self.datatype} says", place)
+            index = next(index for index, value in enumerate(flat) if type(value) not in allowed)
+            raise WrongTensorError(f"Input should be {named}, as {self.datatype} says", index)
         if self.datatype in INTEGERS:
             self._check_range(flat)
         return flat
@@ -112,9 +112,9 @@ class Tensor:
     def _check_range(self, values: Sequence[int | None]) -> None:
         bounds = np.iinfo(DTYPES[self.datatype])
         least, most = int(bounds.min), int(bounds.max)
-        for place, value in enumerate(values):
+        for index, value in enumerate(values):
             if value is not None and not least <= value <= most:
-                raise WrongTensorError(f"Input should be between {least} and {most}, as {self.datatype} says", place)
+                raise WrongTensorError(f"Input should be between {least} and {most}, as {self.datatype} says", index)
 
 
 def join_texts(texts: Iterable[bytes]) -> bytes:
@@ -134,17 +134,17 @@ def _json_types(datatype: str) -> tuple[frozenset[object], str]:
 def _split(data: memoryview, n_rows: int) -> list[str]:
     texts = []
     start = 0
-    for place in range(n_rows):
+    for index in range(n_rows):
         if start + LENGTH.size > len(data):
-            raise WrongTensorError(f"The shape has {n_rows:,} values, and the bytes end before this one", place)
+            raise WrongTensorError(f"The shape has {n_rows:,} values, and the bytes end before this one", index)
         (length,) = LENGTH.unpack_from(data, start)
         start += LENGTH.size
         if start + length > len(data):
-            raise WrongTensorError(f"Its length is {length:,} bytes, and {len(data) - start:,} follow", place)
+            raise WrongTensorError(f"Its length is {length:,} bytes, and {len(data) - start:,} follow", index)
         try:
             texts.append(str(data[start : start + length], "utf-8"))
         except UnicodeDecodeError:
-            raise WrongTensorError("Input should be UTF-8", place) from None
+            raise WrongTensorError("Input should be UTF-8", index) from None
         start += length
     if start != len(data):
         raise WrongTensorError(f"The shape has {n_rows:,} values, and {len(data) - start:,} bytes follow them")

@@ -85,9 +85,9 @@ def test_who_hangs_up_during_a_prediction_is_counted_and_logged_as_such(
         assert (asked.counted(200), asked.counted(499)) == (1, 1)
 
     asking(tmp_path, main)
-    told = [vars(own)["fields"] for own in caplog.records if own.getMessage() == "request"]
-    assert [own["status"] for own in told if own["path"].endswith("/predict")] == [499, 200]
-    assert [own for own in caplog.records if own.levelno >= logging.WARNING] == []
+    told = [vars(record)["fields"] for record in caplog.records if record.getMessage() == "request"]
+    assert [fields["status"] for fields in told if fields["path"].endswith("/predict")] == [499, 200]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_what_waits_for_a_thread_is_never_begun_once_its_caller_has_hung_up(tmp_path: Path):

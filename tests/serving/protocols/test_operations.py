@@ -66,9 +66,9 @@ class GatedKeeper(BackgroundThreads):
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    own = Gate()
-    yield own
-    own.open.set()
+    gate = Gate()
+    yield gate
+    gate.open.set()
 
 
 def gated_app(folder: Path, gate: Gate, **changes: Any) -> ASGIApp:
@@ -96,7 +96,7 @@ def test_what_is_given_up_keeps_its_thread_and_what_waits_behind_it_never_begins
         async with client_of(app) as client:
             for _ in range(2):
                 answers = await asyncio.gather(*(client.request(*asked) for _ in range(FEW_THREADS + 2)))
-                assert {own.status_code for own in answers} == {504}
+                assert {answer.status_code for answer in answers} == {504}
                 assert len(gate.came) == FEW_THREADS
             gate.open.set()
             assert (await client.request(*asked)).status_code == 200
@@ -133,6 +133,6 @@ def test_no_prediction_waits_for_them(tmp_path: Path, gate: Gate, asked: tuple[s
             answer = await client.post("/models/ice%20cream/predict", content=LARGE, headers=JSON)
             assert answer.status_code == 200
             gate.open.set()
-            assert {(await own).status_code for own in waiting} == {200}
+            assert {(await answer).status_code for answer in waiting} == {200}
 
     asyncio.run(asyncio.wait_for(main(), 60))

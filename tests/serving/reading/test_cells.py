@@ -16,7 +16,7 @@ from serving.predictor import columns_from_rows
 from serving.reading.cells import CellReader
 from serving.settings import Settings
 from serving.versions.served_model import ServedModel, load_model
-from serving.versions.store import Found
+from serving.versions.store import OpenedVersion
 from tests.serving.asking import ask
 from tests.serving.bundles import PATIENT_ROW, publish, publish_patients
 
@@ -46,8 +46,8 @@ def patients(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
 
 
 def load(folder: Path) -> ServedModel:
-    found = Found(name=folder.parent.name, version=folder.name, bundle=open_bundle(folder))
-    return load_model(found, threads=1, max_rows=MAX_ROWS)
+    opened = OpenedVersion(name=folder.parent.name, version=folder.name, bundle=open_bundle(folder))
+    return load_model(opened, threads=1, max_rows=MAX_ROWS)
 
 
 @given(changed=st.dictionaries(st.sampled_from(sorted(PATIENT_ROW)), CELLS, min_size=1))

@@ -22,7 +22,7 @@ from serving.versions.champions import Champions
 from serving.versions.history import VersionHistory
 from serving.versions.served_model import ServedModel, loader
 from serving.versions.shadow import Shadow
-from serving.versions.store import AwayError, FolderStore, Found
+from serving.versions.store import AwayError, FolderStore, OpenedVersion
 from tests.serving.asking import JSON, ask
 from tests.serving.broken import BROKEN
 from tests.serving.bundles import (
@@ -92,7 +92,7 @@ class Server:
         self,
         root: Path,
         *,
-        load: Callable[[Found], ServedModel] | None = None,
+        load: Callable[[OpenedVersion], ServedModel] | None = None,
         shadow: str | None = None,
         history: VersionHistory | None = None,
     ) -> None:
@@ -247,10 +247,10 @@ class Failing:
         raise RuntimeError("no answer")
 
 
-def failing(*versions: str) -> Callable[[Found], ServedModel]:
-    def load(found: Found) -> ServedModel:
-        own = loader(threads=1, max_rows=100)(found)
-        return replace(own, predictor=Failing(own)) if found.version in versions else own
+def failing(*versions: str) -> Callable[[OpenedVersion], ServedModel]:
+    def load(opened: OpenedVersion) -> ServedModel:
+        own = loader(threads=1, max_rows=100)(opened)
+        return replace(own, predictor=Failing(own)) if opened.version in versions else own
 
     return load
 
@@ -312,11 +312,11 @@ def test_what_was_repaired_while_it_was_judged_stays(tmp_path: Path):
     is_fetching, may_go_on = threading.Event(), threading.Event()
     usual = failing("2")
 
-    def load(found: Found) -> ServedModel:
-        if found.version == "3":
+    def load(opened: OpenedVersion) -> ServedModel:
+        if opened.version == "3":
             is_fetching.set()
             assert may_go_on.wait(60)
-        return usual(found)
+        return usual(opened)
 
     server = Server(tmp_path, load=load)
     publish_sales(tmp_path, version=2)
@@ -358,11 +358,11 @@ def test_whoever_starts_meanwhile_goes_on_with_the_same_versions(tmp_path: Path)
     before.champions.refresh()
     seen = []
 
-    def load(found: Found) -> ServedModel:
+    def load(opened: OpenedVersion) -> ServedModel:
         seen.append(history.bundles(NAME))
-        if found.version == "1":
+        if opened.version == "1":
             history.note_sound(NAME, "2")  # as another process judges meanwhile
-        return failing()(found)
+        return failing()(opened)
 
     assert Server(bundles, load=load, history=history).version() == "2"
     assert seen == [["1", "2"], ["2"]]
