@@ -4,6 +4,7 @@ Not here: whether it can be stacked (`custom_stacking`), and whether it can be e
 """
 
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -11,13 +12,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from pipelines.config.schema import CustomConfig
+from pipelines.config.schema import CustomConfig, TrainerConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.errors import UserError
 from pipelines.models.custom_class import build_custom, of_user
+from pipelines.models.custom_stacking import why_alone
 from pipelines.models.inputs import input_facts
 from pipelines.models.stem import TableStem
-from pipelines.stack.functional import built_with_seed
+from pipelines.stack.functional import StackedModule, built_with_seed
+from pipelines.stack.randomness import DropoutNoise, Purpose, Streams, stream_generator
 
 CLOSE = 1e-3  # of the largest number
 ROWS_ALONE = 8  # a net that draws numbers may answer one row alike twice, but not all of these
@@ -28,8 +31,7 @@ def check_custom_net(
     prepared: PreparedTable,
     *,
     n_outputs: int,
-    batch_size: int,
-    dtype: torch.dtype,
+    trainer: TrainerConfig,
     device: torch.device,
 ) -> int:
     """Build a net, train it on the first batch and on one as small as an epoch's last, let it answer.
@@ -38,31 +40,55 @@ def check_custom_net(
         config: names its class.
         prepared: the table.
         n_outputs: that it must have.
-        batch_size: rows of a batch.
-        dtype: that it trains in.
+        trainer: has the rows of a batch, and the precision that it trains in.
         device: that it trains on.
 
     Returns:
         How many inputs the net has.
 
     Raises:
-        UserError: the net cannot be built, fails, answers in another shape, cannot learn, or answers otherwise to a
-            row in other company.
+        UserError: the net cannot be built, fails, answers in another shape, cannot learn, answers otherwise to a row
+            in other company, or cannot take a step in bfloat16 where it is to train so.
     """
-    rows = _net_rows(prepared, n_rows=batch_size, dtype=dtype).to(device)
+    dtype = torch.float64 if trainer.precision == "64-true" else torch.float32
+    rows = _net_rows(prepared, n_rows=trainer.batch_size, dtype=dtype).to(device)
     build = partial(build_custom, config, n_inputs=rows.shape[1], n_outputs=n_outputs)
     net = built_with_seed(build, 0)
     _check_weights(config.target, net, built_with_seed(build, 0))
     net.to(device, dtype)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)  # what is told of a net that draws is told again
-        for size in (len(rows), _last_batch(prepared, batch_size)):
-            outputs = _answer(config.target, net.train(), rows[:size], n_outputs)
+        batches = rows, rows[: _last_batch(prepared, trainer.batch_size)]
+        for batch in batches:
+            outputs = _answer(config.target, net.train(), batch, n_outputs)
             if not outputs.requires_grad:
                 raise _mistake(config.target, "its answers depend on no parameter that can learn.")
             of_user(outputs.sum().backward, config.target, "its gradient")
         _check_answers(config.target, net.eval(), rows, n_outputs)
+    if trainer.precision == "bf16-mixed":
+        by_vmap = why_alone(config, n_inputs=rows.shape[1], n_outputs=n_outputs) is None
+        steps = partial(_step_in_bf16, build, batches, by_vmap=by_vmap, last_is_filled=_is_last_filled(prepared))
+        of_user(steps, config.target, "a step with trainer.precision=bf16-mixed, but not with 32-true,")
     return int(rows.shape[1])
+
+
+def _step_in_bf16(
+    build: Callable[[], nn.Module], batches: Sequence[Tensor], *, by_vmap: bool, last_is_filled: bool
+) -> None:
+    """As a stack of one trains: torch takes bfloat16 for some operators, and others refuse what these return."""
+    device = batches[0].device
+    module = StackedModule(build, n_members=1, by_vmap=by_vmap)
+    module.draw_member_(0, stream_generator(0, Purpose.WEIGHTS))
+    module.to(device)
+    noise = DropoutNoise(Streams([0], device=device), dtype=batches[0].dtype)
+    noise.start_epoch(0)
+    with torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False):
+        for rows in batches:
+            is_filled = last_is_filled and rows is batches[-1]
+            noise.start_step(torch.ones(1, len(rows), device=device) if is_filled else None)
+            module(rows[None], noise).sum().backward()
+        with torch.inference_mode():
+            module(batches[0][None], None)
 
 
 def _net_rows(prepared: PreparedTable, *, n_rows: int, dtype: torch.dtype) -> Float[Tensor, "rows inputs"]:
@@ -81,6 +107,11 @@ def _last_batch(prepared: PreparedTable, batch_size: int) -> int:
     sizes = [len(fold.train) for fold in prepared.folds] or [len(prepared.train.rows)]
     before = (math.ceil(min(sizes) / batch_size) - 1) * batch_size
     return min(max(sizes) - before, batch_size)
+
+
+def _is_last_filled(prepared: PreparedTable) -> bool:
+    """Whether some members have fewer rows than others in an epoch's last batch: each is then computed by itself."""
+    return len({len(fold.train) for fold in prepared.folds}) > 1
 
 
 def _check_weights(target: str, net: nn.Module, again: nn.Module) -> None:

@@ -10,7 +10,6 @@ from contextlib import contextmanager, redirect_stderr
 from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
 from torch.onnx import OnnxExporterError
 
 from pipelines.config.schema import CustomConfig, LocalEngineConfig, TrialConfig
@@ -44,8 +43,7 @@ def why_trained_alone(trial: TrialConfig, prepared: PreparedTable, task: Task) -
             model,
             prepared,
             n_outputs=task.n_outputs,
-            batch_size=trial.trainer.batch_size,
-            dtype=torch.float64 if trial.trainer.precision == "64-true" else torch.float32,
+            trainer=trial.trainer,
             device=device_here(trial.trainer.accelerator),
         )
         _check_export(model, prepared, task)

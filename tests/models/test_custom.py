@@ -13,6 +13,7 @@ from pipelines.models import source_version
 from pipelines.sweeps.custom_nets import why_trained_alone
 from pipelines.sweeps.folder import trial_identities
 from pipelines.sweeps.plan import plan_stacks
+from tests.folds import in_folds, raw_table, with_n_folds
 from tests.tables import custom, linear, small_table, trial
 
 PREPARED, TASK = small_table("multiclass")  # 6 inputs: three numbers, three labels one-hot
@@ -101,6 +102,32 @@ def test_a_mistake_is_told_with_what_and_where(target: str, told: str, capfd: py
     assert "\n" not in message
     assert not message.endswith("?."), "one mark ends a sentence"
     assert capfd.readouterr().err == "", "a refusal is one message"
+
+
+@pytest.mark.parametrize("net", ["Mixing", "MixingAlone"])
+def test_a_net_that_cannot_take_a_step_in_bfloat16_is_refused_where_it_is_to_train_so(net: str) -> None:
+    why_trained_alone(trial(model=custom(net), precision="32-true"), PREPARED, TASK)
+    with pytest.raises(UserError) as raised:
+        why_trained_alone(trial(model=custom(net), precision="bf16-mixed"), PREPARED, TASK)
+    message = str(raised.value)
+    assert message.startswith(
+        f"model.target=tests.models.user_nets.{net}: a step with trainer.precision=bf16-mixed, but not with 32-true, "
+        "raised RuntimeError: "
+    )
+    assert "user_nets.py, line " in message
+
+
+def test_a_net_that_takes_steps_in_bfloat16_only_with_others_is_refused_where_folds_have_unequal_batches() -> None:
+    wanted = trial(model=custom("MixingSums"), precision="bf16-mixed")
+    assert why_trained_alone(wanted, PREPARED, TASK) is None
+    prepared, task = in_folds(raw_table("multiclass", n_rows=61), n_folds=3)
+    with pytest.raises(UserError, match="=bf16-mixed, but not with 32-true"):
+        why_trained_alone(with_n_folds(wanted, 3), prepared, task)
+
+
+@pytest.mark.parametrize("net", ["Perceptron", "BatchNormalised", "NormalisedAndDropping", "Attending", "Recurrent"])
+def test_a_net_of_torch_s_layers_takes_steps_in_bfloat16(net: str) -> None:
+    why_trained_alone(trial(model=custom(net), precision="bf16-mixed"), PREPARED, TASK)
 
 
 def test_an_argument_that_the_class_does_not_take_is_told_with_the_call() -> None:

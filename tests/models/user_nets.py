@@ -160,3 +160,30 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(self.net(x.unsqueeze(-1))[0][:, -1])
+
+
+class Mixing(nn.Module):
+    """Mixes its inputs with what it makes of them, by an operator that takes two of one type."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.only = nn.Linear(inputs, outputs, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.lerp(x[:, : self.outputs], self.only(x), 0.5)
+
+
+class MixingAlone(Mixing):
+    """Likewise, in stacks of one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + 0.1 * torch.randn_like(x) if self.training else x)
+
+
+class MixingSums(Mixing):
+    """Likewise, but together with others it is given one type: their biases are added in float32."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.only = nn.Linear(inputs, outputs)
