@@ -59,7 +59,7 @@ def create_app(
     n_slots = min(settings.max_concurrent, settings.max_concurrent_per_key)
     batcher = MicroBatcher(at_most=min(MOST_REQUESTS, n_slots // 2))
     pool = pool or ThreadPool()
-    looks = pool.apart()
+    side_pool = pool.apart()  # for what is looked at, while predictions keep the other one busy
     dispatcher = Dispatcher(batcher, pool, max_body_bytes=settings.max_body_bytes)
     reloading: Reloading = "admins" if keys is not None else "this machine" if is_loopback(settings.host) else "nobody"
     app = FastAPI(
@@ -71,11 +71,11 @@ def create_app(
     app.include_router(native_router(models, guarded=keys is not None))
     app.include_router(mlflow_scoring_router(models))
     app.include_router(open_inference_router(models, dispatcher))
-    app.include_router(metrics_router(models, counters, looks))
+    app.include_router(metrics_router(models, counters, side_pool))
     if background is not None:
         app.include_router(reload_router(models, background, pool.apart(), reloading=reloading))
     app.include_router(page_router())
-    _add_description(app, models, looks, guarded=keys is not None)
+    _add_description(app, models, side_pool, guarded=keys is not None)
     predictions = {
         **native_predictions(models, dispatcher),
         **mlflow_scoring_predictions(models, dispatcher),

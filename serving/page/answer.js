@@ -7,7 +7,7 @@ const COVERAGE = 0.9; // of intervals and sets of labels
 const SHOWN_CONTRIBUTIONS = 8; // the largest; the others are shown as one
 
 /** The class name that gives a class its colour, in bars and lines alike. */
-export const colour = (place) => `class-${place % COLOURS}`;
+export const colour = (index) => `class-${index % COLOURS}`;
 
 /** The prediction in a few words: what a screen reader is told after a change, and a phone shows at its lower edge. */
 export function headline(target, prediction) {
@@ -23,15 +23,15 @@ export function query(card) {
   return asked.size === 0 ? "" : `?${asked}`;
 }
 
-/** Fill the place of the answer. */
-export function showAnswer(place, { columns, target }, prediction) {
+/** Show an answer in its container. */
+export function showAnswer(container, { columns, target }, prediction) {
   const parts = [
     target.classes.length > 0 && bars(target, prediction),
     certainty(prediction),
     rules(prediction.rules ?? {}, columns),
     prediction.explanation && contributions(target, prediction),
   ];
-  place.replaceChildren(...parts.filter(Boolean));
+  container.replaceChildren(...parts.filter(Boolean));
 }
 
 function certainty({ interval, label_set: labels }) {
@@ -48,11 +48,11 @@ function rules(used, columns) {
   return lines.length > 0 && element("ul", { class: "rules" }, ...lines);
 }
 
-function ruled({ kind, rules: own }, why) {
-  if (why === "unseen") return `was not seen in training${own?.unseen === "unknown" ? ": it counts as unknown, as every new label does" : ""}`;
-  if (own?.missing === "category") return "was missing: that counts as a label of its own";
-  if (own?.missing !== "filled") return "was missing";
-  return `was missing: ${filling(kind, own.fill)} instead${own.flagged ? ", and the model is told" : ""}`;
+function ruled({ kind, rules: rule }, why) {
+  if (why === "unseen") return `was not seen in training${rule?.unseen === "unknown" ? ": it counts as unknown, as every new label does" : ""}`;
+  if (rule?.missing === "category") return "was missing: that counts as a label of its own";
+  if (rule?.missing !== "filled") return "was missing";
+  return `was missing: ${filling(kind, rule.fill)} instead${rule.flagged ? ", and the model is told" : ""}`;
 }
 
 function filling(kind, fill) {
@@ -91,9 +91,9 @@ function points(added) {
 }
 
 function bars(target, prediction) {
-  const lines = target.classes.map((label, place) => {
+  const lines = target.classes.map((label, index) => {
     const share = prediction.probabilities[label];
-    const bar = element("span", { class: `bar ${colour(place)}` });
+    const bar = element("span", { class: `bar ${colour(index)}` });
     bar.style.width = `${100 * share}%`;
     return element("li", { class: label === prediction.label ? "likeliest" : null },
       element("span", { class: "label" }, ...breakable(label)),

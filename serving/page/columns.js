@@ -11,8 +11,8 @@ const BOUND_DIGITS = 6; // of the bounds of a range: more of them only where the
 const SLIDER_DIGITS = 500; // a slider gives numbers no finer than a part of the range in so many
 
 /** A field: `element`, `read()`, `write(value)`, `blame(message)`, and `track`, what a slider needs, or null. */
-export function makeField(column, place, changed) {
-  const id = `column-${place}`;
+export function makeField(column, index, changed) {
+  const id = `column-${index}`;
   const control = CONTROLS[column.kind](column, id);
   const hint = element("p", { class: "hint", id: `${id}-hint` }, control.hint);
   const error = element("p", { class: "error", id: `${id}-error` });
@@ -94,17 +94,17 @@ function date(column, id) {
 
 function oneOfTwo(column, id) {
   const options = [["yes", true], ["no", false], ...(column.nullable ? [["missing", null]] : [])];
-  const radios = options.map(([, value], place) =>
-    element("input", { type: "radio", name: id, id: `${id}-${place}`, value: String(value) }));
-  const labels = options.map(([text], place) => element("label", { for: `${id}-${place}` }, text));
-  const segments = element("div", { class: "segments" }, ...radios.flatMap((radio, place) => [radio, labels[place]]));
+  const radios = options.map(([, value], index) =>
+    element("input", { type: "radio", name: id, id: `${id}-${index}`, value: String(value) }));
+  const labels = options.map(([text], index) => element("label", { for: `${id}-${index}` }, text));
+  const segments = element("div", { class: "segments" }, ...radios.flatMap((radio, index) => [radio, labels[index]]));
   return {
     parts: [segments],
     isGroup: true,
     hint: "",
     track: null,
     read: () => options[radios.findIndex((radio) => radio.checked)]?.[1] ?? null,
-    write: (value) => radios.forEach((radio, place) => (radio.checked = options[place][1] === value)),
+    write: (value) => radios.forEach((radio, index) => (radio.checked = options[index][1] === value)),
   };
 }
 
@@ -114,7 +114,7 @@ function categorical(column, id) {
   while (known.has(other)) other += " ";
   const values = [...column.categories, other, ...(column.nullable ? [null] : [])];
   const texts = [...column.categories, "any other label", ...(column.nullable ? ["missing"] : [])];
-  const select = element("select", { id }, ...texts.map((text, place) => element("option", { value: place }, text)));
+  const select = element("select", { id }, ...texts.map((text, index) => element("option", { value: index }, text)));
   const count = column.categories.length;
   return {
     parts: [select],

@@ -24,8 +24,8 @@ export function stops(column) {
   if (track !== null) {
     const whole = track.step === 1 && track.high - track.low < POINTS;
     const count = whole ? track.high - track.low + 1 : POINTS;
-    return Array.from({ length: count }, (_, place) => {
-      const value = track.toValue(track.low + (place * (track.high - track.low)) / (count - 1));
+    return Array.from({ length: count }, (_, index) => {
+      const value = track.toValue(track.low + (index * (track.high - track.low)) / (count - 1));
       return { at: track.toNumber(value), value, text: track.worded(track.toNumber(value)) };
     });
   }
@@ -43,12 +43,12 @@ const wordedChoice = (value) => (typeof value === "boolean" ? (value ? "yes" : "
 const numbers = (target, prediction) =>
   target.classes.length === 0 ? [prediction.value] : target.classes.map((label) => prediction.probabilities[label]);
 
-/** Draw into `place`: predictions at the stops, and the present one, `now` = { value, prediction }. */
-export function drawCurve(place, { column, target, points, predictions, now }) {
-  const style = getComputedStyle(place);
+/** Draw into `container`: predictions at the stops, and the present one, `now` = { value, prediction }. */
+export function drawCurve(container, { column, target, points, predictions, now }) {
+  const style = getComputedStyle(container);
   const zoom = parseFloat(style.fontSize) / ROOT;
-  const width = Math.max(place.clientWidth / zoom, NARROWEST);
-  const curves = numbers(target, predictions[0]).map((_, series) => predictions.map((own) => numbers(target, own)[series]));
+  const width = Math.max(container.clientWidth / zoom, NARROWEST);
+  const curves = numbers(target, predictions[0]).map((_, series) => predictions.map((prediction) => numbers(target, prediction)[series]));
   const here = now.prediction === null ? null : numbers(target, now.prediction);
   const hasTrack = trackOf(column) !== null;
   const draw = hasTrack ? lines : dots;
@@ -56,7 +56,7 @@ export function drawCurve(place, { column, target, points, predictions, now }) {
   svg.setAttribute("width", zoom * width);
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", summary(column, target, points, curves));
-  place.replaceChildren(svg);
+  container.replaceChildren(svg);
 }
 
 /** Lay a slider along the axis of a picture of lines: the middle of its thumb stands where the present value stands. */
@@ -95,7 +95,7 @@ function lines({ target, points, curves, here, now, width, measure }) {
   const right = named.length === 0 ? MARGIN.right : Math.min(widest(names, measure) + 14, width / 3);
   const [low, high] = extent(target, curves, here);
   const marks = marked(target, low, high, MOST_PARTS);
-  const left = widest(marks.map((own) => own.text), measure) + 8;
+  const left = widest(marks.map((mark) => mark.text), measure) + 8;
   const x = scale(points[0].at, points.at(-1).at, left, width - right);
   const y = scale(low, high, HEIGHT - MARGIN.bottom, MARGIN.top);
   const svg = canvas(width, HEIGHT);
@@ -110,19 +110,19 @@ function lines({ target, points, curves, here, now, width, measure }) {
   const at = trackAt(now, points);
   if (at !== null) svg.append(drawn("line", { class: "here", x1: x(at), x2: x(at), y1: MARGIN.top, y2: HEIGHT - MARGIN.bottom }));
   curves.forEach((values, series) => {
-    const path = values.map((value, place) => `${place === 0 ? "M" : "L"}${x(points[place].at).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+    const path = values.map((value, index) => `${index === 0 ? "M" : "L"}${x(points[index].at).toFixed(1)} ${y(value).toFixed(1)}`).join("");
     svg.append(drawn("path", { class: `line ${colour(series)}${series >= 8 ? " again" : ""}`, d: path }));
     if (at !== null && here !== null) svg.append(drawn("circle", { class: `dot ${colour(series)}`, cx: x(at), cy: y(here[series]), r: 4.5 }));
   });
-  const places = apart(named.map((series) => y(curves[series].at(-1)) + 4), MARGIN.top + 4, HEIGHT - MARGIN.bottom);
-  named.forEach((series, place) => {
-    svg.append(text(width - right + 8, places[place], cut(names[place], right - 14, measure), "start", colour(series)));
+  const levels = apart(named.map((series) => y(curves[series].at(-1)) + 4), MARGIN.top + 4, HEIGHT - MARGIN.bottom);
+  named.forEach((series, index) => {
+    svg.append(text(width - right + 8, levels[index], cut(names[index], right - 14, measure), "start", colour(series)));
   });
   return svg;
 }
 
 function dots({ target, points, curves, here, now, width, measure }) {
-  const left = Math.min(widest(points.map((own) => own.text), measure) + 12, width * 0.4);
+  const left = Math.min(widest(points.map((point) => point.text), measure) + 12, width * 0.4);
   const height = MARGIN.top + points.length * 24 + MARGIN.bottom;
   const [low, high] = extent(target, curves, here);
   const x = scale(low, high, left, width - MARGIN.right - 8);
@@ -131,12 +131,12 @@ function dots({ target, points, curves, here, now, width, measure }) {
     svg.append(drawn("line", { class: "grid", x1: x(at), x2: x(at), y1: MARGIN.top, y2: height - MARGIN.bottom }));
     svg.append(text(within(x(at), measure(said), width), height - 8, said, "middle"));
   }
-  points.forEach((own, place) => {
-    const middle = MARGIN.top + place * 24 + 12;
-    const isHere = String(own.value) === String(now.value);
-    svg.append(text(left - 10, middle + 4, cut(own.text, left - 12, measure), "end", isHere ? "present" : ""));
+  points.forEach((point, index) => {
+    const middle = MARGIN.top + index * 24 + 12;
+    const isHere = String(point.value) === String(now.value);
+    svg.append(text(left - 10, middle + 4, cut(point.text, left - 12, measure), "end", isHere ? "present" : ""));
     svg.append(drawn("line", { class: isHere ? "here" : "grid", x1: left, x2: width - MARGIN.right - 8, y1: middle, y2: middle }));
-    curves.forEach((values, series) => svg.append(drawn("circle", { class: `dot ${colour(series)}`, cx: x(values[place]), cy: middle, r: isHere ? 6 : 4 })));
+    curves.forEach((values, series) => svg.append(drawn("circle", { class: `dot ${colour(series)}`, cx: x(values[index]), cy: middle, r: isHere ? 6 : 4 })));
   });
   return svg;
 }
@@ -178,12 +178,12 @@ function nameable(curves) {
 
 /** Heights of labels, moved apart until none covers another, in the order given. */
 function apart(heights, top, bottom) {
-  const order = heights.map((_, place) => place).sort((one, other) => heights[one] - heights[other]);
+  const order = heights.map((_, index) => index).sort((one, other) => heights[one] - heights[other]);
   const moved = [...heights];
   let free = top;
-  for (const place of order) free = (moved[place] = Math.max(moved[place], free)) + LINE_HEIGHT;
+  for (const index of order) free = (moved[index] = Math.max(moved[index], free)) + LINE_HEIGHT;
   let limit = bottom;
-  for (const place of order.reverse()) limit = (moved[place] = Math.min(moved[place], limit)) - LINE_HEIGHT;
+  for (const index of order.reverse()) limit = (moved[index] = Math.min(moved[index], limit)) - LINE_HEIGHT;
   return moved;
 }
 
@@ -192,27 +192,27 @@ function spaced(target, low, high, x, measure) {
   for (let parts = MOST_PARTS; parts > 1; parts -= 1) {
     const marks = marked(target, low, high, parts);
     const room = marks.length > 1 ? x(marks[1].at) - x(marks[0].at) : Infinity;
-    if (widest(marks.map((own) => own.text), measure) + 8 <= room) return marks;
+    if (widest(marks.map((mark) => mark.text), measure) + 8 <= room) return marks;
   }
   return marked(target, low, high, 2).slice(0, 1);
 }
 
 /** Round numbers within a range, in as many digits as tell them apart: [{ at, text }]. */
 function marked(target, low, high, parts) {
-  const places = ticks(low, high, parts);
-  if (target.classes.length > 0) return places.map((at) => ({ at, text: `${Math.round(100 * at)} %` }));
-  const apart = places.length > 1 ? places[1] - places[0] : places[0];
-  const common = Math.log10(Math.max(...places.map(Math.abs)) / Math.abs(apart || 1));
+  const positions = ticks(low, high, parts);
+  if (target.classes.length > 0) return positions.map((at) => ({ at, text: `${Math.round(100 * at)} %` }));
+  const apart = positions.length > 1 ? positions[1] - positions[0] : positions[0];
+  const common = Math.log10(Math.max(...positions.map(Math.abs)) / Math.abs(apart || 1));
   const digits = Math.min(Math.max(Math.ceil(common) + 3, 4), 15);
-  return places.map((at) => ({ at, text: shown(at, { digits }) }));
+  return positions.map((at) => ({ at, text: shown(at, { digits }) }));
 }
 
 /** Round numbers within a range, that part it into about so many. */
 function ticks(low, high, parts) {
   const rough = (high - low) / parts;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((own) => own * power).find((own) => own >= rough) ?? 10 * power;
+  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough) ?? 10 * power;
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
-  return Array.from({ length: last - first + 1 }, (_, place) => Number(((first + place) * step).toPrecision(12)));
+  return Array.from({ length: last - first + 1 }, (_, index) => Number(((first + index) * step).toPrecision(12)));
 }

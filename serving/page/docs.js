@@ -31,7 +31,7 @@ function show(described) {
   byId("about").textContent = described.info.description ?? "";
   const groups = new Map();
   for (const [path, item] of Object.entries(described.paths)) {
-    for (const method of METHODS.filter((own) => own in item)) {
+    for (const method of METHODS.filter((name) => name in item)) {
       const tag = item[method].tags?.[0] ?? "other";
       groups.set(tag, [...(groups.get(tag) ?? []), route(described, method, path, item[method])]);
     }
@@ -52,15 +52,15 @@ function route(described, method, path, operation) {
 }
 
 function parameters(described, operation) {
-  const lines = (operation.parameters ?? []).map((own) => followed(described, own)).map((own) => element("li", {},
-    element("code", {}, own.name), ` in ${own.in}, ${wording(described, own.schema ?? {})}${own.required ? "" : ", optional"}`,
-    own.description ? `: ${own.description}` : ""));
+  const lines = (operation.parameters ?? []).map((given) => followed(described, given)).map((parameter) => element("li", {},
+    element("code", {}, parameter.name), ` in ${parameter.in}, ${wording(described, parameter.schema ?? {})}${parameter.required ? "" : ", optional"}`,
+    parameter.description ? `: ${parameter.description}` : ""));
   return lines.length === 0 ? [] : [element("h3", {}, "Parameters"), element("ul", {}, ...lines)];
 }
 
 function body(described, operation) {
   const taken = Object.entries(followed(described, operation.requestBody ?? {}).content ?? {});
-  return taken.flatMap(([type, own]) => [element("h3", {}, `Takes ${type}`), ...content(described, own)]);
+  return taken.flatMap(([type, media]) => [element("h3", {}, `Takes ${type}`), ...content(described, media)]);
 }
 
 function answers(described, operation) {
@@ -68,13 +68,13 @@ function answers(described, operation) {
     const response = followed(described, reference);
     const kinds = Object.entries(response.content ?? {});
     const title = element("h3", {}, `${status} `, element("span", { class: "muted" }, response.description ?? ""));
-    return [title, ...kinds.flatMap(([type, own]) => [element("p", { class: "hint" }, type), ...content(described, own)])];
+    return [title, ...kinds.flatMap(([type, media]) => [element("p", { class: "hint" }, type), ...content(described, media)])];
   });
 }
 
-function content(described, own) {
-  const example = own.example ?? Object.values(own.examples ?? {})[0]?.value;
-  const schema = own.schema === undefined ? [] : [tree(described, own.schema, DEEPEST)];
+function content(described, media) {
+  const example = media.example ?? Object.values(media.examples ?? {})[0]?.value;
+  const schema = media.schema === undefined ? [] : [tree(described, media.schema, DEEPEST)];
   if (example === undefined) return schema;
   const text = typeof example === "string" ? example : JSON.stringify(example, null, 2);
   return [...schema, element("pre", { tabindex: "0", "aria-label": "An example" }, text)];
@@ -86,32 +86,32 @@ function tree(described, schema, levels) {
   const required = new Set(inner.required ?? []);
   const fields = Object.entries(inner.properties ?? {});
   if (fields.length === 0 || levels === 0) return element("p", { class: "hint" }, wording(described, schema));
-  return element("ul", { class: "schema" }, ...fields.map(([name, own]) => {
-    const deeper = Object.keys(unpacked(described, own).properties ?? {}).length > 0;
-    return element("li", {}, element("code", {}, name), ` ${wording(described, own)}${required.has(name) ? "" : ", optional"}`,
-      own.description ? element("span", { class: "muted" }, ` ${own.description}`) : "",
-      deeper ? tree(described, own, levels - 1) : "");
+  return element("ul", { class: "schema" }, ...fields.map(([name, field]) => {
+    const deeper = Object.keys(unpacked(described, field).properties ?? {}).length > 0;
+    return element("li", {}, element("code", {}, name), ` ${wording(described, field)}${required.has(name) ? "" : ", optional"}`,
+      field.description ? element("span", { class: "muted" }, ` ${field.description}`) : "",
+      deeper ? tree(described, field, levels - 1) : "");
   }));
 }
 
 /** The type in words. */
 function wording(described, schema) {
-  const own = followed(described, schema);
-  if (own.enum !== undefined) return own.enum.map((value) => JSON.stringify(value)).join(" | ");
-  if (own.const !== undefined) return JSON.stringify(own.const);
-  const choices = own.anyOf ?? own.oneOf;
+  const plain = followed(described, schema);
+  if (plain.enum !== undefined) return plain.enum.map((value) => JSON.stringify(value)).join(" | ");
+  if (plain.const !== undefined) return JSON.stringify(plain.const);
+  const choices = plain.anyOf ?? plain.oneOf;
   if (choices !== undefined) return [...new Set(choices.map((one) => wording(described, one)))].join(" or ");
-  if (own.type === "array") return `list of ${wording(described, own.items ?? {})}`;
-  const type = [own.type ?? "anything"].flat().join(" or ");
-  return own.format === undefined ? type : `${type} (${own.format})`;
+  if (plain.type === "array") return `list of ${wording(described, plain.items ?? {})}`;
+  const type = [plain.type ?? "anything"].flat().join(" or ");
+  return plain.format === undefined ? type : `${type} (${plain.format})`;
 }
 
 /** What has the fields: behind references, lists and "or nothing". */
 function unpacked(described, schema) {
-  const own = followed(described, schema);
-  if (own.type === "array") return unpacked(described, own.items ?? {});
-  const choices = (own.anyOf ?? own.oneOf ?? []).filter((one) => one.type !== "null");
-  return choices.length === 1 ? unpacked(described, choices[0]) : own;
+  const plain = followed(described, schema);
+  if (plain.type === "array") return unpacked(described, plain.items ?? {});
+  const choices = (plain.anyOf ?? plain.oneOf ?? []).filter((one) => one.type !== "null");
+  return choices.length === 1 ? unpacked(described, choices[0]) : plain;
 }
 
 function followed(described, schema) {

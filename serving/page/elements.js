@@ -15,7 +15,7 @@ export function drawn(tag, attributes = {}, ...children) {
 export const byId = (id) => document.getElementById(id);
 
 /** A name in pieces between which a line may end: after each underscore, rather than anywhere. */
-export const breakable = (name) => name.split(/(?<=_)/).flatMap((piece, place) => (place === 0 ? [piece] : [element("wbr"), piece]));
+export const breakable = (name) => name.split(/(?<=_)/).flatMap((piece, index) => (index === 0 ? [piece] : [element("wbr"), piece]));
 
 /** A number for people: four digits that matter, no more, or as many as are asked for. */
 export function shown(number, { digits = 4, roundingMode = "halfExpand" } = {}) {

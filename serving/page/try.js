@@ -27,7 +27,7 @@ function start() {
     const models = await ask("models");
     settleKey();
     if (models.length === 0) throw new Refusal(0, "No model is served yet. Train one, then reload this page.");
-    const names = models.map((own) => own.name);
+    const names = models.map((model) => model.name);
     byId("model").replaceChildren(...names.map((name) => element("option", { value: name }, name)));
     byId("chooser").hidden = names.length === 1;
     const name = names.includes(chosen()) ? chosen() : names[0];
@@ -39,10 +39,10 @@ function start() {
 async function open(name, kept = {}) {
   const card = await ask(modelPath(name));
   const { columns, target } = card.contract;
-  const fields = columns.map((column, place) => makeField(column, place, (own) => changed(own)));
+  const fields = columns.map((column, index) => makeField(column, index, changed));
   Object.assign(state, { card, version: card.version, fields, prediction: null, curve: null });
   byId("fields").replaceChildren(...fields.map((field) => field.element));
-  byId("moved").replaceChildren(...columns.map((column, place) => element("option", { value: place }, column.name)));
+  byId("moved").replaceChildren(...columns.map((column, index) => element("option", { value: index }, column.name)));
   byId("model").value = name;
   byId("name").textContent = name;
   byId("answer-title").textContent = target.name;
@@ -116,7 +116,7 @@ const predictPath = (more = "") => `${modelPath(state.card.name)}/predict?traffi
 async function renew(version) {
   const card = await ask(modelPath(state.card.name));
   state.version = version;
-  const shape = ({ contract }) => JSON.stringify([contract.columns.map((own) => [own.kind, own.name, own.categories]), contract.target]);
+  const shape = ({ contract }) => JSON.stringify([contract.columns.map((column) => [column.kind, column.name, column.categories]), contract.target]);
   if (shape(card) !== shape(state.card)) {
     await open(card.name, state.row);
     return true;
@@ -133,7 +133,7 @@ async function askCurve(signal) {
   if (state.curve?.key === key) return;
   const points = stops(column);
   const columns = Object.entries(state.row).map(([name, value]) =>
-    [name, points.map((own) => (name === column.name ? own.value : value))]);
+    [name, points.map((point) => (name === column.name ? point.value : value))]);
   const body = { columns: Object.fromEntries(columns) };
   byId("curve-said").textContent = "";
   try {
@@ -164,11 +164,11 @@ async function guarded(work) {
 /** Each mistake beside its column; what has no column beside the answer, or alone while there is no page. */
 function blame(details, message) {
   for (const field of state.fields) {
-    field.blame(details.find((own) => own.path[2] === field.column.name)?.message ?? "");
+    field.blame(details.find((detail) => detail.path[2] === field.column.name)?.message ?? "");
   }
   find(byId("find").value);
-  const others = details.filter((own) => !state.fields.some((field) => field.column.name === own.path[2]));
-  const said = [message, ...others.map((own) => own.message)].filter((own) => own !== "").join(" ");
+  const others = details.filter((detail) => !state.fields.some((field) => field.column.name === detail.path[2]));
+  const said = [message, ...others.map((detail) => detail.message)].filter((text) => text !== "").join(" ");
   const isOpen = state.card !== null;
   byId("said").textContent = said;
   byId("trouble").textContent = said;
@@ -263,13 +263,13 @@ function showAbout() {
   const { lineage, columns, target } = card.contract;
   const counted = `${columns.length} ${columns.length === 1 ? "column" : "columns"}`;
   byId("about").textContent = `predicts ${target.name} from ${counted} · version\u00a0${version}`;
-  const metrics = Object.entries(card.metrics).map(([part, own]) => [
-    `On the ${part} part`, Object.entries(own).map(([name, value]) => `${name} ${shown(value)}`).join(", ")]);
+  const metrics = Object.entries(card.metrics).map(([part, values]) => [
+    `On the ${part} part`, Object.entries(values).map(([name, value]) => `${name} ${shown(value)}`).join(", ")]);
   const members = lineage.members.length === 1 ? "one trial" : `an ensemble of ${lineage.members.length} trials`;
   const facts = [
     ...metrics,
     ["Made", `${lineage.created.slice(0, 10)}, ${members} of sweep ${lineage.sweep}`],
-    ["Runs", lineage.members.map((own) => own.name).join(", ")],
+    ["Runs", lineage.members.map((member) => member.name).join(", ")],
   ];
   byId("facts").replaceChildren(...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
 }
@@ -283,4 +283,4 @@ function chosen() {
   }
 }
 
-const isServed = (name) => [...byId("model").options].some((own) => own.value === name);
+const isServed = (name) => [...byId("model").options].some((option) => option.value === name);
