@@ -19,6 +19,7 @@ from pipelines.data.kinds import check_names, holds_single_things, kind_of, read
 from pipelines.data.profile import Raw, raw_value
 from pipelines.data.sources import column_names, read_file
 from pipelines.data.splits import (
+    FEWEST_ROWS,
     Split,
     check_classes,
     check_fold_classes,
@@ -184,6 +185,11 @@ def _read_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> tuple[T
     """The table, and the columns that divide its rows; rows without a target are left out."""
     name, place, frame, target_name = _read(config)
     columns = frame.columns
+    if frame.height < FEWEST_ROWS:
+        counted = "1 row" if frame.height == 1 else f"{frame.height} rows"
+        raise UserError(
+            f"{place} has {counted}, too few to divide into train, validation and test: give at least {FEWEST_ROWS}."
+        )
     _check_asked(_asked_columns(config, target_name), columns, place=place)
     raw = {column.name: column for column in frame.iter_columns()}
     del frame  # so that a raw column goes as soon as it is read: a large table is never held twice
@@ -290,4 +296,4 @@ def _times(key: pl.Series) -> pl.Series:
             "Give ISO dates (2024-12-31), date-times (2024-12-31T23:59) or numbers."
         )
     _, values = read_column(key, place="data.time", forced=kind)
-    return values
+    return values.rank("dense")  # NumPy has no whole numbers of 128 bits

@@ -7,8 +7,9 @@ import csv
 import io
 import json
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipelines.config.table_file import COMPRESSIONS, SEPARATORS, known_extension
+from pipelines.data.signatures import LONGEST, what_it_is
 from pipelines.errors import UserError
 from serving.reading.missing_words import MISSING_WORDS
 
@@ -77,7 +79,17 @@ def _extension(path: Path) -> str:
     extension = known_extension(path)
     if path.stat().st_size == 0:
         raise _empty(path)
+    if extension != ".parquet":
+        _check_text(path)
     return extension
+
+
+def _check_text(path: Path) -> None:
+    """Refuse what its first bytes say is no text; polars would tell what it stumbled over in it."""
+    with _failure_told(path), _open(path) as stream:
+        said = what_it_is(stream.read(LONGEST))
+    if said is not None:
+        raise UserError(f"{path} {said}")
 
 
 def _empty(path: Path) -> UserError:
@@ -123,7 +135,26 @@ def _read_binary(path: Path, source: Path | bytes, *, extension: str) -> pl.Data
     with _refused_as(path, "Parquet" if extension == ".parquet" else "JSON lines"):
         if extension == ".parquet":
             return pl.read_parquet(source)
-        return pl.read_ndjson(source, infer_schema_length=None)
+        try:
+            return pl.read_ndjson(source, infer_schema_length=None)
+        except pl.exceptions.PolarsError:
+            _find_broken_line(path, source)
+            raise
+
+
+def _find_broken_line(path: Path, source: Path | bytes) -> None:
+    """Of JSON lines, of which polars says how they are broken, and not where."""
+    with _open(source) as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                what = None if isinstance(json.loads(line or b"{}"), dict) else "no JSON object"
+            except ValueError as error:
+                what = f"no JSON ({error})"
+            if what is not None and line.strip():
+                raise UserError(
+                    f"{path} cannot be read as JSON lines: line {number} is {what}. "
+                    'Every line must be one row, such as {"size": 3, "price": 1.5}.'
+                )
 
 
 @contextmanager
@@ -131,7 +162,8 @@ def _refused_as(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise UserError(f"{path} cannot be read as {kind}: {_first_line(error)}") from error
+        reason = _first_line(error)
+        raise UserError(f"{path} cannot be read as {kind}: {reason}. Is it whole, and is it {kind}?") from error
 
 
 def _read_separated(path: Path, source: Path | bytes, *, separator: str) -> pl.DataFrame:
@@ -145,6 +177,8 @@ def _read_separated(path: Path, source: Path | bytes, *, separator: str) -> pl.D
             f"{path} cannot be read: {_first_line(error)}. "
             "A double quote inside a value must be doubled, and the value be in double quotes."
         ) from error
+    if frame.height == 0 and len(list(islice(_rows(path, source, separator=separator), 2))) > 1:
+        raise UserError(f"{path}: its lines end in carriage returns alone. Save it with line feeds, as UTF-8 text.")
     if frame.width == len(names):  # else a quote in the header is not closed
         frame.columns = names  # polars leaves doubled quotes in names doubled
     # A row that is too short reads as one whose last values are missing.
@@ -168,20 +202,21 @@ def _count_separators(source: Path | bytes, separator: str) -> int:
 
 
 def _scan_separated(source: Path | bytes, *, separator: str) -> pl.DataFrame:
-    """Types are inferred from the first rows; where a later row contradicts them, from all rows."""
-    for n_rows in (10_000, None):
-        try:
-            return pl.read_csv(
-                source,
-                separator=separator,
-                null_values=list(MISSING_WORDS),
-                infer_schema_length=n_rows,
-                encoding="utf8",
-            )
-        except pl.exceptions.ComputeError:
-            if n_rows is None:
-                raise
-    raise AssertionError("unreachable: the last attempt returns or raises")
+    """Types are inferred from the first rows; where a later row contradicts them, from all rows.
+
+    Whole numbers beyond the largest type are numbers with fractions.
+    """
+    read = partial(pl.read_csv, source, separator=separator, null_values=list(MISSING_WORDS), encoding="utf8")
+    with suppress(pl.exceptions.ComputeError):
+        return read(infer_schema_length=10_000)
+    try:
+        return read(infer_schema_length=None)
+    except pl.exceptions.ComputeError:
+        schema = read(infer_schema_length=None, n_rows=0).schema
+        too_narrow = [name for name, dtype in schema.items() if dtype == pl.Int128]
+        if not too_narrow:
+            raise
+        return read(infer_schema_length=None, schema_overrides=dict.fromkeys(too_narrow, pl.Float64))
 
 
 def _rows(path: Path, source: Path | bytes, *, separator: str) -> Iterator[tuple[int, list[str]]]:

@@ -257,6 +257,19 @@ def test_what_cannot_divide_rows_is_said(tmp_path, values, field, text):
     assert message(frame, tmp_path, **{field: "key"}).startswith(f"data.{field}: {text}")
 
 
+def test_times_may_be_whole_numbers_of_any_length(tmp_path):
+    times = pl.Series([10**30 - row for row in range(60)], dtype=pl.Int128)
+    found = prepared(people().with_columns(when=times), tmp_path, time="when")
+    assert found.test.rows.tolist() == list(range(len(found.test.rows)))
+
+
+@pytest.mark.parametrize(("n_rows", "said"), [(1, "1 row"), (9, "9 rows")])
+def test_a_table_of_too_few_rows_is_named_with_their_number(tmp_path, n_rows, said):
+    assert message(people().head(n_rows), tmp_path) == (
+        f"FILE has {said}, too few to divide into train, validation and test: give at least 10."
+    )
+
+
 def test_times_with_offsets_are_put_in_their_true_order(tmp_path):
     times = [f"2024-01-01T12:00:00{'+' if hour < 12 else '-'}{abs(12 - hour):02d}:00" for hour in range(24)]
     found = prepared(people(24).with_columns(when=pl.Series(times)), tmp_path, time="when")
@@ -282,7 +295,6 @@ def test_times_with_offsets_are_put_in_their_true_order(tmp_path):
         ({"time": "port"}, people().fill_null(strategy="forward").drop_nulls(), "holds labels such as"),
         ({"drop": ("age", "fare", "member", "port", "joined")}, people(), "FILE: no column is left to learn from."),
         ({"group": "member"}, people().with_columns(pl.col("member").fill_null(value=True)), "at least 3"),
-        ({}, people(9), "9 rows are too few to divide"),
         (
             {"validation_fraction": 0.499, "test_fraction": 0.5},
             people(),

@@ -190,6 +190,57 @@ def test_an_empty_file_is_refused(tmp_path, extension, compression):
     assert text == "FILE is empty. Give a file with a header line and rows."
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PAR1\x15\x04", "is Parquet. Let its name end in .parquet."),
+        (
+            b"PK\x03\x04\x14\x00",
+            "is a ZIP archive, as Excel's .xlsx are. Save the sheet as CSV, or unpack the archive.",
+        ),
+        (gzip.compress(b"a,b\n1,2\n"), "is compressed by gzip. Let its name end in .gz."),
+        (zst(b"a,b\n1,2\n"), "is compressed by zstd. Let its name end in .zst."),
+        ("a,b\n1,2\n".encode("utf-16"), "is encoded as UTF-16. Save it as UTF-8, e.g. iconv -f utf-16 -t utf-8."),
+    ],
+    ids=["Parquet", "Excel", "gzip", "zstd", "UTF-16"],
+)
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.csv.gz"])
+def test_a_file_of_another_kind_than_its_name_says_is_told_for_what_it_is(tmp_path, content, said, name):
+    assert (
+        message(written(tmp_path, gzip.compress(content) if name.endswith("gz") else content, name)) == f"FILE {said}"
+    )
+
+
+def test_a_column_may_be_called_as_parquet_begins(tmp_path):
+    assert read_file(written(tmp_path, "PAR1,b\n1,2\n")).columns == ["PAR1", "b"]
+
+
+def test_lines_that_end_in_carriage_returns_alone_are_told(tmp_path):
+    assert message(written(tmp_path, "a,b\r1,2\r3,4\r")) == (
+        "FILE: its lines end in carriage returns alone. Save it with line feeds, as UTF-8 text."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('{"a": 1}\n{"a":\n', "line 2 is no JSON (Expecting value: line 2 column 1 (char 6))"),
+        ("a,b\n1,2\n", "line 1 is no JSON (Expecting value: line 1 column 1 (char 0))"),
+        ('[{"a": 1}, {"a": 2}]\n', "line 1 is no JSON object"),
+    ],
+    ids=["cut off", "CSV", "one array"],
+)
+def test_what_is_no_row_of_json_lines_is_named_by_its_line(tmp_path, text, line):
+    said = 'Every line must be one row, such as {"size": 3, "price": 1.5}.'
+    assert message(written(tmp_path, text, "t.jsonl")) == f"FILE cannot be read as JSON lines: {line}. {said}"
+
+
+@pytest.mark.parametrize("digits", [20, 39, 60, 300])
+def test_whole_numbers_of_any_length_are_read(tmp_path, digits):
+    frame = read_file(written(tmp_path, f"a,b\n1,x\n{'9' * digits},y\n"))
+    assert frame["a"].cast(pl.Float64).to_list() == [1.0, float("9" * digits)]
+
+
 @pytest.mark.parametrize("text", ["a,b\n", "a,b", "a,b\r\n"])
 def test_a_header_alone_is_refused(tmp_path, text):
     assert message(written(tmp_path, text)) == "FILE has a header but no rows."
