@@ -165,7 +165,7 @@ def _answer_of(worker: _Worker) -> DoneJob | None:
     """
     try:
         answer = _receive(worker.connection)
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):  # the latter where it died within an answer
         return None
     if isinstance(answer, UserError):
         raise answer

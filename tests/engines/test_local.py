@@ -206,6 +206,22 @@ def test_a_worker_that_dies_once_loses_nothing():
 
 
 @pytest.mark.slow
+def test_a_worker_that_dies_within_its_answer_loses_nothing(monkeypatch):
+    start = processes._start
+
+    def start_one_that_dies(*arguments, **more):
+        monkeypatch.setattr(processes, "_start", start)
+        ours, theirs = multiprocessing.Pipe()
+        os.write(theirs.fileno(), b"\0\0\0\x64 of 100 bytes the first")
+        theirs.close()
+        return replace(start(*arguments, **more), connection=ours)
+
+    monkeypatch.setattr(processes, "_start", start_one_that_dies)
+    with open_engine(local("cpu"), TRAINER) as engine:
+        assert_bit_equal(run_on(engine, STACKS[1:3]), run_here(STACKS[1:3]))
+
+
+@pytest.mark.slow
 def test_a_stack_whose_process_dies_goes_on_from_its_file(tmp_path):
     path = tmp_path / "stack.pt"
     long = StackJob(1, [trial(max_epochs=10**9)], keeping=Keeping(path, 0.0, {"number": 1}))
