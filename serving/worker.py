@@ -142,6 +142,7 @@ def serve(settings: Settings, listening: socket.socket, announce: Announce, *, f
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(KeyboardInterrupt, SystemExit):  # told to end
         _load_and_run(settings, listening, announce, folder)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which a parent sends that Ctrl-C has reached, too
     from serving.scheduling.thread_pool import end_process_with_threads  # noqa: PLC0415  after what may fail, as `_run` does
 
     end_process_with_threads()

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -11,7 +13,7 @@ import pytest
 
 from tests.serving.bundles import SALES_ROW, publish_sales
 from tests.serving.load import Load, eventually
-from tests.serving.processes import Running, run_to_the_end, running, two_workers
+from tests.serving.processes import ROOT, Running, run_to_the_end, running, two_workers
 from tests.serving.proofs import amount
 
 BODY = {"rows": [SALES_ROW]}
@@ -136,6 +138,24 @@ def test_what_workers_count_is_one_servers_also_after_one_is_killed(tmp_path: Pa
         eventually(lambda: len(children(server.process.pid)) == 2)
         seen = [counted(server, "serving_rows_total") for _ in range(20)]
         assert seen == [40] * 20
+
+
+# As where Ctrl-C reaches a worker as well as its parent, which then tells it to end.
+TOLD_TWICE = """
+import os, signal
+from serving import worker
+from serving.settings import Settings
+
+worker._load_and_run = lambda *_: os.kill(os.getpid(), signal.SIGINT)
+worker.serve(Settings(), None, None)
+os.kill(os.getpid(), signal.SIGTERM)
+print("the end")
+"""
+
+
+def test_a_worker_that_has_ended_says_nothing_when_it_is_told_to_end_again():
+    done = subprocess.run([sys.executable, "-c", TOLD_TWICE], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the end\n", "")
 
 
 def test_a_mistake_is_said_once_and_ends_all(tmp_path: Path):
