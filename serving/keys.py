@@ -104,13 +104,13 @@ class KeyFile:
             logger.error("The keys stay as they were: %s", error)  # noqa: TRY400  its trace says nothing more
 
 
-def _state(path: Path) -> tuple[int, int] | None:
+def _state(path: Path) -> tuple[int, int, int] | None:
     """What a file has no longer when it is written or replaced, or may be read by others; None: it is not there."""
     try:
         state = path.stat()
     except OSError:
         return None
-    return state.st_ino, state.st_ctime_ns
+    return state.st_ino, state.st_ctime_ns, state.st_size  # within a tick of the clock many systems show one time
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:
