@@ -12,7 +12,7 @@ import pytest
 
 from serving.bundle import open_bundle
 
-SECONDS = 60.0  # a loaded machine may take its time
+SECONDS = 120.0  # a loaded machine may take its time; only what hangs takes so long
 
 
 def eventually(happens: Callable[[], bool]) -> None:

@@ -13,10 +13,9 @@ from typing import Any
 
 import httpx
 
-from tests.serving.load import eventually
+from tests.serving.load import SECONDS, eventually
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 60.0  # a loaded machine may take its time
 STARTED = "Started server process"  # what a worker logs once it has loaded what it serves
 
 
@@ -113,7 +112,7 @@ def _wait_until_ready(address: str, process: "subprocess.Popen[str]") -> None:
     deadline = time.monotonic() + SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            if httpx.get(f"{address}/ready", verify=False).status_code == 200:
+            if httpx.get(f"{address}/ready", timeout=SECONDS, verify=False).status_code == 200:
                 return
         except httpx.TransportError:
             time.sleep(0.02)

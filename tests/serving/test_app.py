@@ -21,6 +21,7 @@ from serving.versions.served_model import ServedModel, load_model
 from serving.versions.store import FolderStore, open_champion
 from tests.serving.asking import JSON, ask
 from tests.serving.bundles import PATIENT_ROW, SALES_COLUMNS, SALES_ROW, publish_patients, publish_sales, weighted_sum
+from tests.serving.load import SECONDS, eventually
 from tests.serving.processes import running
 
 
@@ -116,20 +117,19 @@ def test_a_request_that_has_begun_is_answered_after_the_server_was_asked_to_end(
             client.sendall(head.encode() + b"\r\n\r\n" + body[:10])
             server.get("/live")  # accepted after the request above, so that one has begun
             server.process.terminate()
-            refused(url)
+            eventually(lambda: is_refused(url))
             client.sendall(body[10:])
             assert client.recv(65_536).startswith(b"HTTP/1.1 200 OK")
-        assert server.process.wait(30) == 0
+        assert server.process.wait(SECONDS) == 0
 
 
-def refused(url: httpx.URL) -> None:
-    """Wait until no new connection is accepted."""
-    for _ in range(10_000):
-        try:
-            socket.create_connection((url.host, url.port or 0), timeout=1).close()
-        except OSError:
-            return
-    raise AssertionError("the server still accepts connections")
+def is_refused(url: httpx.URL) -> bool:
+    """Whether no new connection is accepted."""
+    try:
+        socket.create_connection((url.host, url.port or 0), timeout=SECONDS).close()
+    except ConnectionError:
+        return True
+    return False
 
 
 def test_an_answer_does_not_wait_until_the_client_has_confirmed_its_head():

@@ -15,6 +15,7 @@ from serving.http.connection import StrictConnection
 from serving.http.request_context import UNDER_WAY
 from serving.http.server import DrainingServer, server_config
 from serving.settings import Settings
+from tests.serving.load import SECONDS
 
 TURNS = 20  # of the event loop, in which any of these answers is written
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -149,7 +150,7 @@ def test_a_request_sees_how_many_are_under_way():
         await PlainTextResponse("hello")(scope, receive, send)
 
     async def ask(address: str) -> None:
-        async with httpx.AsyncClient(base_url=address, verify=False) as client:
+        async with httpx.AsyncClient(base_url=address, timeout=SECONDS, verify=False) as client:
             waiting = asyncio.create_task(client.get("/first"))
             await first.wait()
             await client.get("/second")
@@ -169,7 +170,8 @@ def test_nothing_is_made_of_what_a_proxy_says():
         await PlainTextResponse("hello")(scope, receive, send)
 
     async def ask(address: str) -> None:
-        async with httpx.AsyncClient(base_url=address, verify=False, headers={"X-Forwarded-Proto": "https"}) as client:
+        headers = {"X-Forwarded-Proto": "https"}
+        async with httpx.AsyncClient(base_url=address, timeout=SECONDS, verify=False, headers=headers) as client:
             await client.get("/")
 
     serve_while(look, ask)

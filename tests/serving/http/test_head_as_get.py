@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from serving.page.routes import FILES
 from tests.serving.asking import app_of, ask
 from tests.serving.bundles import publish_sales
-from tests.serving.processes import running
+from tests.serving.processes import SECONDS, running
 
 NAME = "ice cream"
 RESOURCES = [
@@ -56,7 +56,7 @@ def test_another_origin_may_ask_by_head(app: ASGIApp):
 def test_a_real_server_sends_no_body_and_goes_on(tmp_path: Path):
     publish_sales(tmp_path)
     with running(tmp_path, "--bundles", str(tmp_path), SERVING_LOG_LEVEL="info") as server:
-        with httpx.Client(base_url=server.address, verify=False) as client:
+        with httpx.Client(base_url=server.address, timeout=SECONDS, verify=False) as client:
             page = client.get("/")
             for _ in range(3):
                 answer = client.head("/")

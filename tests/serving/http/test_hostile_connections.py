@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -19,7 +20,7 @@ BAD_CHUNK = bare(NATIVE, *CHUNKED, body=b"zz\r\n")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     root = tmp_path_factory.mktemp("bundles")
     publish_sales(root)
-    with running(root, SERVING_BUNDLES=str(root), SERVING_REQUEST_SECONDS="2") as own:
+    with running(root, SERVING_BUNDLES=str(root)) as own:
         yield own
         assert own.stop() == 0
     assert "Traceback" not in (root / "stderr.log").read_text()
@@ -48,8 +49,8 @@ def test_a_request_within_a_body_is_not_answered(
             client.sendall(content[start : start + step])
         assert [read_answer(client)[0] for _ in range(2)] == [422, 200]
         client.settimeout(0.2)
-        with pytest.raises(TimeoutError):
-            client.recv(1)
+        with suppress(TimeoutError):
+            assert client.recv(1) == b"", "if anything, the end of a connection that rests"
 
 
 @pytest.mark.parametrize("more", [(), UPGRADE], ids=["plain", "with an upgrade"])

@@ -6,7 +6,7 @@ import gzip
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ import pytest
 from tests.serving.bundles import SALES_COLUMNS, SALES_ROW, publish_sales
 from tests.serving.http.test_hostile_requests import NO_JSON, REFUSED as NO_REQUESTS, WRONG_CELLS
 from tests.serving.inference import inputs_of
+from tests.serving.load import SECONDS, eventually
 from tests.serving.processes import Running, running
 from tests.serving.protocols.test_open_inference_refusals import CHANGES
 from tests.serving.reading.test_bad_requests import INVALID, OTHERS
@@ -78,7 +79,7 @@ def bare(path: str, *headers: bytes, body: bytes = b"") -> bytes:
 
 def connect(server: Running) -> socket.socket:
     url = httpx.URL(server.address)
-    return socket.create_connection((url.host, url.port or 0), timeout=30)
+    return socket.create_connection((url.host, url.port or 0), timeout=SECONDS)
 
 
 def send(server: Running, content: bytes) -> tuple[int, bytes, bytes]:
@@ -108,6 +109,27 @@ def read_answer(client: socket.socket) -> tuple[int, bytes, bytes]:
 def check_goes_on(server: Running) -> None:
     for path in GOOD:
         assert send(server, whole(path))[0] == 200
+
+
+def answers_in_time(server: Running, *, after_seconds: Iterable[float] = (0.0,)) -> bool:
+    """Whether requests on one connection are answered, each after a pause; one that has no answer broke off."""
+    try:
+        with connect(server) as client:
+            for pause in after_seconds:
+                time.sleep(pause)
+                client.sendall(whole(NATIVE))
+                if read_answer(client)[0] != 200:
+                    return False
+    except (OSError, IndexError):
+        return False
+    return True
+
+
+def is_hung_up_on(client: socket.socket) -> bool:
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
 
 
 # What is no HTTP, however the path: the HTTP server answers 400 in plain text, and hangs up.
@@ -315,8 +337,8 @@ def test_a_body_that_drips_is_given_up(impatient: Running):
             status, _, body = read_answer(client)
             assert status == 408
             assert b"The body did not come within 1 seconds." in body
-            assert client.recv(1) == b"", "the connection is closed"
-    check_goes_on(impatient)
+            assert is_hung_up_on(client)
+    eventually(lambda: answers_in_time(impatient))
 
 
 UNFINISHED = {"nothing": b"", "a byte": b"P", "a header": b"POST / HTTP/1.1\r\nHost: x\r\nX-A: "}
@@ -325,26 +347,23 @@ UNFINISHED = {"nothing": b"", "a byte": b"P", "a header": b"POST / HTTP/1.1\r\nH
 def test_a_head_that_does_not_end_is_hung_up_on(impatient: Running):
     """On new connections, and on those that have asked before."""
     with ExitStack() as opened:
-        new, used = ({kind: opened.enter_context(connect(impatient)) for kind in UNFINISHED} for _ in range(2))
-        for client in used.values():
-            client.sendall(whole(NATIVE))
-            assert read_answer(client)[0] == 200
-        for clients in (new, used):
-            for kind, client in clients.items():
-                client.sendall(UNFINISHED[kind])
-        for clients in (new, used):
-            assert {kind: client.recv(1) for kind, client in clients.items()} == dict.fromkeys(UNFINISHED, b"")
-    check_goes_on(impatient)
+        clients = []
+        for before in (b"", whole(NATIVE)):
+            for unfinished in UNFINISHED.values():
+                clients.append(opened.enter_context(connect(impatient)))
+                clients[-1].sendall(before)
+                if before:
+                    assert read_answer(clients[-1])[0] in (200, 504)  # a slow machine may need more than a second
+                with suppress(ConnectionError):  # or is hung up on already
+                    clients[-1].sendall(unfinished)
+        assert [is_hung_up_on(client) for client in clients] == [True] * len(clients)
+    eventually(lambda: answers_in_time(impatient))
 
 
 def test_a_connection_may_rest_between_two_requests(impatient: Running):
     """For 5 s, says uvicorn, which is longer than a head may take here."""
-    with connect(impatient) as client:
-        client.sendall(whole(NATIVE))
-        assert read_answer(client)[0] == 200
-        time.sleep(2.5)  # what has sent nothing for a second is looked for every second
-        client.sendall(whole(NATIVE))
-        assert read_answer(client)[0] == 200
+    # What has sent nothing for a second is looked for every second. A machine that stalls may need another try.
+    eventually(lambda: answers_in_time(impatient, after_seconds=(0.0, 2.5)))
 
 
 def test_there_are_more_than_two_hundred_bad_requests_for_the_two_protocols():

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import json
 import threading
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +40,7 @@ class Waiting:
 
     def predict(self, columns: Any) -> Any:
         self.n_runs += 1
-        assert self.let.wait(30)
+        assert self.let.wait(60)
         assert not self.fails
         return self._own.predict(columns)
 
@@ -71,18 +70,21 @@ def test_a_length_is_refused_as_it_is_declared_however_long_its_number(tmp_path:
 
 def test_an_answer_that_takes_too_long_is_given_up(tmp_path: Path):
     app, predictor = waiting_app(tmp_path, request_seconds=1)
-    started = time.monotonic()
-    answer = ask(app, "POST", "/predict", content=LARGE, headers=JSON)
+    answer = ask(app, "POST", "/predict", content=LARGE, headers=JSON)  # while the predictor waits for a minute
     predictor.let.set()
     assert code(answer) == (504, "prediction_too_slow")
-    assert time.monotonic() - started < 20
-    assert ask(app, "POST", "/predict", content=LARGE, headers=JSON).status_code == 200
+    eventually(lambda: ask(app, "POST", "/predict", content=LARGE, headers=JSON).status_code == 200)
 
 
-def ask_in_turn(app: FastAPI, predictor: Waiting, *, n_given_up: int) -> tuple[list[httpx.Response], httpx.Response]:
-    """Answers to requests that are given up, to one right after them, and to one once the predictor may answer."""
+def ask_in_turn(
+    app: FastAPI, predictor: Waiting, *, n_given_up: int, until: int = 200
+) -> tuple[list[httpx.Response], int]:
+    """Answers to requests that are given up, and to one right after them.
 
-    async def main() -> tuple[list[httpx.Response], httpx.Response]:
+    And how often another one was asked until it had the status that it has once the predictor may answer.
+    """
+
+    async def main() -> tuple[list[httpx.Response], int]:
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
 
@@ -92,28 +94,26 @@ def ask_in_turn(app: FastAPI, predictor: Waiting, *, n_given_up: int) -> tuple[l
             answers = await asyncio.gather(*(send() for _ in range(n_given_up)))
             answers.append(await send())
             predictor.let.set()
-            answer = await send()
-            while answer.status_code == 503:
+            n_asked = 1
+            while (await send()).status_code != until:
                 await asyncio.sleep(0.05)
-                answer = await send()
-            return answers, answer
+                n_asked += 1
+            return answers, n_asked
 
     return asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_who_is_given_up_keeps_the_place_until_the_work_has_ended(tmp_path: Path):
     app, predictor = waiting_app(tmp_path, max_concurrent=2, request_seconds=1)
-    answers, last = ask_in_turn(app, predictor, n_given_up=2)
+    answers, _ = ask_in_turn(app, predictor, n_given_up=2)
     assert [own.status_code for own in answers] == [504, 504, 503]
-    assert last.status_code == 200
 
 
 def test_what_was_given_up_before_it_began_is_never_begun(tmp_path: Path):
     app, predictor = waiting_app(tmp_path, pool=ThreadPool(at_most=1), request_seconds=1)
-    answers, last = ask_in_turn(app, predictor, n_given_up=4)
+    answers, n_asked = ask_in_turn(app, predictor, n_given_up=4)
     assert [own.status_code for own in answers] == [504] * 5
-    assert last.status_code == 200
-    assert predictor.n_runs == 2, "the first and the last"
+    assert predictor.n_runs <= 1 + n_asked, "the first, and those after all the others"
 
 
 def test_work_that_fails_after_it_was_given_up_is_no_defect_of_the_server(
@@ -121,7 +121,7 @@ def test_work_that_fails_after_it_was_given_up_is_no_defect_of_the_server(
 ):
     app, predictor = waiting_app(tmp_path, max_concurrent=1, request_seconds=1)
     predictor.fails = True
-    answers, _ = ask_in_turn(app, predictor, n_given_up=1)
+    answers, _ = ask_in_turn(app, predictor, n_given_up=1, until=500)
     gc.collect()
     assert [own.status_code for own in answers] == [504, 503]
     assert "never retrieved" not in caplog.text

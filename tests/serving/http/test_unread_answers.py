@@ -14,12 +14,13 @@ import pytest
 
 from serving.http.connection_timeouts import ConnectionTimeouts
 from tests.serving.bundles import SALES_ROW, publish_sales
-from tests.serving.http.test_hostile_wire import NATIVE, whole
+from tests.serving.http.test_hostile_wire import NATIVE, read_answer, whole
 from tests.serving.load import eventually
 from tests.serving.processes import Running, running
 
 MANY = json.dumps({"rows": [SALES_ROW] * 10_000}).encode()
 PLACES, SECONDS, LONGER_SECONDS = 2, 2, 6
+TRIES = 20
 
 
 @pytest.fixture
@@ -47,7 +48,8 @@ def ask_without_reading(server: Running, *, times: int) -> socket.socket:
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect((url.host, url.port))
-    client.sendall(whole(NATIVE, body=MANY) * times)
+    with suppress(ConnectionError):  # it is lost, where this process was away for so long
+        client.sendall(whole(NATIVE, body=MANY) * times)
     return client
 
 
@@ -55,18 +57,26 @@ def status_of_others(server: Running) -> int:
     return server.post(NATIVE, json={"rows": [SALES_ROW]}).status_code
 
 
+def all_places_taken(opened: ExitStack, server: Running) -> list[socket.socket]:
+    """By some who do not read; by others, if those have lost their places before they were seen to have them."""
+    for _ in range(TRIES):
+        clients = [opened.enter_context(ask_without_reading(server, times=8)) for _ in range(PLACES)]
+        if any(status_of_others(server) == 503 for _ in range(TRIES)):
+            return clients
+    raise AssertionError("nobody was sent away")
+
+
 def test_those_who_do_not_read_do_not_keep_their_places(server: Running):
     with ExitStack() as opened:
-        clients = [opened.enter_context(ask_without_reading(server, times=8)) for _ in range(PLACES)]
-        eventually(lambda: status_of_others(server) == 503)
+        clients = all_places_taken(opened, server)
         eventually(lambda: status_of_others(server) == 200)
         for client in clients:
             assert read_all(client).count(b"HTTP/1.1 200 OK") < 8
 
 
 def test_a_server_that_is_owed_reading_stops_without_a_defect(server: Running):
-    with ask_without_reading(server, times=8), ask_without_reading(server, times=8):
-        eventually(lambda: status_of_others(server) == 503)
+    with ExitStack() as opened:
+        all_places_taken(opened, server)
         assert server.stop() == 0
 
 
@@ -77,19 +87,25 @@ def test_who_hangs_up_with_requests_ahead_is_no_defect(server: Running):
     eventually(lambda: status_of_others(server) == 200)
 
 
-def test_who_reads_in_time_may_be_slower_than_that_with_several_answers(patient: Running):
-    with ask_without_reading(patient, times=5) as client, client.makefile("rb") as received:
+def has_all_answers(server: Running, *, pause_seconds: float) -> bool:
+    """Whether who reads the answers to five requests, one after the other, gets each of them."""
+    n_whole = 0
+    with ask_without_reading(server, times=5) as client, suppress(ConnectionError, IndexError):  # broken off
         for _ in range(5):
-            time.sleep(LONGER_SECONDS / 4)
-            assert received.readline() == b"HTTP/1.1 200 OK\r\n"
-            head = b"".join(iter(received.readline, b"\r\n")).lower()
-            length = int(head.partition(b"content-length: ")[2].partition(b"\r")[0])
-            assert len(json.loads(received.read(length))["predictions"]) == 10_000
+            time.sleep(pause_seconds)
+            status, _, body = read_answer(client)
+            n_whole += status == 200 and body.count(b'"value"') == 10_000
+    return n_whole == 5
+
+
+def test_who_reads_in_time_may_be_slower_than_that_with_several_answers(patient: Running):
+    # On a machine that stalls, which is not in time, another try may be needed.
+    eventually(lambda: has_all_answers(patient, pause_seconds=LONGER_SECONDS / 4))
 
 
 def read_all(client: socket.socket) -> bytes:
     """Until the server hangs up."""
-    client.settimeout(30)
+    client.settimeout(60)
     received = b""
     with suppress(ConnectionResetError):
         while part := client.recv(65_536):

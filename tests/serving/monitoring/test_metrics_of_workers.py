@@ -1,8 +1,8 @@
 """What three workers count is one server's, in the formats of Prometheus and of OpenMetrics, whoever is asked."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_prometheus
 
 from tests.serving.bundles import SALES_ROW, publish_patients, publish_sales
-from tests.serving.load import eventually
+from tests.serving.load import SECONDS, eventually
 from tests.serving.processes import Running, running
 from tests.serving.test_workers import children
 
@@ -35,11 +35,14 @@ def scrape(server: Running, accept: str) -> Samples:
     return found
 
 
-def ask(address: str, statuses: Counter[int]) -> None:
-    with httpx.Client(base_url=address, timeout=60, verify=False) as client:
+def ask(address: str) -> Counter[int]:
+    """How many answers had which status."""
+    statuses: Counter[int] = Counter()
+    with httpx.Client(base_url=address, timeout=SECONDS, verify=False) as client:
         for number in range(N_EACH):
             body = {} if number % 10 == 0 else {"rows": [SALES_ROW] * 3}
             statuses[client.post("/models/ice cream/predict", json=body).status_code] += 1
+    return statuses
 
 
 def of(found: Samples, name: str, **labels: str) -> float:
@@ -71,16 +74,14 @@ def check(found: Samples) -> None:
 def test_every_worker_shows_what_all_have_counted(tmp_path: Path):
     publish_sales(tmp_path)
     publish_patients(tmp_path)
-    statuses: Counter[int] = Counter()
-    with running(tmp_path, "--bundles", str(tmp_path), "--workers", str(N_WORKERS)) as server:
+    with (
+        running(tmp_path, "--bundles", str(tmp_path), "--workers", str(N_WORKERS)) as server,
+        ThreadPoolExecutor(N_CONNECTIONS) as threads,
+    ):
         eventually(lambda: len(children(server.process.pid)) == N_WORKERS)
-        asking = [threading.Thread(target=ask, args=(server.address, statuses)) for _ in range(N_CONNECTIONS)]
-        for thread in asking:
-            thread.start()
+        asking = [threads.submit(ask, server.address) for _ in range(N_CONNECTIONS)]
         seen = [of(scrape(server, accept), "serving_rows_total") for _ in range(10) for accept in FORMATS]
-        for thread in asking:
-            thread.join()
-        n_rows = 3 * statuses[200]
+        n_rows = 3 * sum(own.result()[200] for own in asking)
         eventually(lambda: all(of(scrape(server, OPEN_METRICS), "serving_rows_total") == n_rows for _ in range(10)))
         for accept in (*FORMATS, *FORMATS):
             check(scrape(server, accept))

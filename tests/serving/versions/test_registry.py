@@ -109,7 +109,7 @@ def test_a_server_that_drips_is_away_when_its_time_is_up(
             patched.setattr("serving.versions.registry.MODEL_SECONDS", 1.0)
             with pytest.raises(AwayError, match=r"model\.onnx: not done in 1 s"):
                 open_champion(store, "ice cream")
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 100  # of the minutes that it would take
         registry.send_slowly, registry.sends_head = None, True
         assert open_champion(store, "ice cream").version == "1"
 
@@ -249,7 +249,10 @@ def test_a_champion_is_fetched_once_and_served(tmp_path: Path, mlflow_uri: str):
     cache = tmp_path / "cache"
     register(mlflow_uri, bundle, name="my patients")
     httpx.post(
-        f"{mlflow_uri}/api/2.0/mlflow/registered-models/create", json={"name": "no champion"}, verify=False
+        f"{mlflow_uri}/api/2.0/mlflow/registered-models/create",
+        json={"name": "no champion"},
+        timeout=60,
+        verify=False,
     ).raise_for_status()
     store = RegistryStore(mlflow_uri, cache)
     assert {"my patients", "no champion"} & set(store.names()) == {"my patients"}
