@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -15,6 +15,7 @@ import pytest
 
 from tests.commands import of_kind, run, runs
 from tests.serving.load import eventually
+from tests.serving.processes import environment
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +29,7 @@ def command(folder: Path, *overrides: str) -> Iterator["subprocess.Popen[str]"]:
     """A training command and what it starts, as a group of processes."""
     words = [sys.executable, "-u", "-m", "pipelines.train", *overrides, "tracking.checkpoint_seconds=0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(words, cwd=folder, start_new_session=True, **pipes) as process:
+    with subprocess.Popen(words, cwd=folder, env=environment(), start_new_session=True, **pipes) as process:
         try:
             yield process
         finally:
@@ -66,6 +67,12 @@ def has_ended_for(process: "subprocess.Popen[str]", number: int) -> bool:
     return process.poll() is not None
 
 
+def recorder_of(started: Sequence[psutil.Process]) -> psutil.Process:
+    """The one process of Python's multiprocessing, where the trials are trained by the command itself."""
+    (found,) = [own for own in started if any("spawn_main" in word for word in own.cmdline())]
+    return found
+
+
 def ended(process: "subprocess.Popen[str]", started: Sequence[psutil.Process]) -> tuple[int, str]:
     """Exit code and errors of a command, once all that it had started is gone."""
     _, errors = process.communicate(timeout=120)
@@ -78,6 +85,25 @@ def started_by(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
+def names(processes: Sequence[psutil.Process]) -> set[str]:
+    """Without those that have ended meanwhile."""
+    found = set()
+    for own in processes:
+        with suppress(psutil.NoSuchProcess):
+            found.add(own.name())
+    return found
+
+
+@contextmanager
+def stopped(process: psutil.Process) -> Iterator[None]:
+    """It does nothing for the length of the block, however long that is."""
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
+
+
 @pytest.mark.parametrize("engine", [(), (TWO_PROCESSES,), ("engine=ray",)], ids=["here", "processes", "ray"])
 @pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["the command", "all of its processes"])
 def test_a_command_that_trains_ends_with_all_of_its_processes(tmp_path, engine, send):
@@ -85,7 +111,7 @@ def test_a_command_that_trains_ends_with_all_of_its_processes(tmp_path, engine, 
         wait_for_line(process, "Plan")
         if engine == ("engine=ray",):
             # Ray ends a command at once that hands it a table while it dies.
-            wait_in(process, lambda: "ray::_call" in [child.name() for child in started_by(process)])
+            wait_in(process, lambda: "ray::_call" in names(started_by(process)))
         started = started_by(process)
         send(process.pid, signal.SIGTERM)
         assert ended(process, started) == (143, "Interrupted.\n")
@@ -115,6 +141,9 @@ def test_a_command_that_must_end_at_once_leaves_no_run_half_written(tmp_path, nu
         wait_for_line(process, "  stack 0: trained")
         started = started_by(process)
         wait_in(process, lambda: n_trials(tmp_path) > 0)
+        with stopped(recorder_of(started)):  # or it might have written all of them by then
+            for _ in range(2):
+                has_ended_for(process, number)
         eventually(lambda: has_ended_for(process, number))
         ended(process, started)
     found = of_kind(runs(tmp_path, "iris"), "trial")

@@ -27,6 +27,7 @@ from tests.engines.sweeps import (
     run_on,
     run_with_a_pause,
 )
+from tests.serving.load import eventually
 from tests.tables import small_table, trial
 
 TRAINER = TrainerConfig(max_epochs=1, batch_size=8, accelerator="cpu", precision="64-true", progress=False)
@@ -38,8 +39,14 @@ def on_ray(**changes) -> RayEngineConfig:
     return RayEngineConfig(kind="ray", **fields | changes)
 
 
-def ray_processes() -> set[int]:
-    return {own.pid for own in psutil.Process().children(recursive=True) if {"raylet", "gcs_server"} & {own.name()}}
+def ray_is_running() -> bool:
+    for own in psutil.Process().children(recursive=True):
+        try:
+            if own.name() in {"raylet", "gcs_server"} and own.status() != psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:  # ended meanwhile
+            continue
+    return False
 
 
 @contextmanager
@@ -118,7 +125,7 @@ def test_a_cluster_of_its_own_gives_the_numbers_of_this_process_and_leaves_nothi
     assert counted.failure.endswith(f"RuntimeError: {engine.place.n_threads} threads")
     assert lost.failure is not None
     assert "Lost on the cluster after 1 retries: WorkerCrashedError" in lost.failure
-    assert not ray_processes()
+    eventually(lambda: not ray_is_running())
     assert not (Path.home() / ".ray" / "auth_token").exists()
 
 
