@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.commands import of_kind, run, runs
+from tests.serving.processes import environment
 from tests.serving.proofs import amount
 
 pytestmark = pytest.mark.slow
@@ -42,7 +44,8 @@ def table(printed: str) -> str:
 def start(folder: Path) -> "subprocess.Popen[str]":
     """Start the command and wait for its plan, or for what it goes on from."""
     command = [sys.executable, "-u", "-m", "pipelines.train", *COMMAND]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=folder, env=environment(), **pipes)
     assert process.stdout is not None
     while (line := process.stdout.readline()) and not line.startswith(("Plan", "  going on")):
         pass
@@ -58,25 +61,25 @@ def time_undisturbed(folder: Path) -> tuple[str, float]:
     return printed, time.perf_counter() - started
 
 
-def moments() -> list[float]:
-    """When to kill, as shares of the time there is: one in each of as many equal parts, in any order."""
+def moments() -> Iterator[float]:
+    """When to kill, as shares of the time there is: one in each of as many equal parts, in any order, over and over."""
     dice = random.Random(0)
-    shares = [(part + dice.random()) / KILLS for part in range(KILLS)]
-    dice.shuffle(shares)
-    return shares
+    while True:
+        shares = [(part + dice.random()) / KILLS for part in range(KILLS)]
+        dice.shuffle(shares)
+        yield from shares
 
 
-def kill_after(folder: Path, seconds: float) -> float | None:
-    """Start the command and kill it a while after it told its plan; what it took if it ended before."""
+def kill_after(folder: Path, seconds: float) -> bool:
+    """Start the command and kill it a while after it told its plan; False if it ended before."""
     with start(folder) as process:
-        started = time.perf_counter()
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
-        took = time.perf_counter() - started
-        process.communicate()
-    return None if process.returncode == -signal.SIGKILL else took
+        _, mistakes = process.communicate()
+    assert process.returncode in (0, -signal.SIGKILL), mistakes
+    return process.returncode != 0
 
 
 def test_a_sweep_killed_many_times_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
@@ -85,14 +88,12 @@ def test_a_sweep_killed_many_times_ends_as_an_undisturbed_one(tmp_path: Path) ->
         folder.mkdir()
     undisturbed, seconds = time_undisturbed(calm)
 
-    latest, n_killed = min(seconds, LATEST_SECONDS), 0
-    for share in moments():
-        took = kill_after(killed, share * latest)
-        if took is None:
+    latest, n_killed, shares = min(seconds, LATEST_SECONDS), 0, moments()
+    while n_killed < KILLS:
+        if kill_after(killed, next(shares) * latest):
             n_killed += 1
         else:
-            latest = took  # there is less and less left to do
-    assert n_killed > KILLS // 2, "the sweep ended before most of the kills: choose earlier moments"
+            latest /= 2  # there is less and less left to do
     last = run(killed, "pipelines.train", *COMMAND)
     assert last.returncode == 0, last.stderr
 
