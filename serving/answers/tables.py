@@ -9,7 +9,8 @@ Which model and version answered stands in the header `X-Model-Version` and, for
 import csv
 import io
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +18,10 @@ from serving.answers.json_answers import Answers
 from serving.bundle import Contract
 from serving.predictor import OUTPUT
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+STREAM_END = b"\xff\xff\xff\xff" + bytes(4)
 Table = dict[str, np.ndarray]
 
 
@@ -69,9 +74,19 @@ def write_arrow(table: Table, metadata: Mapping[str, str]) -> bytes:
     """An Arrow IPC stream of one batch; labels are strings, predictions float32."""
     import pyarrow as pa  # noqa: PLC0415  few servers are asked for Arrow
 
-    batch = pa.record_batch(dict(table)).replace_schema_metadata(dict(metadata))
-    stream = pa.BufferOutputStream()
-    with pa.ipc.new_stream(stream, batch.schema, options=pa.ipc.IpcWriteOptions(use_threads=False)) as writer:
-        writer.write_batch(batch)
-    written: Any = stream.getvalue()
-    return bytes(written.to_pybytes())
+    schema, head = _schema(tuple((name, own.dtype) for name, own in table.items()), tuple(metadata.items()))
+    arrays = [pa.array(own, field.type) for own, field in zip(table.values(), schema, strict=True)]
+    batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return b"".join((head, batch.serialize(), STREAM_END))
+
+
+@lru_cache(maxsize=256)
+def _schema(
+    kinds: tuple[tuple[str, np.dtype], ...], metadata: tuple[tuple[str, str], ...]
+) -> "tuple[pa.Schema, bytes]":
+    """The schema of columns of these kinds, and the message of it that begins a stream: the same for most answers."""
+    import pyarrow as pa  # noqa: PLC0415  as said
+
+    types = [(name, pa.string() if kind.hasobject else pa.from_numpy_dtype(kind)) for name, kind in kinds]
+    schema = pa.schema(types, metadata=dict(metadata))
+    return schema, schema.serialize().to_pybytes()
