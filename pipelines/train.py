@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pipelines.config.flags import refuse_flags
 from pipelines.config.overrides import check_overrides
 from pipelines.config.plain import plain_values
-from pipelines.config.schema import TrialConfig
+from pipelines.config.schema import DataConfig, TrialConfig
 from pipelines.config.table_file import known_extension
 from pipelines.config.validate import validate_all
 from pipelines.errors import UserError
@@ -84,18 +84,23 @@ def checked_trials(configs: Sequence[Any]) -> list[TrialConfig]:
     """Turn what Hydra composed into trials.
 
     Raises:
-        UserError: lists every mistake of every trial; or a table's file is not there, or has no such columns.
+        UserError: lists every mistake of every trial; a table's file is not there, or a table has no such columns.
     """
     trials = validate_all([plain_values(config) for config in configs])
-    tables = dict.fromkeys(trial.data for trial in trials if trial.data.path is not None)
+    tables = dict.fromkeys(trial.data for trial in trials)
     for path in dict.fromkeys(data.path for data in tables):
-        known_extension(Path(path or ""))  # the commonest mistake, told before anything is imported
-    if tables:
-        from pipelines.data import check_columns  # noqa: PLC0415  # polars, which built-in tables need not wait for
+        if path is not None:
+            known_extension(Path(path))  # the commonest mistake, told before anything is imported
+    if naming := [data for data in tables if _names_columns(data)]:
+        from pipelines.data import check_columns  # noqa: PLC0415  # imports polars, for which the others need not wait
 
-        for data in tables:
+        for data in naming:
             check_columns(data)  # the next commonest, told before torch is imported
     return trials
+
+
+def _names_columns(data: DataConfig) -> bool:
+    return any((data.target, data.drop, data.categorical, data.numeric, data.group, data.time))
 
 
 def _check(arguments: Namespace) -> None:

@@ -141,6 +141,13 @@ def test_a_wrong_column_is_told_before_torch_is_imported_and_anything_is_made(tm
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_a_wrong_column_of_a_built_in_table_is_told_as_early(tmp_path):
+    code, output, errors = run(tmp_path, "-m", "data=iris,ice_cream", "data.drop=[humidty]", how=("-c", STAND_IN))
+    assert (code, output) == (2, "")
+    assert errors.startswith("data.drop names no column of data=iris: 'humidty'. Columns: sepal_length_cm, ")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_table_is_looked_at_without_torch(tmp_path):
     (tmp_path / "houses.csv").write_text("area,price\n50,1\n60,2\n")
     table = ["data=table", "data.path=houses.csv", "data.target=price"]

@@ -84,12 +84,15 @@ class PreparedTable:
 
 
 def check_columns(config: DataConfig) -> None:
-    """Look whether the file of a table has the columns that its configuration names, without reading its rows.
+    """Look whether a table has the columns that its configuration names, without reading the rows of a file.
 
     Raises:
         UserError: it has not, or its names cannot be read; the same that `prepare_table` would raise.
     """
-    if config.path is not None and config.target is not None:
+    if config.source != "table":
+        frame, target_name = load_builtin(config.source)
+        _check_asked(_asked_columns(config, target_name), frame.columns, place=f"data={config.source}")
+    elif config.path is not None and config.target is not None:
         path, asked = Path(config.path), _asked_columns(config, config.target)
         names = column_names(path, wanted=set(chain.from_iterable(asked.values())))
         _check_asked(asked, names, place=str(path))
