@@ -85,15 +85,15 @@ class BackgroundThreads:
     def _do_upkeep(self) -> None:
         while not self._ended.wait(TICK_SECONDS):
             for step in (self.counters.share, self._champions.put_back_failing, self._monitor.look):
-                _do(step)
+                _run_step(step)
 
     def _look_up(self) -> None:
         due = time.monotonic()  # a shadow is not loaded yet
         while not self._ended.wait(TICK_SECONDS):
-            _do(self._reload_as_told)
+            _run_step(self._reload_as_told)
             if time.monotonic() >= due:
-                _do(self._champions.refresh)
-                _do(self._monitor.refresh)
+                _run_step(self._champions.refresh)
+                _run_step(self._monitor.refresh)
                 due = time.monotonic() + self._pause()
 
     def _reload_as_told(self) -> None:
@@ -107,7 +107,7 @@ class BackgroundThreads:
         return self._poll_seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  no secret
 
 
-def _do(step: Callable[[], None]) -> None:
+def _run_step(step: Callable[[], None]) -> None:
     """A step of its own: the others are done whether or not it can be."""
     try:
         step()

@@ -62,7 +62,7 @@ def fetch(url: str, *, headers: Mapping[str, str], most_seconds: float, most_byt
 
 def _ask(request: Request, deadline: "_Deadline", most_bytes: int) -> bytes:
     try:
-        with build_opener(_Watched(deadline)).open(request, timeout=SILENT_SECONDS) as answer:
+        with build_opener(_DeadlineHandler(deadline)).open(request, timeout=SILENT_SECONDS) as answer:
             return _read(answer, most_bytes)
     except HTTPError as error:
         with error:
@@ -122,7 +122,7 @@ class _Deadline:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # of TLS, too, whose own would free what is read
 
 
-class _Watched(HTTPHandler, HTTPSHandler):
+class _DeadlineHandler(HTTPHandler, HTTPSHandler):
     """Opens connections that the deadline cuts off."""
 
     def __init__(self, deadline: _Deadline) -> None:
