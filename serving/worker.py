@@ -32,6 +32,9 @@ USER_MISTAKE = 2
 FETCHED = ".registry"  # below the folder of bundles; hidden, so that no model is called so
 SERVED = ".served"  # likewise, or `.served-<folder>` beside it: what became of versions, for each source of them
 PARENT_SECONDS = 1.0
+# Between two looks for garbage, of which requests for predictions leave none. Each that is under way has a hundred: a
+# look after 700, as Python has it, came just when many requests waited, found nothing, and made more of them wait.
+NEW_OBJECTS = 50_000
 
 Announce = Callable[[Mapping[str, str]], None]
 
@@ -189,6 +192,7 @@ def _run(
     pool = ThreadPool()
     app = create_app(champions, settings, keys=keys, background=background, traced=traced, pool=pool)
     gc.freeze()  # what is here stays: a look through all of it for garbage takes tens of milliseconds
+    gc.set_threshold(NEW_OBJECTS)
     try:
         DrainingServer(server_config(app, settings, traced=traced), settings).run(sockets=[listening])
     finally:

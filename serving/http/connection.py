@@ -125,6 +125,7 @@ class StrictConnection(HttpToolsProtocol):
             if self._work is not None and not cycle.response_started:
                 self._work.cancel()
         super().connection_lost(exc)
+        self.app = self._application  # it knows itself no longer, and goes without a look for garbage
 
     def pause_writing(self) -> None:
         """More is written than the system takes: the next answer waits."""

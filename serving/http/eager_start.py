@@ -28,10 +28,15 @@ class EagerStart:
         while not self.is_done:
             try:
                 try:
-                    answer = yield self._awaited
+                    answer = yield self._take_awaited()
                 except BaseException as error:  # noqa: BLE001  a cancellation, too, is for the work to take
                     self._awaited = self._steps.throw(error)
                 else:
                     self._awaited = self._steps.send(answer)
             except StopIteration:
                 self.is_done = True
+
+    def _take_awaited(self) -> Any:
+        """And forget it: an error of it knows this work, so it would wait for a look for garbage."""
+        awaited, self._awaited = self._awaited, None
+        return awaited

@@ -57,6 +57,9 @@ class ThreadPool:
                 context.unfinished = ended
             ended.add_done_callback(_forget)
             raise
+        finally:
+            # An error knows this frame, which would know the error: body and all would wait for a look for garbage.
+            del running, ended
 
     def end(self) -> None:
         """Begin nothing any more."""
