@@ -4,6 +4,7 @@
 sweep of one.
 """
 
+import os
 import tempfile
 import time
 from collections import Counter
@@ -45,6 +46,7 @@ from pipelines.tracking.recorder import Recorder, RegisteredVersion
 from pipelines.tracking.view import Comparison, save_comparison_view
 
 UI_ADDRESS = "http://127.0.0.1:5000"  # of `make ui`
+UI_VARIABLE = "SWEEPSTACK_UI"  # of the environment: where a browser finds the MLflow server, if not at tracking.uri
 
 
 @dataclass(frozen=True)
@@ -345,7 +347,7 @@ def _registered_as(version: RegisteredVersion) -> str:
 def _where_to_look(tracking: TrackingConfig) -> str:
     """How to reach the UI, up to the part of the address that names the sweep's comparison."""
     if tracking.kind == "server":
-        return f"Compare the runs: {tracking.uri}"
+        return f"Compare the runs: {(os.environ.get(UI_VARIABLE) or tracking.uri).rstrip('/')}"
     return f"Compare the runs: make ui, then {UI_ADDRESS}"
 
 

@@ -101,6 +101,14 @@ def test_training_takes_overrides_and_writes_to_the_server():
     assert entrypoint == ["python", "-m", "pipelines.train", "tracking=server", "tracking.uri=http://mlflow:5000"]
 
 
+@pytest.mark.parametrize(("chosen", "host"), [({}, "localhost:5000"), ({"MLFLOW_PORT": "5001"}, "localhost:5001")])
+def test_training_tells_where_a_browser_on_this_machine_finds_mlflow(chosen: dict[str, str], host: str):
+    mlflow = SERVICES["mlflow"]
+    assert _filled_in(SERVICES["train"]["environment"]["SWEEPSTACK_UI"], **chosen) == f"http://{host}"
+    assert [_filled_in(port, **chosen) for port in mlflow["ports"]] == [f"127.0.0.1:{host.partition(':')[2]}:5000"]
+    assert host in _filled_in(mlflow["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"], **chosen).split(",")
+
+
 def test_mlflow_answers_to_the_name_that_the_other_services_use():
     assert "mlflow:5000" in SERVICES["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
 
