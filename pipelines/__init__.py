@@ -8,6 +8,10 @@
 import os
 import sys
 
+from serving.startup_interrupt import end_quietly_on_interrupt
+
+end_quietly_on_interrupt()
+
 # For polars, which reads it when it is loaded: its allocator would else keep what it freed, and a table read from CSV
 # leaves twice its own size behind. Linux gives it memory in pages of 2 MiB where it asks for them: a table is read
 # in two thirds of the time.

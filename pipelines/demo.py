@@ -17,6 +17,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from pipelines.errors import UserError
+from serving.startup_interrupt import restore_interrupt
 
 # What a command trains, and what it says beside the tables' names: digits are images, read by a net made for them.
 SWEEPS = ((("diabetes", "breast_cancer"), ()), (("digits",), ("model=cnn",)))
@@ -27,6 +28,7 @@ SHOWN_COLUMNS = 4
 
 def main() -> int:
     """Run the demo; the exit code is that of the first command that fails."""
+    restore_interrupt()
     commands = [_sweep_command(tables, overrides) for tables, overrides in SWEEPS if _untrained(tables)]
     for command in commands:
         print(f"$ python {' '.join(command)}\n", flush=True)

@@ -29,6 +29,7 @@ from pipelines.errors import UserError
 from pipelines.garbage import spare_modules
 from pipelines.interrupts import Terminated, sigterm_raised
 from pipelines.tracking.process import RecorderProcess
+from serving.startup_interrupt import restore_interrupt
 
 if TYPE_CHECKING:
     from pipelines.sweep import Sweep
@@ -42,12 +43,13 @@ def main() -> None:
     Raises:
         SystemExit: 2 after a user's mistake, 130 after Ctrl-C, 143 after SIGTERM.
     """
-    spare_modules()
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # in a log file, too, a line is there when it is printed
-    # Hydra then raises what went wrong instead of printing it with a traceback and exit code 1.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
     with _mistakes_told():
+        restore_interrupt()
+        spare_modules()
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # in a log file, too, a line is there when it is printed
+        # Hydra then raises what went wrong instead of printing it with a traceback and exit code 1.
+        os.environ["HYDRA_FULL_ERROR"] = "1"
         _check(get_args_parser().parse_args())
         command = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(train_trial)
         command()

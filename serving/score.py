@@ -23,10 +23,10 @@ from serving.answers.tables import class_columns, extra_columns, to_table
 from serving.bundle import CONTRACT_FILE, Bundle, BundleError, Contract, open_bundle
 from serving.errors import InvalidRequestError
 from serving.predictor import Predictor
+from serving.startup_interrupt import INTERRUPTED, restore_interrupt
 from serving.versions.store import FolderStore, open_champion
 
 USER_MISTAKE = 2
-INTERRUPTED = 130
 PORTION_ROWS = 65_536  # of one file beside the output: what an interruption loses at most
 ROWS_AT_ONCE = 2048  # through the model: its activations stay in a core's cache
 
@@ -89,6 +89,7 @@ class Job:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Score; the exit code is 0 after a normal end, 2 when something about the files or the model is wrong."""
     try:
+        restore_interrupt()
         job = _job(_parse(arguments))
         n_rows = score(job)
     except (ScoringError, BundleError) as error:

@@ -21,6 +21,7 @@ from serving.monitoring.counters import Counters
 from serving.monitoring.logs import log_as_json
 from serving.monitoring.traces import is_traced
 from serving.settings import Settings, SettingsError, read_settings
+from serving.startup_interrupt import restore_interrupt
 from serving.versions.champions import Champions
 from serving.versions.history import VersionHistory
 from serving.versions.registry import CREDENTIALS, RegistryStore, read_authorization
@@ -144,6 +145,7 @@ def serve(settings: Settings, listening: socket.socket, announce: Announce, *, f
     # Models may be long in coming. And when uvicorn has finished what runs, it raises what it was stopped by once more.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(KeyboardInterrupt, SystemExit):  # told to end
+        restore_interrupt()
         _load_and_run(settings, listening, announce, folder)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which a parent sends that Ctrl-C has reached, too
     from serving.scheduling.thread_pool import end_process_with_threads  # noqa: PLC0415  after what may fail, as `_run` does
