@@ -18,8 +18,9 @@ from pipelines.config.schema import LossName, TrackingConfig, TrialConfig
 from pipelines.data.prepare import Part, PreparedTable
 from pipelines.engines import Engine, open_engine
 from pipelines.errors import UserError
-from pipelines.export import Origin, calibrate, check_publishable, publish_bundle, publish_champion, write_bundle
+from pipelines.export import Origin, calibrate, check_publishable, write_bundle
 from pipelines.selection.baselines import BaselineResult, run_baselines
+from pipelines.sweeps.champion import Candidate, check_numbers, chosen_by, register
 from pipelines.sweeps.custom_nets import why_trained_alone
 from pipelines.sweeps.finalists import Finalists, NoModelError, score_on_test, served_members
 from pipelines.sweeps.folder import SweepFolder, open_sweep_folder, trial_identities
@@ -55,7 +56,7 @@ class SweepResult:
 
     Attributes:
         scores: one a trial, in the order given, on the validation part; greater is better, None for a failed one.
-        registered: the champion of each table.
+        registered: the best model of each table, champion or not.
     """
 
     scores: list[float | None]
@@ -63,10 +64,11 @@ class SweepResult:
 
 
 class _Chosen(NamedTuple):
-    """A table, and what is best on it."""
+    """A table, what is best on it, and whether that is the best of all tables of this name."""
 
     table: TableSweep
     finalists: Finalists
+    is_best: bool = True
 
     @property
     def table_name(self) -> str:
@@ -154,7 +156,7 @@ class Sweep:
     def finish(self) -> SweepResult:
         """Register the best model of every table, chosen among the trials of all batches.
 
-        Of tables that have one name, as a file divided in two ways, the best of all is registered last: it answers.
+        Of tables that have one name, as a file divided in two ways, the best of all alone may become the champion.
 
         Raises:
             UserError: no trial ended with a model, or something else that the user can put right.
@@ -169,7 +171,7 @@ class Sweep:
                 without_model.append(error)
         if without_model and not chosen:
             raise without_model[0]
-        registered = [_finish_table(own.table, own.finalists, tell=self._tell) for own in _best_of_a_name_last(chosen)]
+        registered = [_finish_table(own, tell=self._tell) for own in _best_of_a_name_last(chosen)]
         last = {version.name: version for version in registered}
         for name, count in Counter(version.name for version in registered).items():
             if count > 1 and last[name].is_champion:
@@ -201,6 +203,7 @@ class Sweep:
         recorder = self._leaving.enter_context(
             _recorder(self._recorders, first.tracking, experiment=prepared.table.name)
         )
+        check_numbers(recorder, Path(first.tracking.bundles), name=prepared.table.name, uri=first.tracking.uri)
         setup = TableSetup(prepared, task, self._engine_of(first), folder, recorder, _tags(prepared, folder))
         return TableSweep(setup, first.task.kind)
 
@@ -211,8 +214,9 @@ class Sweep:
         return self._engine
 
 
-def _finish_table(table: TableSweep, finalists: Finalists, *, tell: Callable[[str], None]) -> RegisteredVersion:
+def _finish_table(chosen: _Chosen, *, tell: Callable[[str], None]) -> RegisteredVersion:
     """What happens once, after the last batch: compare, look at the test part, export and register."""
+    table, finalists = chosen.table, chosen.finalists
     setup, trials, outcomes = table.setup, table.trials, table.outcomes
     prepared, task, recorder = setup.prepared, setup.task, setup.recorder
     baselines = _baselines(setup)
@@ -221,12 +225,13 @@ def _finish_table(table: TableSweep, finalists: Finalists, *, tell: Callable[[st
     members = served_members(finalists.champion, outcomes, task)
     calibration = calibrate(members, prepared=prepared, task=task)
     test, held = score_on_test(members, prepared=prepared, task=task, calibration=calibration)
-    chosen = {"validation": finalists.champion.selection.metrics, "test": test}
-    metrics = {part: {str(name): value for name, value in own.items()} for part, own in chosen.items()}
+    validation = finalists.champion.selection.metrics
+    parts = {"validation": validation, "test": test}
+    metrics = {part: {str(name): value for name, value in own.items()} for part, own in parts.items()}
     metrics["test"] |= held
     recorder.annotate(champion_run, prefixed("test", metrics["test"]))
 
-    name, bundles = prepared.table.name, Path(trials[0].tracking.bundles)
+    name, tracking = prepared.table.name, trials[0].tracking
     # Before the rest, of which a registry or a disk may yet make nothing.
     rows = leaderboard_rows(finalists, outcomes, baselines, test=test, task=task)
     tell(render_leaderboard(f"\n{name}: {task.kind}, ranked by {_ranked_by(task)}", rows, task))
@@ -242,23 +247,30 @@ def _finish_table(table: TableSweep, finalists: Finalists, *, tell: Callable[[st
             origin=origin,
             calibration=calibration,
         )
-        version = recorder.register(bundle, name=name, run_id=champion_run)
-        publish_bundle(bundle, root=bundles, name=name, version=version.version)
-    if version.is_champion:
-        publish_champion(root=bundles, name=name, version=version.version)
+        scored = chosen_by(task.metric, validation[task.metric], prepared)
+        registered = register(
+            Candidate(bundle, name, champion_run, scored, is_best=chosen.is_best),
+            task,
+            recorder=recorder,
+            root=Path(tracking.bundles),
+            uri=tracking.uri,
+            tell=tell,
+        )
 
     view = save_comparison_view(recorder, _comparison(trials, task, sweep=setup.folder.name))
-    tell(f"{_registered_as(version)} {_where_to_look(trials[0].tracking)}/{view}")
-    return version
+    tell(f"{registered.told} {_where_to_look(tracking)}/{view}")
+    if registered.who_answers:
+        tell(registered.who_answers)
+    return registered.version
 
 
 def _best_of_a_name_last(chosen: Sequence[_Chosen]) -> list[_Chosen]:
-    """The version that is registered last is the one that answers under its table's name."""
-    best: dict[str, float] = {}
-    for own in chosen:
-        name, reached = own.table_name, own.finalists.champion.selection.score
-        best[name] = max(best.get(name, reached), reached)
-    return sorted(chosen, key=lambda own: own.finalists.champion.selection.score == best[own.table_name])
+    """Of the tables of one name that with the best model is the last; of equals, the last that was given."""
+    ranked = sorted(chosen, key=lambda own: own.finalists.champion.selection.score)
+    best = {own.table_name: own.table for own in ranked}
+    return sorted(
+        (own._replace(is_best=best[own.table_name] is own.table) for own in chosen), key=lambda own: own.is_best
+    )
 
 
 @contextmanager
@@ -334,14 +346,6 @@ def _comparison(trials: Sequence[TrialConfig], task: Task, *, sweep: str) -> Com
         best="highest" if HIGHER_IS_BETTER[task.metric] else "lowest",
         curves=["train/loss", "validation/loss", metric],
     )
-
-
-def _registered_as(version: RegisteredVersion) -> str:
-    said = f"Registered as {version.name}, version {version.version}."
-    if version.is_champion:
-        return said
-    champion = "no version" if version.champion is None else f"version {version.champion}"
-    return f"{said} It was before: {champion} is the champion, and stays it."
 
 
 def _where_to_look(tracking: TrackingConfig) -> str:

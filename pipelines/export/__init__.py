@@ -5,7 +5,15 @@ from pipelines.export.contract import Origin
 from pipelines.export.onnx_graph import export_model
 from pipelines.export.parity import ParityError
 from pipelines.export.served import ServedMember, ServedModel, build_served
-from pipelines.export.writer import check_publishable, publish_bundle, publish_champion, write_bundle
+from pipelines.export.writer import (
+    check_publishable,
+    has_champion,
+    newest_published,
+    publish_bundle,
+    publish_champion,
+    publishing,
+    write_bundle,
+)
 from serving.bundle import BundleError, Calibration
 
 __all__ = [
@@ -19,8 +27,11 @@ __all__ = [
     "calibrate",
     "check_publishable",
     "export_model",
+    "has_champion",
     "held_out_coverage",
+    "newest_published",
     "publish_bundle",
     "publish_champion",
+    "publishing",
     "write_bundle",
 ]

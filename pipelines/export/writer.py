@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,11 +17,13 @@ from pipelines.export.contract import Origin, build_contract
 from pipelines.export.onnx_graph import export_model
 from pipelines.export.parity import check_parity
 from pipelines.export.served import ServedMember, ServedModel, build_served
+from pipelines.locked import locked
 from pipelines.models import input_facts
 from pipelines.tasks.task import Task
 from serving.bundle import CONTRACT_FILE, MODEL_FILE, BundleError, Calibration, Contract, Lineage, open_bundle
 
 CHAMPION_FILE = "champion"  # beside the versions; holds the number of the one that answers
+LOCK_FILE = ".lock"  # likewise; held by the command that adds a version
 
 
 def write_bundle(
@@ -112,6 +114,44 @@ def check_publishable(root: Path, *, name: str) -> None:
         for path in missing:
             with suppress(OSError):  # it was not even made, or someone uses it by now
                 path.rmdir()
+
+
+@contextmanager
+def publishing(root: Path, *, name: str, tell: Callable[[str], None]) -> Iterator[None]:
+    """For one command at a time: which version is registered, published and the champion is settled in one go.
+
+    Args:
+        root: the server's folder of models.
+        name: of the registered model.
+        tell: called with a line when another command is at it, which takes seconds.
+
+    Raises:
+        UserError: nothing can be written there.
+    """
+    folder = root / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = locked(folder / LOCK_FILE)
+        except BlockingIOError:
+            tell(f"{name}: another command registers a version; waiting for it")
+            lock = locked(folder / LOCK_FILE, waits=True)
+    except OSError as error:
+        raise unwritable("tracking.bundles", root, error) from error
+    with lock:
+        yield
+
+
+def newest_published(root: Path, *, name: str) -> int:
+    """The highest version of a model in the server's folder, 0 where there is none."""
+    folder = root / name
+    numbers = [int(path.name) for path in folder.glob("[0-9]*") if path.name.isdecimal()]
+    return max(numbers, default=0)
+
+
+def has_champion(root: Path, *, name: str) -> bool:
+    """Whether a version of a model answers from the server's folder."""
+    return (root / name / CHAMPION_FILE).exists()
 
 
 def publish_bundle(bundle: Path, *, root: Path, name: str, version: int) -> Path:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.tracking.recorder import RegisteredVersion, RunRecord
+from pipelines.tracking.recorder import RegisteredVersion, RunRecord, Scored
 
 EXPERIMENT_ID = "memory"
 
@@ -24,7 +24,9 @@ class Registration:
 
     bundle: Path
     run_id: str
-    version: RegisteredVersion
+    name: str
+    version: int
+    scored: Scored | None
 
 
 class MemoryRecorder:
@@ -34,7 +36,8 @@ class MemoryRecorder:
         runs: in the order of recording.
         ids: of the runs, in the same order.
         annotations: in the order of the calls.
-        registrations: likewise; the last of a name is its champion.
+        registrations: likewise.
+        aliases: name of a model -> the version that is its champion.
         champions: sweep -> the run that is its champion.
         experiment_tags: key -> value.
         closed: whether `close` was called.
@@ -45,10 +48,12 @@ class MemoryRecorder:
         self.ids: list[str] = []
         self.annotations: list[Annotation] = []
         self.registrations: list[Registration] = []
+        self.aliases: dict[str, int] = {}
         self.champions: dict[str | None, str] = {}
         self.experiment_tags: dict[str, str] = {}
         self.closed = False
         self._n_written = 0
+        self._settled: set[tuple[str, int]] = set()
 
     def record(self, runs: Sequence[RunRecord]) -> Future[list[str]]:
         """Keep the runs that are new; ids count from `run-0`."""
@@ -76,18 +81,37 @@ class MemoryRecorder:
         if annotation not in self.annotations:
             self.annotations.append(annotation)
 
-    def register(self, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
+    def newest_version(self, name: str) -> int:
+        """How many there are."""
+        return len(self._of_name(name))
+
+    def register(self, bundle: Path, *, name: str, run_id: str, scored: Scored | None = None) -> RegisteredVersion:
         """Count versions of a name from 1, as a registry does."""
         self._require(run_id)
         self.champions[self.runs[self.ids.index(run_id)].tags.get("sweep")] = run_id
-        of_name = [registration for registration in self.registrations if registration.version.name == name]
-        for registration in of_name:
-            if registration.run_id == run_id:
-                return replace(registration.version, champion=len(of_name))
-        number = len(of_name) + 1
-        version = RegisteredVersion(name, number, champion=number)
-        self.registrations.append(Registration(bundle, run_id, version))
-        return version
+        known = [own.version for own in self._of_name(name) if own.run_id == run_id]
+        version = max(known, default=self.newest_version(name) + 1)
+        if not known:
+            self.registrations.append(Registration(bundle, run_id, name, version, scored))
+        champion = self.aliases.get(name)
+        return RegisteredVersion(
+            name,
+            version,
+            champion,
+            is_settled=(name, version) in self._settled,
+            champion_scored=None if champion is None else self._of_name(name)[champion - 1].scored,
+        )
+
+    def settle(self, version: RegisteredVersion, *, is_champion: bool) -> RegisteredVersion:
+        """Move the alias, or leave it."""
+        if not version.is_settled:
+            self._settled.add((version.name, version.version))
+            if is_champion:
+                self.aliases[version.name] = version.version
+        return RegisteredVersion(version.name, version.version, self.aliases.get(version.name))
+
+    def _of_name(self, name: str) -> list[Registration]:
+        return [registration for registration in self.registrations if registration.name == name]
 
     def tag_experiment(self, key: str, value: str) -> str:
         """Keep the tag."""

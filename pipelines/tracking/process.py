@@ -7,7 +7,7 @@ from threading import Event
 from typing import Any
 
 from pipelines.beside import Beside
-from pipelines.tracking.recorder import RegisteredVersion, RunRecord
+from pipelines.tracking.recorder import RegisteredVersion, RunRecord, Scored
 
 
 class RecorderProcess:
@@ -50,14 +50,31 @@ class ProcessRecorder:
         """Queue an addition; its failure is raised by `close`."""
         self._write("annotate", run_id, dict(metrics))
 
-    def register(self, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
+    def newest_version(self, name: str) -> int:
+        """Ask after everything queued before.
+
+        Raises:
+            UserError: MLflow refused.
+        """
+        return int(self._call("newest_version", name).result())
+
+    def register(self, bundle: Path, *, name: str, run_id: str, scored: Scored | None = None) -> RegisteredVersion:
         """Register the bundle after everything queued before.
 
         Raises:
-            UserError: MLflow refused; the alias `champion` is where it was.
+            UserError: MLflow refused.
         """
-        version: RegisteredVersion = self._call("register", bundle, name, run_id).result()
+        version: RegisteredVersion = self._call("register", bundle, name, run_id, scored).result()
         return version
+
+    def settle(self, version: RegisteredVersion, *, is_champion: bool) -> RegisteredVersion:
+        """Move the alias, or leave it, after everything queued before.
+
+        Raises:
+            UserError: MLflow refused.
+        """
+        settled: RegisteredVersion = self._call("settle", version, is_champion).result()
+        return settled
 
     def tag_experiment(self, key: str, value: str) -> str:
         """Tag the experiment after everything queued before.

@@ -42,18 +42,38 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """What a model was chosen by: two of them can be compared when all but the value is equal.
+
+    Attributes:
+        metric: on the validation part.
+        value: of it.
+        rows: what tells the validation rows, and their table, from others.
+    """
+
+    metric: str
+    value: float
+    rows: str
+
+
+@dataclass(frozen=True)
 class RegisteredVersion:
     """A version in the model registry.
 
     Attributes:
         name: of the model.
         version: its number.
-        champion: the version of this name that carries the alias `champion`; None when that was taken away by hand.
+        champion: the version of this name that carries the alias `champion`; None when there is none, or when that was
+            taken away by hand.
+        is_settled: whether it has been said of this version if it is to be the champion.
+        champion_scored: what the champion was chosen by; None where it does not say.
     """
 
     name: str
     version: int
     champion: int | None
+    is_settled: bool = True
+    champion_scored: Scored | None = None
 
     @property
     def is_champion(self) -> bool:
@@ -76,11 +96,22 @@ class Recorder(Protocol):
         """Add metrics to a run written before, unless it has them."""
         ...
 
-    def register(self, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
-        """Log the bundle as a model of the run, register it and move the alias `champion` to it; waits.
+    def newest_version(self, name: str) -> int:
+        """The highest version of a model, 0 where there is none; waits."""
+        ...
 
-        A run whose bundle is registered under this name already keeps that version, and the alias stays where it is.
+    def register(self, bundle: Path, *, name: str, run_id: str, scored: Scored | None = None) -> RegisteredVersion:
+        """Log the bundle as a model of the run and register it; waits. No alias is moved.
+
+        A run whose bundle is registered under this name already keeps that version.
         Of the runs of a sweep the last that was registered has the tag `champion`.
+        """
+        ...
+
+    def settle(self, version: RegisteredVersion, *, is_champion: bool) -> RegisteredVersion:
+        """Move the alias `champion` to a version, or leave it where it is, once and for all; waits.
+
+        One that was settled before stays as it is.
         """
         ...
 

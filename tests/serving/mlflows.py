@@ -23,7 +23,7 @@ def register(bundle: Path, folder: Path) -> mlflow.pyfunc.PyFuncModel:
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     recorder = MlflowRecorder(uri, experiment="patients", artifacts=str(folder / "artifacts"))
     (run_id,) = recorder.record([make_run()])
-    recorder.register(bundle, "patients", run_id)
+    recorder.settle(recorder.register(bundle, "patients", run_id), is_champion=True)
     with pytest.MonkeyPatch.context() as patched:  # set by MLflow's own call, it would hold for all later tests
         patched.setenv("MLFLOW_TRACKING_URI", uri)
         return mlflow.pyfunc.load_model("models:/patients@champion")

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.tracking.memory import EXPERIMENT_ID, MemoryRecorder
 from pipelines.tracking.process import RecorderProcess
-from pipelines.tracking.recorder import Recorder, RegisteredVersion
+from pipelines.tracking.recorder import Recorder, RegisteredVersion, Scored
 from tests.tracking.bundles import write_bundle
 from tests.tracking.mlflow.readers import read_mlflow
 from tests.tracking.records import make_run
@@ -156,17 +156,40 @@ def test_versions_of_a_name_count_from_one(case: Case, tmp_path: Path):
     bundle = write_bundle(tmp_path / "some" / "model")
     first, second = case.recorder.record([make_run(), make_run()]).result()
     asked = (("a", first), ("a", second), ("b", first))
+    assert case.recorder.newest_version("a") == 0
     versions = [case.recorder.register(bundle, name=name, run_id=run_id) for name, run_id in asked]
-    assert versions == [RegisteredVersion("a", 1, 1), RegisteredVersion("a", 2, 2), RegisteredVersion("b", 1, 1)]
+    assert [(own.name, own.version) for own in versions] == [("a", 1), ("a", 2), ("b", 1)]
+    assert [case.recorder.newest_version(name) for name in "ab"] == [2, 1]
 
 
-def test_a_run_that_has_a_version_keeps_it_and_takes_no_other_versions_place(case: Case, tmp_path: Path):
+def test_a_version_is_settled_once(case: Case, tmp_path: Path):
     bundle = write_bundle(tmp_path / "some" / "model")
-    first, second = case.recorder.record([make_run(), make_run()]).result()
-    for run_id, version, champion in ((first, 1, 1), (second, 2, 2), (first, 1, 2), (second, 2, 2)):
+    first, second, third = case.recorder.record([make_run(), make_run(), make_run()]).result()
+    # A run, its version, whether it is to be the champion when it is settled, and who then is.
+    for run_id, version, is_champion, champion in (
+        (first, 1, False, None),
+        (second, 2, True, 2),
+        (first, 1, True, 2),
+        (third, 3, True, 3),
+        (third, 3, False, 3),
+    ):
         registered = case.recorder.register(bundle, name="a", run_id=run_id)
-        assert registered == RegisteredVersion("a", version, champion)
-        assert registered.is_champion == (version == champion)
+        settled = case.recorder.settle(registered, is_champion=is_champion)
+        assert settled == RegisteredVersion("a", version, champion)
+        assert settled.is_champion == (version == champion)
+
+
+def test_a_version_says_what_the_champion_was_chosen_by(case: Case, tmp_path: Path):
+    bundle = write_bundle(tmp_path / "some" / "model")
+    first, second, third = case.recorder.record([make_run(), make_run(), make_run()]).result()
+    scored = Scored("rmse", 0.1 + 0.2, rows="these")
+    version = case.recorder.register(bundle, name="a", run_id=first, scored=scored)
+    assert (version.is_settled, version.champion, version.champion_scored) == (False, None, None)
+    case.recorder.settle(version, is_champion=True)
+    version = case.recorder.register(bundle, name="a", run_id=second)
+    assert version == RegisteredVersion("a", 2, champion=1, is_settled=False, champion_scored=scored)
+    case.recorder.settle(version, is_champion=True)
+    assert case.recorder.register(bundle, name="a", run_id=third).champion_scored is None
 
 
 def test_one_run_of_a_sweep_is_marked_as_its_champion(case: Case, tmp_path: Path):

@@ -7,10 +7,10 @@ from threading import Event
 from mlflow.exceptions import MlflowException
 
 from pipelines.errors import UserError
-from pipelines.tracking.mlflow.registry import register_bundle
+from pipelines.tracking.mlflow.registry import newest_version, register_bundle, settle_version
 from pipelines.tracking.mlflow.runs import WHOLE, add_to_run, whole_runs, write_run
 from pipelines.tracking.mlflow.store import open_store
-from pipelines.tracking.recorder import RegisteredVersion, RunRecord
+from pipelines.tracking.recorder import RegisteredVersion, RunRecord, Scored
 
 
 class MlflowRecorder:
@@ -68,13 +68,29 @@ class MlflowRecorder:
             self._has_failed = True
             raise
 
-    def register(self, bundle: Path, name: str, run_id: str) -> RegisteredVersion:
-        """Register the bundle, and make it the champion unless it is registered already.
+    def newest_version(self, name: str) -> int:
+        """The highest version of a model, 0 where there is none.
 
         Raises:
-            UserError: MLflow refused; the alias `champion` is where it was.
+            UserError: MLflow refused.
         """
-        return register_bundle(self._store, bundle, name=name, run_id=run_id)
+        return newest_version(self._store, name)
+
+    def register(self, bundle: Path, name: str, run_id: str, scored: Scored | None = None) -> RegisteredVersion:
+        """Register the bundle, unless it is registered already.
+
+        Raises:
+            UserError: MLflow refused.
+        """
+        return register_bundle(self._store, bundle, name=name, run_id=run_id, scored=scored)
+
+    def settle(self, version: RegisteredVersion, is_champion: bool) -> RegisteredVersion:  # noqa: FBT001  asked by place
+        """Move the alias `champion` to a version that is not settled, or leave it.
+
+        Raises:
+            UserError: MLflow refused; the version is not settled.
+        """
+        return settle_version(self._store, version, is_champion=is_champion)
 
     def tag_experiment(self, key: str, value: str) -> str:
         """Tag the experiment and return its id.

@@ -1,4 +1,4 @@
-"""Registers a bundle: a logged model of its run, a version in the registry, and the alias `champion` on it.
+"""Registers a bundle: a logged model of its run, a version in the registry and, if so decided, the alias `champion`.
 
 The bundle's two files lie at `artifacts/bundle/` in the logged model, where a reader without MLflow can fetch them.
 """
@@ -22,10 +22,12 @@ from mlflow.types.schema import AnyType
 from pipelines.errors import UserError
 from pipelines.tracking.mlflow.runs import mark_champion
 from pipelines.tracking.mlflow.store import Store, quiet
-from pipelines.tracking.recorder import RegisteredVersion
+from pipelines.tracking.recorder import RegisteredVersion, Scored
 
 CHAMPION = "champion"
-NOT_YET = "not yet the champion"  # tag of a version whose alias is still to be set
+NOT_YET = "not yet the champion"  # tag of a version that is not settled
+METRIC, VALUE, ROWS = "chosen by", "chosen with", "chosen on"  # tags of a version: what `Scored` holds
+AGAIN = "Nothing is lost: the same command registers what it has trained, and trains nothing twice."
 SCORING_FILE = Path(__file__).with_name("scoring_model.py")
 WAITING = "mlflow.store.model_registry.abstract_store"  # tells that it may wait, which no server makes it do
 TRIALS_DESCRIBED = 20
@@ -33,28 +35,79 @@ DESCRIPTION_CHARACTERS = 5000  # that PostgreSQL has room for; SQLite does not c
 SCORING_PACKAGES = ("mlflow", "numpy", "onnxruntime", "pandas")
 
 
-def register_bundle(store: Store, bundle: Path, *, name: str, run_id: str) -> RegisteredVersion:
-    """Log the bundle as a model of the run, register it as a new version of `name` and make it the champion.
-
-    A run that has a version of this name already keeps it; which version is the champion is then for others to say.
+def newest_version(store: Store, name: str) -> int:
+    """The highest version of a model, 0 where there is none.
 
     Raises:
-        UserError: MLflow or the disk refused; the alias was not moved.
+        UserError: MLflow refused.
+    """
+    try:
+        found = store.client.search_model_versions(f"name = '{name}'", max_results=1, order_by=["version_number DESC"])
+    except MlflowException as error:
+        raise UserError(f"The versions of {name!r} could not be read from {store.uri}: {error}") from error
+    return max((int(version.version) for version in found), default=0)
+
+
+def register_bundle(
+    store: Store, bundle: Path, *, name: str, run_id: str, scored: Scored | None = None
+) -> RegisteredVersion:
+    """Log the bundle as a model of the run and register it as a new version of `name`.
+
+    A run that has a version of this name already keeps it.
+
+    Raises:
+        UserError: MLflow or the disk refused.
     """
     contract = json.loads((bundle / "contract.json").read_text(encoding="utf-8"))
-    client = store.client
     try:
         version = _version_of_run(store, name, run_id)
         if version is None:
-            version = _new_version(store, bundle, contract=contract, name=name, run_id=run_id)
-        if NOT_YET in version.tags:
-            client.set_registered_model_alias(name, CHAMPION, version.version)
-            client.delete_model_version_tag(name, version.version, NOT_YET)
+            version = _new_version(store, bundle, contract=contract, name=name, run_id=run_id, scored=scored)
         mark_champion(store, run_id)
-        champion = client.get_registered_model(name).aliases.get(CHAMPION)
+        champion = _champion(store, name)
     except (MlflowException, OSError) as error:
-        raise UserError(f"The model {name!r} could not be registered in {store.uri}: {error}") from error
-    return RegisteredVersion(name, int(version.version), None if champion is None else int(champion))
+        raise UserError(f"The model {name!r} could not be registered in {store.uri}: {error}\n{AGAIN}") from error
+    return RegisteredVersion(
+        name,
+        int(version.version),
+        None if champion is None else int(champion.version),
+        is_settled=NOT_YET not in version.tags,
+        champion_scored=None if champion is None else _scored(champion),
+    )
+
+
+def settle_version(store: Store, version: RegisteredVersion, *, is_champion: bool) -> RegisteredVersion:
+    """Move the alias to a version or leave it where it is; one that was settled before stays as it is.
+
+    Raises:
+        UserError: MLflow refused; the version is not settled.
+    """
+    client, name, number = store.client, version.name, str(version.version)
+    try:
+        if not version.is_settled:
+            if is_champion:
+                client.set_registered_model_alias(name, CHAMPION, number)
+            client.delete_model_version_tag(name, number, NOT_YET)
+        champion = _champion(store, name)
+    except MlflowException as error:
+        raise UserError(
+            f"Version {number} of {name!r} is registered in {store.uri}, but whether it is the champion could not be "
+            f"written: {error}\n{AGAIN}"
+        ) from error
+    return RegisteredVersion(name, version.version, None if champion is None else int(champion.version))
+
+
+def _champion(store: Store, name: str) -> ModelVersion | None:
+    number = store.client.get_registered_model(name).aliases.get(CHAMPION)
+    return None if number is None else store.client.get_model_version(name, str(number))
+
+
+def _scored(version: ModelVersion) -> Scored | None:
+    """What a version was chosen by; older ones, and those of others, do not say."""
+    tags = version.tags
+    if not tags.keys() >= {METRIC, VALUE, ROWS}:
+        return None
+    return Scored(tags[METRIC], float(tags[VALUE]), tags[ROWS])
 
 
 def _version_of_run(store: Store, name: str, run_id: str) -> ModelVersion | None:
@@ -65,8 +118,10 @@ def _version_of_run(store: Store, name: str, run_id: str) -> ModelVersion | None
     return max(versions, key=lambda version: int(version.version), default=None)
 
 
-def _new_version(store: Store, bundle: Path, *, contract: dict[str, Any], name: str, run_id: str) -> ModelVersion:
-    """A version that says of itself that its alias is yet to be set, should the command not come to do it."""
+def _new_version(
+    store: Store, bundle: Path, *, contract: dict[str, Any], name: str, run_id: str, scored: Scored | None
+) -> ModelVersion:
+    """A version that says of itself that it is not settled, should the command not come to do it."""
     logged = _log_model(store, bundle, contract=contract, name=name, run_id=run_id)
     _make_sure_of_name(store, name)
     with quiet(WAITING):
@@ -74,7 +129,7 @@ def _new_version(store: Store, bundle: Path, *, contract: dict[str, Any], name: 
             name,
             source=_source(store, logged),
             run_id=run_id,
-            tags={**_version_tags(contract), NOT_YET: "true"},
+            tags={**_version_tags(contract), **_scored_tags(scored), NOT_YET: "true"},
             description=_description(contract),
             model_id=logged.model_id,
         )
@@ -161,6 +216,12 @@ def _version_tags(contract: dict[str, Any]) -> dict[str, str]:
         "code_version": lineage["code_version"],
         **scores,
     }
+
+
+def _scored_tags(scored: Scored | None) -> dict[str, str]:
+    if scored is None:
+        return {}
+    return {METRIC: scored.metric, VALUE: repr(scored.value), ROWS: scored.rows}
 
 
 def _description(contract: dict[str, Any]) -> str:

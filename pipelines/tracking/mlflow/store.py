@@ -22,6 +22,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from pipelines.errors import UserError, unwritable
+from pipelines.locked import locked
 
 ANSWER_SECONDS = 10.0
 SQLITE = "sqlite:///"
@@ -75,7 +76,7 @@ def open_store(uri: str, *, experiment: str, artifacts: str | None) -> Store:
             "or http://<host>:<port> of an MLflow server (with tracking=server)."
         )
     os.environ.setdefault(*NO_LINKS)
-    with quiet(*LOUD_AT_FIRST_START):
+    with quiet(*LOUD_AT_FIRST_START), _one_at_a_time(uri):
         try:
             client = MlflowClient(uri, registry_uri=uri)
             return Store(uri, client, _experiment_id(client, experiment, artifacts))
@@ -100,6 +101,17 @@ def _prepare_file(uri: str) -> str:
             "Choose another path, or move what is there out of the way."
         ) from error
     return f"{SQLITE}{path}"
+
+
+@contextmanager
+def _one_at_a_time(uri: str) -> Iterator[None]:
+    """Of commands that begin with one file at once the first makes MLflow's tables; two would both fail at it."""
+    if not uri.startswith(SQLITE):
+        yield
+        return
+    path = Path(uri.removeprefix(SQLITE))
+    with locked(path.with_name(f"{path.name}.lock"), waits=True):  # beside it: SQLite has locks of its own on the file
+        yield
 
 
 def _check_server(uri: str) -> None:

@@ -240,7 +240,7 @@ def register(uri: str, bundle: Path, *, name: str) -> None:
         from pipelines.tracking.mlflow import MlflowRecorder  # noqa: PLC0415  for that reason
     recorder = MlflowRecorder(uri, experiment=name, artifacts=None)
     (run_id,) = recorder.record([make_run()])
-    recorder.register(bundle, name, run_id)
+    recorder.settle(recorder.register(bundle, name, run_id), is_champion=True)
 
 
 @pytest.mark.slow

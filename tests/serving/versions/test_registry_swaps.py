@@ -34,7 +34,9 @@ def register(uri: str, bundles: list[Path]) -> None:
     recorder = MlflowRecorder(uri, experiment="sales", artifacts=None)
     for number, bundle in enumerate(bundles, start=1):
         (run_id,) = recorder.record([make_run(name=str(number))])
-        assert recorder.register(bundle, NAME, run_id).version == number
+        version = recorder.register(bundle, NAME, run_id)
+        assert version.version == number
+        recorder.settle(version, is_champion=True)
 
 
 def choose(uri: str, version: int) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from pipelines.errors import UserError
@@ -32,7 +33,7 @@ def register(uri: str, folder: Path, *, classes: tuple[str, ...] = ("no", "yes")
     recorder = MlflowRecorder(uri, experiment="patients", artifacts=str(folder / "artifacts"))
     (run_id,) = recorder.record([make_run()])
     version = recorder.register(bundle, "patients", run_id)
-    assert version.version == 1
+    assert recorder.settle(version, is_champion=True) == RegisteredVersion("patients", 1, champion=1)
     return bundle
 
 
@@ -107,15 +108,17 @@ def test_a_version_that_was_put_back_by_hand_stays_back_when_its_command_is_type
     recorder = MlflowRecorder(uri, experiment="patients", artifacts=str(tmp_path / "artifacts"))
     first, second = recorder.record([make_run(), make_run()])
     for run_id in (first, second):
-        recorder.register(bundle, "patients", run_id)
+        recorder.settle(recorder.register(bundle, "patients", run_id), is_champion=True)
     client_of(uri).set_registered_model_alias("patients", "champion", "1")
 
-    assert recorder.register(bundle, "patients", second) == RegisteredVersion("patients", 2, champion=1)
+    again = recorder.register(bundle, "patients", second)
+    assert again == RegisteredVersion("patients", 2, champion=1)
+    assert recorder.settle(again, is_champion=True) == again
     client_of(uri).delete_registered_model_alias("patients", "champion")
     assert recorder.register(bundle, "patients", second) == RegisteredVersion("patients", 2, champion=None)
 
 
-def test_a_command_that_ended_before_its_version_became_the_champion_makes_it_so_the_next_time(
+def test_a_version_that_no_command_came_to_settle_is_settled_by_the_next(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ends(*_: object) -> None:
@@ -124,13 +127,40 @@ def test_a_command_that_ended_before_its_version_became_the_champion_makes_it_so
     bundle = write_bundle(tmp_path / "bundle")
     recorder = MlflowRecorder(uri, experiment="patients", artifacts=str(tmp_path / "artifacts"))
     first, second = recorder.record([make_run(), make_run()])
-    recorder.register(bundle, "patients", first)
+    recorder.settle(recorder.register(bundle, "patients", first), is_champion=True)
+    version = recorder.register(bundle, "patients", second)
     with monkeypatch.context() as patched:
         patched.setattr(MlflowClient, "set_registered_model_alias", ends)
         with pytest.raises(KeyboardInterrupt):
-            recorder.register(bundle, "patients", second)
+            recorder.settle(version, is_champion=True)
 
-    assert recorder.register(bundle, "patients", second) == RegisteredVersion("patients", 2, champion=2)
+    again = recorder.register(bundle, "patients", second)
+    assert again == RegisteredVersion("patients", 2, champion=1, is_settled=False)
+    assert recorder.settle(again, is_champion=True) == RegisteredVersion("patients", 2, champion=2)
+
+
+def test_a_registry_that_refuses_says_that_nothing_is_lost(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise MlflowException("database is locked")
+
+    recorder = MlflowRecorder(uri, experiment="patients", artifacts=str(tmp_path / "artifacts"))
+    (run_id,) = recorder.record([make_run()])
+    bundle = write_bundle(tmp_path / "bundle")
+
+    def registered() -> RegisteredVersion:
+        return recorder.settle(recorder.register(bundle, "patients", run_id), is_champion=True)
+
+    for method, said in (
+        ("create_model_version", "'patients' could not be registered in"),
+        ("set_registered_model_alias", "Version 1 of 'patients' is registered in"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(MlflowClient, method, refuses)
+            with pytest.raises(UserError, match=f"(?s){said}.*database is locked\nNothing is lost"):
+                registered()
+    assert registered() == RegisteredVersion("patients", 1, champion=1)
 
 
 @pytest.mark.slow
