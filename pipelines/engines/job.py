@@ -3,6 +3,7 @@
 import gc
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from traceback import format_exc
@@ -17,7 +18,7 @@ from pipelines.errors import UserError
 from pipelines.garbage import only_new_garbage
 from pipelines.tasks.task import Task
 from pipelines.training import Checkpoint, MemberResult, ProgressLine, StackState, load_state, train_stack
-from pipelines.training.state import untrained
+from pipelines.training.state import UnreadableStateError, untrained
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,28 @@ def resumed(job: StackJob) -> StackJob:
     keeping = job.keeping
     if keeping is None or not keeping.path.exists():
         return job
-    state, note = load_state(keeping.path)
-    return replace(job, state=state) if note == dict(keeping.note) else job
+    with suppress(UnreadableStateError):
+        state, note = load_state(keeping.path)
+        return replace(job, state=state) if note == dict(keeping.note) else job
+    return job
+
+
+def folder_number(job: StackJob) -> int | None:
+    """What the file system calls the folder that a stack is kept in: elsewhere, one of the same path is another."""
+    folder = None if job.keeping is None else job.keeping.path.parent
+    return folder.stat().st_ino if folder is not None and folder.is_dir() else None
+
+
+def where_its_folder_is(job: StackJob, folder: int | None) -> StackJob:
+    """The same job on whatever machine this is: from its file where its folder is here, and else kept nowhere.
+
+    Args:
+        job: with the whole path of its file.
+        folder: number of its folder where the job comes from.
+    """
+    if folder is None or folder_number(job) != folder:
+        return replace(job, keeping=None)
+    return resumed(job)
 
 
 def _is_done(job: StackJob) -> bool:

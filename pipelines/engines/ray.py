@@ -19,7 +19,7 @@ from pipelines.config.schema import RayEngineConfig, TrainerConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.engine import Engine
 from pipelines.engines.free_memory import free_memory
-from pipelines.engines.job import DoneJob, StackJob, lost_job, run_or_fail
+from pipelines.engines.job import DoneJob, StackJob, folder_number, lost_job, run_or_fail, where_its_folder_is
 from pipelines.errors import UserError
 from pipelines.interrupts import sigterm_kept
 from pipelines.tasks.task import Task
@@ -93,7 +93,7 @@ class RayTasks:
         )
         table = ray.put((prepared, task))
         n_threads = config.cpus_per_stack
-        pending = {train.remote(_train, pickle.dumps(_without_files(job)), table, n_threads): job for job in jobs}
+        pending = {train.remote(_train, _sent(job), table, n_threads): job for job in jobs}
         while pending:
             (ended,), _ = ray.wait(list(pending), num_returns=1)
             yield self._collect(ended, pending.pop(ended))
@@ -113,9 +113,13 @@ class RayTasks:
         return done
 
 
-def _without_files(job: StackJob) -> StackJob:
-    """A node has neither our folder nor our terminal: a stack is kept here, when it is done."""
-    return replace(job, keeping=None, shows_progress=False)
+def _sent(job: StackJob) -> bytes:
+    """The job, and which folder is ours: a node may have it, too. Our terminal it has not."""
+    keeping = job.keeping
+    if keeping is not None:
+        keeping.path.parent.mkdir(parents=True, exist_ok=True)
+        job = replace(job, keeping=replace(keeping, path=keeping.path.absolute()))
+    return pickle.dumps((replace(job, shows_progress=False), folder_number(job)))
 
 
 def _call(function: Callable[..., Returned], *arguments: object) -> Returned:
@@ -133,14 +137,15 @@ def _free(accelerator: Accelerator) -> tuple[int, bool]:
     return free_memory(device), device.type == "cuda"
 
 
-def _train(job: bytes, table: tuple[PreparedTable, Task], n_threads: int) -> bytes:
-    """The task, on some node.
+def _train(sent: bytes, table: tuple[PreparedTable, Task], n_threads: int) -> bytes:
+    """The task, on some node. Where that has our folder, a stack is kept in training and a retry goes on from there.
 
     What goes to and fro is pickled here: Ray's own way would hand over arrays that cannot be written to. The table is
     only read, and so is shared by all tasks of a node.
     """
     torch.set_num_threads(n_threads)
-    return pickle.dumps(run_or_fail(pickle.loads(job), *table))  # noqa: S301  our own process wrote it
+    job, folder = pickle.loads(sent)  # noqa: S301  our own process wrote it
+    return pickle.dumps(run_or_fail(where_its_folder_is(job, folder), *table))
 
 
 def _ray() -> ModuleType:

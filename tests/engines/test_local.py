@@ -249,6 +249,26 @@ def test_a_stack_of_which_only_the_answer_was_lost_is_not_trained_again(tmp_path
     assert again.state.members == done.state.members
 
 
+def test_a_file_that_cannot_be_read_is_not_gone_on_from(tmp_path):
+    asked = StackJob(0, [trial()], keeping=Keeping(tmp_path / "stack.pt", 0.0, {"number": 0}))
+    asked.keeping.path.write_bytes(b"PK\3\4 and no more")
+    assert job.resumed(asked) == asked
+
+
+def test_elsewhere_a_stack_is_kept_and_gone_on_with_where_its_folder_is(tmp_path):
+    keeping = Keeping(tmp_path / "ours" / "stack.pt", 0.0, {"number": 0})
+    asked = StackJob(0, [trial(max_epochs=3)], until_epoch=2, keeping=keeping)
+    list(ThisProcess().run([asked], *small_table()))
+    ours = job.folder_number(asked)
+    here = job.where_its_folder_is(asked, ours)
+    assert (here.keeping, here.state.epoch) == (keeping, 2)
+
+    (tmp_path / "ours").rename(tmp_path / "moved")
+    assert job.where_its_folder_is(asked, ours) == replace(asked, keeping=None)
+    (tmp_path / "ours").mkdir()  # of the same name, on another disk
+    assert job.where_its_folder_is(asked, ours) == replace(asked, keeping=None)
+
+
 @pytest.mark.slow
 def test_a_stack_whose_process_dies_twice_fails_with_a_reason_and_the_others_train():
     stacks = [STACKS[1], [deadly_trial()], STACKS[2]]

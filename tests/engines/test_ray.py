@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from pipelines.config.schema import RayEngineConfig, TrainerConfig
-from pipelines.engines import open_engine
+from pipelines.engines import Keeping, StackJob, open_engine
 from pipelines.engines.local import ThisProcess
 from pipelines.engines.ray import RayTasks
 from pipelines.errors import UserError
+from pipelines.training import load_state, save_state
 from tests.engines.sweeps import (
     STACKS,
     assert_bit_equal,
@@ -127,6 +128,19 @@ def test_a_cluster_of_its_own_gives_the_numbers_of_this_process_and_leaves_nothi
     assert "Lost on the cluster after 1 retries: WorkerCrashedError" in lost.failure
     eventually(lambda: not ray_is_running())
     assert not (Path.home() / ".ray" / "auth_token").exists()
+
+
+@pytest.mark.slow
+def test_a_stack_goes_on_from_its_file_where_the_cluster_has_our_folder(tmp_path):
+    path = tmp_path / "stack.pt"
+    asked = StackJob(0, [trial(max_epochs=10**9)], keeping=Keeping(path, 0.0, {"number": 0}))
+    list(ThisProcess().run([replace(asked, until_epoch=2)], *small_table()))
+    state, note = load_state(path)
+    state.stopping.max_epochs[:] = 5  # who begins anew does not end
+    save_state(path, state, note=note)
+    with open_engine(on_ray(), TRAINER) as engine:
+        (done,) = engine.run([asked], *small_table())
+    assert done.state.results[0].epochs == 5
 
 
 def test_a_stack_that_no_node_has_room_for_is_refused(monkeypatch):
