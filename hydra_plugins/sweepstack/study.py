@@ -174,19 +174,30 @@ class Search:
 def _sampler(config: SearchConfig, *, place: int) -> "optuna.samplers.BaseSampler":
     """Who proposes the trial at this place of the study: the same, whatever was interrupted before."""
     from numpy.random import SeedSequence  # noqa: PLC0415  Hydra imports this module at every start
-    from optuna.exceptions import ExperimentalWarning  # noqa: PLC0415  Hydra imports this module at every start
-    from optuna.samplers import QMCSampler, RandomSampler, TPESampler  # noqa: PLC0415  likewise
+    from optuna.samplers import RandomSampler, TPESampler  # noqa: PLC0415  Hydra imports this module at every start
 
     seed = int(SeedSequence([config.seed, place]).generate_state(1)[0])
-    if config.sampler == "qmc":  # goes on in its sequence by what the study keeps
-        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-            return QMCSampler(
-                seed=config.seed,
-                scramble=True,
-                independent_sampler=RandomSampler(seed=seed),
-                warn_independent_sampling=False,
-            )
+    if config.sampler == "qmc":
+        return _qmc_sampler(config.seed, place=place, independent=RandomSampler(seed=seed))
     return RandomSampler(seed=seed) if config.sampler == "random" else TPESampler(seed=seed)
+
+
+def _qmc_sampler(seed: int, *, place: int, independent: "optuna.samplers.BaseSampler") -> "optuna.samplers.BaseSampler":
+    """One that takes the point of its sequence that belongs to this place; the first trial is the other sampler's.
+
+    Optuna counts points in the study as it draws them, so that a trial which is interrupted then would use one up.
+    """
+    from optuna.exceptions import ExperimentalWarning  # noqa: PLC0415  Hydra imports this module at every start
+    from optuna.samplers import QMCSampler  # noqa: PLC0415  likewise
+
+    class PlacedQMCSampler(QMCSampler):
+        def _find_sample_id(self, *_: object) -> int:
+            return max(0, place - 1)
+
+    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+        return PlacedQMCSampler(
+            seed=seed, scramble=True, independent_sampler=independent, warn_independent_sampling=False
+        )
 
 
 def _searched(study: "optuna.Study") -> dict[str, "BaseDistribution"]:

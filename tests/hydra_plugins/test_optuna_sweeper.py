@@ -227,8 +227,8 @@ def test_a_study_interrupted_in_a_batch_ends_with_the_trials_of_an_undisturbed_o
     assert stand_in.trials[:16] == stand_in.trials[16:]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-@pytest.mark.parametrize("n_attributes", [4, 40])  # three a trial: in the first batch, and in the last
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
+@pytest.mark.parametrize("n_attributes", [0, 4, 40])  # three a trial: in the first batch, and in the last
 def test_a_study_interrupted_while_it_was_asked_ends_with_the_trials_of_an_undisturbed_one(
     stand_in, monkeypatch, sampler, n_attributes
 ):
