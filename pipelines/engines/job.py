@@ -70,6 +70,7 @@ class DoneJob:
         lost: members, by number, that would have trained on, had not their process or machine died, or the stack raised
             an error.
         traceback: of that error, for whoever looks for a defect.
+        is_too_large: memory was short: as smaller stacks the lost members may train.
     """
 
     number: int
@@ -77,6 +78,7 @@ class DoneJob:
     seconds: float
     lost: frozenset[int] = frozenset()
     traceback: str = ""
+    is_too_large: bool = False
 
 
 def run_job(job: StackJob, prepared: PreparedTable, task: Task) -> DoneJob:
@@ -151,12 +153,13 @@ def run_or_fail(job: StackJob, prepared: PreparedTable, task: Task) -> DoneJob:
         raise
     except Exception as error:  # noqa: BLE001  a user's net may raise anything; a defect of ours is seen in the traceback
         reason, traceback = _describe(error, len(job.trials)), format_exc()
+        is_too_large = _is_out_of_memory(error)
     gc.collect()  # with the error goes the stack that it held
     torch.cuda.empty_cache()
-    return lost_job(job, reason=reason, traceback=traceback)
+    return lost_job(job, reason=reason, traceback=traceback, is_too_large=is_too_large)
 
 
-def lost_job(job: StackJob, *, reason: str, traceback: str = "") -> DoneJob:
+def lost_job(job: StackJob, *, reason: str, traceback: str = "", is_too_large: bool = False) -> DoneJob:
     """A stack that nothing more is known of: its trials that still trained fail for this reason."""
     before = job.state or untrained(job.trials)
     results = {
@@ -178,13 +181,19 @@ def lost_job(job: StackJob, *, reason: str, traceback: str = "") -> DoneJob:
         results={**before.results, **results},
         stopping=before.stopping.take(np.empty(0, dtype=np.int64)),
     )
-    return DoneJob(job.number, after, 0.0, frozenset(before.members), traceback)
+    return DoneJob(job.number, after, 0.0, frozenset(before.members), traceback, is_too_large)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _describe(error: Exception, n_trials: int) -> str:
     """In one line."""
     text = next(iter(str(error).strip().splitlines()), "")
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in text:
+    if _is_out_of_memory(error):
+        if n_trials == 1:
+            return f"Out of memory with 1 trial in its stack ({text}). Try a smaller net or trainer.batch_size."
         return (
             f"Out of memory with {n_trials} trials in one stack ({text}). Try a smaller engine.memory_gb, that "
             "divides it: the same command trains what failed again, and that alone."

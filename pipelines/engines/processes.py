@@ -6,6 +6,7 @@ Plain processes and pipes: a pool of the standard library gives up all of its st
 import multiprocessing
 import os
 import pickle
+import signal
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -136,7 +137,7 @@ def _begin_again_or_give_up(dead: _Worker, queue: _Queue, jobs: Sequence[StackJo
         f"The process that trained this stack on {dead.device} died {ATTEMPTS} times "
         f"(exit code {dead.process.exitcode}). Out of memory is the common cause: try a smaller engine.memory_gb."
     )
-    return lost_job(jobs[place], reason=reason)
+    return lost_job(jobs[place], reason=reason, is_too_large=dead.process.exitcode == -signal.SIGKILL)
 
 
 def _give_work(workers: Sequence[_Worker], queue: _Queue, jobs: Sequence[StackJob]) -> None:

@@ -107,7 +107,7 @@ class RayTasks:
         except errors.RayError as error:
             first_line = str(error).strip().splitlines()[0]
             reason = f"Lost on the cluster after {self._config.retries} retries: {type(error).__name__}: {first_line}"
-            return lost_job(job, reason=reason)
+            return lost_job(job, reason=reason, is_too_large=isinstance(error, errors.OutOfMemoryError))
         if job.keeping is not None and not done.lost:
             save_state(job.keeping.path, done.state, note=job.keeping.note)
         return done

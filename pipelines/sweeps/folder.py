@@ -67,7 +67,14 @@ class SweepFolder:
     def keeping(self, number: int, trials: Sequence[str], *, every_seconds: float) -> Keeping:
         """Where a stack of these trials (identities) is kept."""
         note = {"number": number, "trials": list(trials)}
-        return Keeping(self.path / f"stack-{number}.pt", every_seconds, note)
+        return Keeping(self._file(number), every_seconds, note)
+
+    def forget(self, number: int) -> None:
+        """What a stack has trained, whose trials train anew."""
+        self._file(number).unlink(missing_ok=True)
+
+    def _file(self, number: int) -> Path:
+        return self.path / f"stack-{number}.pt"
 
 
 def trial_identities(trials: Sequence[TrialConfig], *, fingerprint: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Trains the trials of one table, stack by stack, and records each as soon as its stack has ended.
 
 Training goes from rung to rung of `halving`; without it there is one stretch. What an earlier run of the same sweep
-left in its folder is not trained again.
+left in its folder is not trained again. A stack that finds too little memory begins anew as two.
 """
 
 import sys
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipelines.config.schema import TrialConfig
 from pipelines.data.prepare import PreparedTable
-from pipelines.engines import StackJob
+from pipelines.engines import DoneJob, StackJob
 from pipelines.sweeps.folder import KeptStack, SweepFolder
 from pipelines.sweeps.halving import losers, rungs
 from pipelines.sweeps.plan import Plan, counted
@@ -100,6 +100,22 @@ class _Stack:
             for own in self.numbers(self.state):
                 yield [self.state.curves[number] for number in own]
 
+    def take_in(self, done: DoneJob, folder: SweepFolder) -> None:
+        """What a stretch has brought."""
+        self.state = done.state
+        self.seconds += done.seconds
+        self.lost = done.lost
+        if done.traceback:
+            self.traceback = folder.path / f"stack-{self.number}.traceback"
+            self.traceback.write_text(done.traceback, encoding="utf-8")
+
+    def halves(self, new_number: Callable[[], int]) -> "list[_Stack]":
+        """Its trials as two stacks that have not begun; none where it cannot be divided, or has brought something."""
+        if self.state is not None or len(self.places) < 2:  # noqa: PLR2004  that is what halves are
+            return []
+        middle = (len(self.places) + 1) // 2
+        return [_Stack(new_number(), places, None) for places in (self.places[:middle], self.places[middle:])]
+
     def results(self, prepared: PreparedTable) -> Iterator[TrialResult]:
         """What every trial left; the stack must have ended."""
         if self.state is not None:
@@ -115,6 +131,7 @@ def train_trials(
     *,
     kept: Sequence[KeptStack],
     swept: Sequence[str],
+    new_number: Callable[[], int],
     tell: Callable[[str], None],
 ) -> list[TrialOutcome]:
     """Train every stack to its end.
@@ -125,7 +142,8 @@ def train_trials(
         setup: their table, and where they are trained, kept and recorded.
         kept: stacks of these trials that an earlier run left.
         swept: names of the parameters that differ between the sweep's trials.
-        tell: called with a line when a stack has ended.
+        new_number: of a stack that is not planned.
+        tell: called with a line when a stack has ended, or is divided.
 
     Returns:
         One outcome a trial, in their order; their runs may still be on their way.
@@ -157,7 +175,7 @@ def train_trials(
     for stack in stacks:
         if not stack.trains_before(None):
             record(stack)
-    for stack in _train(stacks, trials, setup):
+    for stack in _train(stacks, trials, setup, new_number=new_number, tell=tell):
         record(stack)
         tell(_stack_line(stack, [results[place] for place in stack.places]))
     return [
@@ -186,28 +204,37 @@ def _stacks(
     return stacks
 
 
-def _train(stacks: Sequence[_Stack], trials: Mapping[str, TrialConfig], setup: TableSetup) -> Iterator[_Stack]:
-    """Train all stacks from rung to rung; yield each when its last trial has ended."""
-    by_number = {stack.number: stack for stack in stacks}
+def _train(
+    stacks: list[_Stack],
+    trials: Mapping[str, TrialConfig],
+    setup: TableSetup,
+    *,
+    new_number: Callable[[], int],
+    tell: Callable[[str], None],
+) -> Iterator[_Stack]:
+    """Train all stacks from rung to rung; yield each when its last trial has ended. `stacks` gets those divided."""
     ended: set[int] = set()
     named, configs = list(trials.items()), list(trials.values())
     pauses = rungs(configs)
     for rung, until in zip([None, *pauses], [*pauses, None], strict=True):
         if rung is not None:
             ended |= losers(rung, configs, _curves(stacks, len(trials)), setup.task)
-        jobs = [
-            _job(stack, named, setup.folder, ended=ended, until=until) for stack in stacks if stack.trains_before(until)
-        ]
-        for done in setup.engine.run(jobs, setup.prepared, setup.task):
-            stack = by_number[done.number]
-            stack.state = done.state
-            stack.seconds += done.seconds
-            stack.lost = done.lost
-            if done.traceback:
-                stack.traceback = setup.folder.path / f"stack-{stack.number}.traceback"
-                stack.traceback.write_text(done.traceback, encoding="utf-8")
-            if not done.state.members:
-                yield stack
+        waiting = {stack.number: stack for stack in stacks if stack.trains_before(until)}
+        while waiting:
+            jobs = [_job(stack, named, setup.folder, ended=ended, until=until) for stack in waiting.values()]
+            divided: dict[int, _Stack] = {}
+            for done in setup.engine.run(jobs, setup.prepared, setup.task):
+                stack = waiting[done.number]
+                if done.is_too_large and (halves := stack.halves(new_number)):
+                    tell(_division_line(stack, halves))
+                    setup.folder.forget(stack.number)
+                    stacks[:] = [own for own in stacks if own is not stack] + halves
+                    divided |= {half.number: half for half in halves}
+                    continue
+                stack.take_in(done, setup.folder)
+                if not done.state.members:
+                    yield stack
+            waiting = divided
 
 
 def _job(
@@ -242,6 +269,13 @@ def _curves(stacks: Sequence[_Stack], n_trials: int) -> list[Sequence[Mapping[st
         for place, own in zip(stack.places, stack.curves, strict=False):  # none of a stack that has not begun
             curves[place] = own
     return curves
+
+
+def _division_line(stack: _Stack, halves: Sequence[_Stack]) -> str:
+    numbers = " and ".join(str(half.number) for half in halves)
+    sizes = " and ".join(counted(len(half.places), "trial") for half in halves)
+    n_trials = len(stack.places)
+    return f"  stack {stack.number}: out of memory with {n_trials} trials; again as stacks {numbers}, of {sizes}"
 
 
 def _stack_line(stack: _Stack, results: Sequence[TrialResult]) -> str:

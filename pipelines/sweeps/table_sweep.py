@@ -82,7 +82,11 @@ class TableSweep:
         self._next_number += len(plan.stacks)
         if plan.stacks:
             tell(str(plan))
-        return train_trials(trials, plan, setup, kept=kept, swept=swept, tell=tell)
+        return train_trials(trials, plan, setup, kept=kept, swept=swept, new_number=self._new_number, tell=tell)
+
+    def _new_number(self) -> int:
+        self._next_number += 1
+        return self._next_number - 1
 
     def choose(self) -> Finalists:
         """The best trial and the ensemble, of all batches.

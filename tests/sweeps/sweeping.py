@@ -1,6 +1,7 @@
 """Trains trials on the small table as a sweep does, with a recorder in memory; and an engine that loses a stack."""
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 
 from pipelines.config.schema import TrialConfig
@@ -43,6 +44,7 @@ def train(
             TableSetup(prepared, task, engine or ThisProcess(), folder, recorder, {"sweep": folder.name}),
             kept=kept,
             swept=swept_names(trials),
+            new_number=count(folder.next_number + len(stacks)).__next__,
             tell=tell,
         )
 

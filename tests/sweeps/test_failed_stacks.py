@@ -1,14 +1,23 @@
 """A stack that raises an error: its trials FAIL with a reason, the others train, and nothing of a defect is hidden."""
 
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from pipelines.config.schema import HalvingConfig, TrialConfig
+from pipelines.engines import job
+from pipelines.engines.processes import WorkerProcesses
 from pipelines.sweeps.finalists import NoModelError, choose_finalists
 from pipelines.tracking.memory import MemoryRecorder
-from tests.engines.sweeps import raising_trial
+from pipelines.training import StackState
+from tests.contracts.test_stack_equality import assert_same
+from tests.engines.sweeps import deadly_trial, raising_trial
 from tests.sweeps.sweeping import train
-from tests.tables import small_table, trial
+from tests.tables import early, small_table, trial
 
 REASON = "Training its stack raised RuntimeError: mat1 and mat2 shapes"
 
@@ -47,3 +56,69 @@ def test_when_all_fail_there_is_no_model_and_the_reason_is_told(tmp_path: Path) 
     prepared, task = small_table()
     with pytest.raises(NoModelError, match=REASON):
         choose_finalists(outcomes, outcomes[0].trial.ensemble, prepared=prepared, task=task)
+
+
+@pytest.fixture
+def room_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Lets stacks of so many trials train, and larger ones find too little memory after their first epoch."""
+    real = job.train_stack
+
+    def arm(n_trials: int) -> None:
+        def trained(trials: Sequence[TrialConfig], *arguments: Any, **options: Any) -> StackState:
+            if len(trials) <= n_trials:
+                return real(trials, *arguments, **options)
+            options["checkpoint"].write(real(trials, *arguments, **options | {"until_epoch": 1}))
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+        monkeypatch.setattr(job, "train_stack", trained)
+
+    return arm
+
+
+STOPPING = {"early": early(2), "halving": HalvingConfig(kind="halving", eta=2, min_epochs=2)}
+
+
+@pytest.mark.parametrize("stopping", STOPPING.values(), ids=STOPPING)
+def test_a_stack_that_finds_too_little_memory_begins_anew_as_smaller_ones(
+    tmp_path: Path, room_for: Callable[[int], None], stopping: Any
+) -> None:
+    trials = [trial(seed=seed, stopping=stopping, max_epochs=6) for seed in range(7)]
+    expected = train(trials, tmp_path / "undisturbed", MemoryRecorder(), members_a_stack=7)
+    room_for(2)
+    told: list[str] = []
+    recorder = MemoryRecorder()
+    outcomes = train(trials, tmp_path / "short", recorder, members_a_stack=5, told=told)
+    for own, known in zip(outcomes, expected, strict=True):
+        assert_same(known.result.members[0], own.result.members[0])
+    assert [line for line in told if "out of memory" in line] == [
+        "  stack 0: out of memory with 5 trials; again as stacks 2 and 3, of 3 trials and 2 trials",
+        "  stack 2: out of memory with 3 trials; again as stacks 4 and 5, of 2 trials and 1 trial",
+    ]
+    assert sorted(path.name for path in tmp_path.glob("short/*/stack-*")) == [f"stack-{n}.pt" for n in (1, 3, 4, 5)]
+    assert [run.status for run in recorder.runs] == ["FINISHED"] * 7
+
+    told.clear()
+    train(trials, tmp_path / "short", recorder, members_a_stack=5, told=told)
+    assert told == ["  going on with an earlier run of this sweep: 7 trials had ended, 0 were in training"]
+
+
+def test_a_trial_that_alone_finds_too_little_memory_fails_and_says_what_to_try(
+    tmp_path: Path, room_for: Callable[[int], None]
+) -> None:
+    room_for(0)
+    for outcome in train([trial(), trial(seed=1)], tmp_path, MemoryRecorder(), members_a_stack=2):
+        assert outcome.result.is_lost
+        assert str(outcome.result.failure).startswith("Out of memory with 1 trial in its stack (CUDA out of memory.")
+
+
+@pytest.mark.slow
+def test_what_kills_its_process_is_found_in_halves_and_the_other_trials_train(tmp_path: Path) -> None:
+    """As the system kills a process when memory is short."""
+    told: list[str] = []
+    trials = [trial(), trial(seed=1), deadly_trial()]
+    with closing(WorkerProcesses(["cpu"])) as engine:
+        outcomes = train(trials, tmp_path, MemoryRecorder(), members_a_stack=3, engine=engine, told=told)
+    assert [own.result.is_lost for own in outcomes] == [False, False, True]
+    assert [line for line in told if "out of memory" in line] == [
+        "  stack 0: out of memory with 3 trials; again as stacks 1 and 2, of 2 trials and 1 trial"
+    ]
