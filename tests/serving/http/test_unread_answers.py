@@ -66,12 +66,18 @@ def all_places_taken(opened: ExitStack, server: Running) -> list[socket.socket]:
     raise AssertionError("nobody was sent away")
 
 
-def test_those_who_do_not_read_do_not_keep_their_places(server: Running):
+def lose_their_connections(server: Running) -> bool:
+    """Whether those who took all places, and did not read for as long as they may, get none of the last answers."""
     with ExitStack() as opened:
         clients = all_places_taken(opened, server)
+        time.sleep(2 * SECONDS)
         eventually(lambda: status_of_others(server) == 200)
-        for client in clients:
-            assert read_all(client).count(b"HTTP/1.1 200 OK") < 8
+        return all(read_all(client).count(b"HTTP/1.1 200 OK") < 8 for client in clients)
+
+
+def test_those_who_do_not_read_do_not_keep_their_places(server: Running):
+    # On a machine that stalls the server may not have come to look, and another try may be needed.
+    eventually(lambda: lose_their_connections(server))
 
 
 def test_a_server_that_is_owed_reading_stops_without_a_defect(server: Running):
