@@ -19,8 +19,8 @@ FEWEST_MEMBERS = 8  # of a stack that was divided to fill places: smaller ones w
 WORTH_TELLING = 0.05  # of a fold's rows, sitting out
 MINUTE, HOUR = 60, 3600
 
-# What is known of each architecture: a search asks for the same ones again and again.
-_costs: dict[str, StackCost] = {}
+# What is known of each architecture, of how many trials: a search asks for the same ones again and again.
+_costs: dict[str, tuple[int, StackCost]] = {}
 
 
 @dataclass(frozen=True)
@@ -166,11 +166,13 @@ def _cost(
     budget_bytes: int,
     place: Place | None,
 ) -> StackCost:
-    """Measure it, unless the same was measured before."""
+    """Measure it, unless the same was measured before; of few trials it tells little of the time of many."""
     key = repr((architecture, place, prepared.table.fingerprint, variety(trials), min(len(trials), 3)))
-    if key not in _costs:
-        _costs[key] = probe_stack(trials, prepared, task, budget_bytes=budget_bytes, place=place)
-    return _costs[key]
+    known = _costs.get(key)
+    if known is None or len(trials) > 2 * known[0]:
+        cost = probe_stack(trials, prepared, task, budget_bytes=budget_bytes, place=place)
+        known = _costs[key] = len(trials), cost
+    return known[1]
 
 
 def _even_parts(indices: Sequence[int], n_parts: int) -> list[tuple[int, ...]]:

@@ -9,6 +9,7 @@ from pipelines.training.probe import StackCost, probe_stack, variety
 from pipelines.training.progress import Progress, ProgressLine
 from pipelines.training.result import MemberResult
 from pipelines.training.state import StackState, UnreadableStateError, load_state, save_state
+from pipelines.training.timing import Timing
 
 __all__ = [
     "OTHER_FOLD_DIVERGED",
@@ -20,6 +21,7 @@ __all__ = [
     "ProgressLine",
     "StackCost",
     "StackState",
+    "Timing",
     "UnreadableStateError",
     "check_device",
     "device_here",

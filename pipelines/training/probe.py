@@ -1,4 +1,4 @@
-"""What a stack costs on this device, found out by training small ones for an epoch: bytes and seconds.
+"""What a stack costs on this device, found out by training small ones for an epoch: bytes, and seconds by `timing`.
 
 Memory is counted tensor by tensor, not read off the process, whose size says more of its past. A stack's memory at
 any one place of the code is a fixed part and a part a member, but where it is largest changes with the number of
@@ -12,10 +12,9 @@ budget unless one is given, leaves room for most of that.
 import dataclasses
 import gc
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -27,22 +26,20 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pipelines.config.schema import CustomConfig, LinearConfig, ModelConfig, NoStoppingConfig, TrialConfig
+from pipelines.config.schema import CustomConfig, LinearConfig, ModelConfig, TrialConfig
 from pipelines.config.scopes import without
-from pipelines.data.encode import Features
-from pipelines.data.prepare import Part, PreparedTable
+from pipelines.data.prepare import PreparedTable
 from pipelines.garbage import only_new_garbage
 from pipelines.models import build_net, input_facts
 from pipelines.tasks.task import Task
 from pipelines.training.device import Place, computing_with, place_here
 from pipelines.training.fit import train_stack
 from pipelines.training.state import dropout_rate
+from pipelines.training.timing import Timing, first_rows, rows_of_an_epoch, seconds_of, time_stacks, unlearning
 
 SMALL, LARGE = 2, 4  # members; a stack of one takes shorter ways in places
 FEW, MANY = 1, 4  # batches
 MARGIN = 1.3  # for what kernels take for a moment
-PROBED_RATE = 1e-30  # a member that diverges leaves the probe, and then there is nothing to measure
-TIMED_EPOCHS = 3  # the first of them warms up
 
 Point = tuple[int, int]  # members, training rows
 
@@ -54,12 +51,12 @@ class StackCost:
     Attributes:
         n_parameters: of one member.
         peaks: bytes, (fixed, a member), of every place of the code.
-        epoch_seconds: of one epoch, (fixed, a member).
+        timings: of stacks of ascending size.
     """
 
     n_parameters: int
     peaks: tuple[tuple[float, float], ...]
-    epoch_seconds: tuple[float, float]
+    timings: tuple[Timing, ...]
 
     def memory_bytes(self, n_members: int) -> int:
         """The most that a stack of so many members holds at once."""
@@ -67,8 +64,7 @@ class StackCost:
 
     def seconds(self, n_members: int, n_epochs: int) -> float:
         """How long a stack of so many members takes for so many epochs, about."""
-        fixed, each = self.epoch_seconds
-        return n_epochs * (fixed + each * n_members)
+        return seconds_of(self.timings, n_members, n_epochs)
 
     def most_members(self, budget_bytes: int, n_members: int) -> int:
         """How many members, at most `n_members`, fit into the budget; one even if it does not."""
@@ -99,10 +95,10 @@ def probe_stack(
     """
     place = place or place_here(trials[0].trainer.accelerator)
     peaks_at = partial(_peaks, trials=trials, prepared=prepared, task=task, device=place.device)
-    seconds_at = partial(_epoch_seconds, trials=trials, prepared=prepared, task=task, device=place.device)
     small, large = _sizes(len(trials))
-    whole = _rows_of_an_epoch(prepared)
+    whole = rows_of_an_epoch(prepared)
     few, many = (min(n * trials[0].trainer.batch_size, whole) for n in (FEW, MANY))
+    few = many if many == whole else few  # nothing more is to be found out
     with only_new_garbage(), computing_with(place.n_threads):
         at_small = {model: peaks_at(model, (small, few)) for model in _models(trials)}
         model = max(at_small, key=lambda model: max(at_small[model].values()))
@@ -111,13 +107,12 @@ def probe_stack(
         points = sorted({(n_members, n_rows) for n_members in (small, large) for n_rows in (few, many)})
         known = {(_sizes(len(trials))[0], few): at_small[model]}
         peaks = {point: known.get(point) or peaks_at(model, point) for point in points}
-        seconds = {point: seconds_at(model, point) for point in points}
-    names = sorted({name for own in peaks.values() for name in own})
-    return StackCost(
-        n_parameters=_count_parameters(model, prepared, task),
-        peaks=tuple(_line({point: own.get(name, 0.0) for point, own in peaks.items()}, n_rows=whole) for name in names),
-        epoch_seconds=_line(seconds, n_rows=whole),
-    )
+        names = sorted({name for own in peaks.values() for name in own})
+        lines = (_line({point: own.get(name, 0.0) for point, own in peaks.items()}, n_rows=whole) for name in names)
+        untimed = StackCost(_count_parameters(model, prepared, task), tuple(lines), timings=())
+        most = untimed.most_members(budget_bytes, len(trials))
+        timings = time_stacks(trials, prepared, task, most=most, device=place.device)
+    return dataclasses.replace(untimed, timings=tuple(timings))
 
 
 def variety(trials: Sequence[TrialConfig]) -> tuple[object, ...]:
@@ -150,9 +145,7 @@ def _count_switched_on(trial: TrialConfig) -> int:
 
 def _members(model: TrialConfig, trials: Sequence[TrialConfig], n_members: int) -> list[TrialConfig]:
     """Members like the model; with streams, and rates of dropout, of their own if the trials have several."""
-    trainer = dataclasses.replace(model.trainer, max_epochs=TIMED_EPOCHS)
-    optimizer = dataclasses.replace(model.optimizer, lr=PROBED_RATE)
-    alike = dataclasses.replace(model, trainer=trainer, stopping=NoStoppingConfig(kind="none"), optimizer=optimizer)
+    alike = unlearning(model, n_epochs=2)
     seeds, rates = {trial.seed for trial in trials}, {dropout_rate(trial) for trial in trials}
     return [
         dataclasses.replace(
@@ -166,19 +159,6 @@ def _members(model: TrialConfig, trials: Sequence[TrialConfig], n_members: int) 
 
 def _with_rate(model: ModelConfig, rate: float) -> ModelConfig:
     return model if isinstance(model, LinearConfig | CustomConfig) else dataclasses.replace(model, dropout=rate)
-
-
-def _rows_of_an_epoch(prepared: PreparedTable) -> int:
-    return min((len(fold.train) for fold in prepared.folds), default=len(prepared.train.rows))
-
-
-def _first_rows(prepared: PreparedTable, n_rows: int) -> PreparedTable:
-    if prepared.folds:
-        folds = [dataclasses.replace(fold, train=fold.train[:n_rows]) for fold in prepared.folds]
-        return dataclasses.replace(prepared, folds=tuple(folds))
-    part = prepared.train
-    features = Features(part.features.numbers[:n_rows], part.features.codes[:n_rows])
-    return dataclasses.replace(prepared, train=Part(part.rows[:n_rows], features, part.target[:n_rows]))
 
 
 def _line(values: Mapping[Point, float], *, n_rows: int) -> tuple[float, float]:
@@ -210,7 +190,7 @@ def _peaks(
     device: torch.device,
 ) -> dict[str, float]:
     """Bytes at most in every function, from the first step over a pause to the end."""
-    members, prepared = _members(model, trials, point[0]), _first_rows(prepared, point[1])
+    members, prepared = _members(model, trials, point[0]), first_rows(prepared, point[1])
     on_cuda = device.type == "cuda"
     if on_cuda:
         torch.cuda.reset_peak_memory_stats(device)
@@ -226,21 +206,6 @@ def _peaks(
         overhead = max(0, torch.cuda.max_memory_allocated(device) - before - max(watch.peaks.values()))
         torch.cuda.empty_cache()
     return {name: float(peak + overhead) for name, peak in watch.peaks.items()}
-
-
-def _epoch_seconds(
-    model: TrialConfig,
-    point: Point,
-    *,
-    trials: Sequence[TrialConfig],
-    prepared: PreparedTable,
-    task: Task,
-    device: torch.device,
-) -> float:
-    clock = _Clock()
-    members, prepared = _members(model, trials, point[0]), _first_rows(prepared, point[1])
-    train_stack(members, prepared, task, progress=clock, device=device)
-    return float(np.diff(clock.ticks).min())
 
 
 def _count_parameters(trial: TrialConfig, prepared: PreparedTable, task: Task) -> int:
@@ -300,16 +265,3 @@ def _function_of_ours() -> str:
             return f"{module}.{frame.f_code.co_qualname}"
         frame = frame.f_back
     return ""
-
-
-@dataclass
-class _Clock:
-    """Notes when it begins, and when epochs end."""
-
-    ticks: list[float] = field(default_factory=lambda: [time.perf_counter()])
-
-    def epoch_ended(self, epochs: int, *, values: np.ndarray, n_steps: int) -> None:
-        self.ticks.append(time.perf_counter())
-
-    def close(self) -> None:
-        """Nothing to close."""

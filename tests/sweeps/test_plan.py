@@ -16,7 +16,7 @@ from pipelines.engines.free_memory import free_memory
 from pipelines.engines.local import ThisProcess
 from pipelines.sweeps import plan
 from pipelines.sweeps.plan import GIBIBYTE, Plan, PlannedStack, memory_budget_bytes, plan_stacks
-from pipelines.training import Place, StackCost, probe, probe_stack
+from pipelines.training import Place, StackCost, Timing, probe, probe_stack, timing
 from tests.tables import custom, linear, mlp, optimizers, small_table, trial
 
 MODELS = [mlp((6, 5)), mlp((9,)), linear()]
@@ -46,7 +46,7 @@ costs = st.builds(
     StackCost,
     n_parameters=st.just(1),
     peaks=st.lists(st.tuples(st.floats(0, 1e9), st.floats(0, 1e8)), min_size=1, max_size=4).map(tuple),
-    epoch_seconds=st.just((0.0, 0.0)),
+    timings=st.just((Timing(1, 0.0, 0.0),)),
 )
 
 
@@ -87,12 +87,15 @@ def test_the_stack_that_takes_longest_begins():
 def test_an_architecture_is_measured_once(monkeypatch):
     monkeypatch.setattr(plan, "_costs", {})
     probed = []
-    cost = StackCost(n_parameters=7, peaks=((0.0, 1000.0),), epoch_seconds=(1.0, 0.5))
+    cost = StackCost(n_parameters=7, peaks=((0.0, 1000.0),), timings=(Timing(1, 0.0, 1.5),))
     monkeypatch.setattr(plan, "probe_stack", lambda trials, *_, **__: probed.append(len(trials)) or cost)
     for lr in (0.1, 0.2):
         faster = dataclasses.replace(optimizers()["adam"], lr=lr)
         planned([trial(optimizer=faster)] * 5 + [trial(model=linear())])
     assert probed == [5, 1]
+    for n_trials in (10, 11, 4):
+        planned([trial()] * n_trials)
+    assert probed == [5, 1, 11], "few tell little of the time of many"
 
 
 def test_a_stack_is_measured_with_the_threads_that_it_will_train_with(monkeypatch):
@@ -104,7 +107,8 @@ def test_a_stack_is_measured_with_the_threads_that_it_will_train_with(monkeypatc
         return train_stack(*arguments, **named)
 
     monkeypatch.setattr(plan, "_costs", {})
-    monkeypatch.setattr(probe, "train_stack", train)
+    for measuring in (probe, timing):
+        monkeypatch.setattr(measuring, "train_stack", train)
     before = torch.get_num_threads()
     for n_threads in (before, before + 1):
         plan_stacks([trial()] * 3, PREPARED, TASK, budget_bytes=10**9, place=Place(torch.device("cpu"), n_threads))
@@ -115,7 +119,7 @@ def test_a_stack_is_measured_with_the_threads_that_it_will_train_with(monkeypatc
 def test_trials_whose_stack_costs_something_else_are_measured_anew(monkeypatch):
     monkeypatch.setattr(plan, "_costs", {})
     probed = []
-    cost = StackCost(n_parameters=7, peaks=((0.0, 1000.0),), epoch_seconds=(1.0, 0.5))
+    cost = StackCost(n_parameters=7, peaks=((0.0, 1000.0),), timings=(Timing(1, 0.0, 1.5),))
     monkeypatch.setattr(plan, "probe_stack", lambda trials, *_, **__: probed.append(trials) or cost)
     for rates in ([0.0] * 3, [0.2] * 3, [0.1, 0.2, 0.3], [0.0, 0.5, 0.4], [0.1] * 3):
         planned([trial(model=mlp(dropout=rate)) for rate in rates])
