@@ -22,8 +22,8 @@ ROWS = "rows"  # labels: model, version
 ANSWERS = "answers"  # labels: model, version, status
 FAILURES = "failures"  # labels: model, version
 # What a version may be to blame for, in the words of `errors`: one with other columns than its callers send refuses
-# all of them, by 422.
-BLAMED = frozenset({422, 500, 504})
+# all of them, by 422, and callers hang up on one that is slow.
+BLAMED = frozenset({422, HUNG_UP, 500, 504})
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
 
 logger = logging.getLogger("serving.requests")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.errors import (
+    HUNG_UP,
     BodyTooLargeError,
     BodyTooSlowError,
     OverloadedError,
@@ -52,6 +53,11 @@ class RequestLimits:
             async with asyncio.timeout(None if watched.is_answered else self._seconds) as deadline:
                 watched.deadline = deadline
                 await started
+        except asyncio.CancelledError:
+            context = current_request()
+            if context is not None and not watched.is_receiving:  # who hangs up within a body has not waited for us
+                context.error = HUNG_UP
+            raise
         except TimeoutError:
             if watched.is_answered or not deadline.expired():
                 raise

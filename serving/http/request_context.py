@@ -32,7 +32,7 @@ class RequestContext:
         version: of the model that answers.
         rows: that were predicted.
         unfinished: the end of what still runs in a thread for it although it was given up; None: nothing does.
-        error: status of the error that is answered, which a protocol may word by another one; 0: there is none.
+        error: status of what is answered, which a protocol may word by another one, or of hanging up; 0: no error.
     """
 
     request_id: str

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,17 @@ import httpx
 import pytest
 
 from serving.scheduling.thread_pool import ThreadPool
+from serving.versions.served_model import ServedModel, loader
+from serving.versions.store import OpenedVersion
 from tests.serving.asking import JSON
+from tests.serving.bundles import publish_sales
 from tests.serving.http.test_connection import serve_while
 from tests.serving.http.test_hostile_wire import whole
 from tests.serving.http.test_limits import BODY, LARGE, Waiting, waiting_app
 from tests.serving.load import eventually
+from tests.serving.versions.test_champions import Server
 
+NAME = "ice cream"
 PATH = "/models/ice%20cream/predict"
 ANSWERED = 'serving_requests_total{model="ice cream",protocol="native",status="%d"}'
 MUCH = BODY + b" " * 2**20  # more than comes in one piece
@@ -117,3 +123,38 @@ def test_who_hangs_up_keeps_the_place_until_the_work_has_ended(tmp_path: Path):
         eventually(lambda: asked.status() == 200)
 
     asking(tmp_path, main, max_concurrent=1)
+
+
+def test_a_version_that_callers_wait_for_in_vain_is_put_back(tmp_path: Path):
+    slow: list[Waiting] = []
+
+    def load(opened: OpenedVersion) -> ServedModel:
+        own = loader(threads=1, max_rows=100)(opened)
+        if opened.version == "1":
+            return own
+        slow.append(Waiting(own))
+        return replace(own, predictor=slow[-1])
+
+    publish_sales(tmp_path, version=1)
+    server = Server(tmp_path, load=load)
+    publish_sales(tmp_path, version=2)
+    server.champions.refresh()
+    (predictor,) = slow
+
+    def main(asked: Asked) -> None:
+        for n_before in range(20):
+            client = asked.begin()
+            eventually(lambda: asked.running() == 2)  # with the one that asks
+            client.close()
+            eventually(lambda n=n_before: asked.counted(499) == n + 1)
+            assert server.champions[NAME].version == "2"
+        server.champions.put_back_failing()
+        assert server.champions[NAME].version == "1"
+
+    async def ask(address: str) -> None:
+        try:
+            await asyncio.to_thread(main, Asked(address, predictor))
+        finally:
+            predictor.let.set()
+
+    serve_while(server.app, ask)
