@@ -5,15 +5,12 @@ trained is served again without training.
 """
 
 import json
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from pipelines.errors import UserError
@@ -22,7 +19,6 @@ from serving.startup_interrupt import restore_interrupt
 # What a command trains, and what it says beside the tables' names: digits are images, read by a net made for them.
 SWEEPS = ((("diabetes", "breast_cancer"), ()), (("digits",), ("model=cnn",)))
 BUNDLES = Path("var/bundles")
-START_SECONDS = 30.0
 SHOWN_COLUMNS = 4
 
 
@@ -67,32 +63,22 @@ def _exit_code(command: Sequence[str]) -> int:
 
 @contextmanager
 def _server() -> Iterator[str]:
-    """A server on a free port, until the block ends."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = ["-m", "serving", "--bundles", str(BUNDLES), "--port", str(port)]
+    """A server on a port that it chooses itself, until the block ends."""
+    command = ["-m", "serving", "--bundles", str(BUNDLES), "--port", "0"]
     print(f"$ python {' '.join(command)}", flush=True)
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL) as server:  # noqa: S603  our own command
+    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True) as server:  # noqa: S603  our own command
         try:
-            address = f"http://127.0.0.1:{port}"
-            _wait_until_ready(address, server)
-            yield address
+            yield _announced(server)
         finally:
             server.terminate()
 
 
-def _wait_until_ready(address: str, server: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise UserError(f"The server ended with exit code {server.returncode}; its message is above.")
-        try:
-            with urlopen(f"{address}/ready"):  # noqa: S310  our own server
-                return
-        except (URLError, ConnectionError):
-            time.sleep(0.05)
-    raise UserError(f"The server was not ready after {START_SECONDS:.0f} s.")
+def _announced(server: "subprocess.Popen[str]") -> str:
+    """Where it says that it answers, as soon as it does."""
+    for line in server.stdout or ():
+        if line.startswith("Try it: "):
+            return line.removeprefix("Try it: ").strip().removesuffix("/")
+    raise UserError(f"The server ended with exit code {server.wait()}; its message is above.")
 
 
 def _ask(address: str, name: str) -> None:

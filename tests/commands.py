@@ -1,26 +1,30 @@
 """Types commands as a user does, and reads back what they left in MLflow."""
 
-import socket
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import polars as pl
 
-START_SECONDS = 120.0
+from tests.serving.processes import Running, environment, running
 
 
 def run(folder: Path, *words: str, timeout_seconds: float = 600) -> subprocess.CompletedProcess[str]:
     """`python -m <words>` in a folder."""
-    command = [sys.executable, "-m", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout_seconds, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=timeout_seconds,
+        check=False,
+    )
 
 
 def train(folder: Path, *overrides: str) -> str:
@@ -52,51 +56,12 @@ def champion(found: list[Any]) -> Any:
     return own
 
 
-def free_port() -> int:
-    with socket.socket() as own:
-        own.bind(("127.0.0.1", 0))
-        return int(own.getsockname()[1])
-
-
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
+def server(folder: Path) -> Iterator[Running]:
     """`python -m serving` in a folder, until the block ends; then SIGTERM must end it with exit code 0."""
-    port = free_port()
-    command = [sys.executable, "-m", "serving", "--port", str(port)]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
-        try:
-            address = f"http://127.0.0.1:{port}"
-            wait_for(f"{address}/ready")
-            yield address
-        finally:
-            process.terminate()
-            assert process.wait(60) == 0
-
-
-def wait_for(url: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(url, verify=False).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError(f"{url} did not answer in {START_SECONDS:.0f} s")
-
-
-def wait_until_gone(url: str) -> None:
-    """Until nothing listens there: a server that ends may still answer for a moment, or break off an answer."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(url, verify=False)
-        except httpx.ConnectError:
-            return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError(f"{url} still answered after {START_SECONDS:.0f} s")
+    with running(folder) as own:
+        yield own
+        assert own.stop() == 0
 
 
 def write_houses(path: Path, *, n_rows: int = 300) -> None:

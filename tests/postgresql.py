@@ -16,7 +16,7 @@ import pytest
 
 from tests.tracking.servers import free_port
 
-START_SECONDS = 60
+SECONDS = 120  # a loaded machine may take its time
 NO_SERVER = "no PostgreSQL server on this machine (Debian, Ubuntu: the package postgresql)"
 USER, PASSWORD = "tester", "a secret/@"
 QUOTED = "a%20secret%2F%40"
@@ -73,15 +73,15 @@ def _started(programs: Path, folder: Path, own: dict[str, object]) -> Iterator[i
             yield port
         finally:
             server.send_signal(signal.SIGINT)  # the fast way: open connections are closed
-            server.wait(30)
+            server.wait(SECONDS)
 
 
 def _wait(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + SECONDS
     address = f"postgresql://{USER}:{QUOTED}@127.0.0.1:{port}/postgres"
     while server.poll() is None and time.monotonic() < deadline:
         try:
-            psycopg.connect(address, connect_timeout=5).close()
+            psycopg.connect(address, connect_timeout=SECONDS).close()
         except psycopg.OperationalError:
             time.sleep(0.1)
         else:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,8 +19,11 @@ from sklearn.linear_model import LinearRegression
 
 from pipelines.data import prepare_table
 from pipelines.data.builtin import ICE_CREAM_COEFFICIENTS
-from tests.commands import champion, runs, server, wait_for, wait_until_gone, write_houses
+from serving.settings import Settings
+from tests.commands import champion, runs, server, write_houses
 from tests.data.asking import asked
+from tests.serving.load import SECONDS, eventually
+from tests.tracking.servers import free_port
 
 pytestmark = pytest.mark.slow
 MOST_SECONDS = 600  # that a command may take on a slow machine
@@ -27,11 +31,14 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 # Tests cannot run inside themselves, and the demo has a test file of its own.
 TYPED_ELSEWHERE = {"make test": "this very run", "make demo": "tests/end_to_end/test_demo.py"}
+# Commands that do not end by themselves: the variable by which each takes another port than the README's, which is
+# somebody else's on this machine, maybe, and what is answered there as soon as it is ready.
 SERVERS = {
-    "make ui": "http://127.0.0.1:5000/health",
-    "make serve": "http://127.0.0.1:8000/ready",
-    "SERVING_KEYS_FILE=var/keys.json python -m serving --host 0.0.0.0 --workers 2": "http://127.0.0.1:8000/ready",
+    "make ui": ("UI_PORT", "/health"),
+    "make serve": ("SERVING_PORT", "/ready"),
+    "SERVING_KEYS_FILE=var/keys.json python -m serving --host 0.0.0.0 --workers 2": ("SERVING_PORT", "/ready"),
 }
+SERVED = "http://127.0.0.1:8000"  # as the README says
 FLOWERS = """\
 sepal_length_cm,sepal_width_cm,petal_length_cm,petal_width_cm
 5.1,3.5,1.4,0.2
@@ -60,19 +67,43 @@ def commands() -> list[str]:
 
 
 @contextmanager
-def running(command: str, folder: Path, environment: dict[str, str]) -> Iterator[None]:
+def running(command: str, folder: Path, environment: dict[str, str]) -> Iterator[str]:
+    """A server, until the block ends; its address."""
+    variable, path = SERVERS[command]
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
     # Its own process group: the shell or make starts the server as a child, and Ctrl-C reaches both.
     with subprocess.Popen(
-        command, shell=True, cwd=folder, env=environment, stdout=subprocess.DEVNULL, process_group=0
+        command,
+        shell=True,
+        cwd=folder,
+        env=environment | {variable: str(port)},
+        stdout=subprocess.DEVNULL,
+        process_group=0,
     ) as process:
         try:
-            wait_for(SERVERS[command])
-            yield
+            eventually(lambda: process.poll() is not None or answers(f"{address}{path}"))
+            assert process.poll() is None, "the server ended by itself"
+            yield address
         finally:
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait(60)
-            # The shell is gone before the server is, which would answer for the next one on its port.
-            wait_until_gone(SERVERS[command])
+            process.wait(SECONDS)
+            eventually(lambda: not is_listening(port))  # the shell is gone before the server is
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=SECONDS, verify=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def is_listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def type_in(folder: Path, command: str | list[str], environment: dict[str, str]) -> str:
@@ -98,6 +129,7 @@ def typed(tmp_path_factory: pytest.TempPathFactory) -> Typed:
     (folder / "my_net.py").write_text(README.partition("```python\n")[2].partition("```")[0])
     venv = Path(sys.executable).parents[1]
     environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
         "PATH": f"{venv / 'bin'}:{os.environ['PATH']}",
         # This environment is the installed one, whoever made it; any file may stand for its stamp.
         "MAKEFLAGS": f"-- VENV={venv} INSTALLED=houses.csv",
@@ -116,8 +148,9 @@ def typed(tmp_path_factory: pytest.TempPathFactory) -> Typed:
             with running(command, folder, environment):
                 pass
         elif command.startswith("curl"):
-            with running("make serve", folder, environment):
-                typed.printed[command] = type_in(folder, command, environment)
+            assert SERVED in command
+            with running("make serve", folder, environment) as address:
+                typed.printed[command] = type_in(folder, command.replace(SERVED, address), environment)
         else:
             typed.printed[command] = type_in(folder, command.split(), environment)
     return typed
@@ -153,14 +186,14 @@ def test_ones_own_table_is_trained_and_served(typed: Typed) -> None:
     assert "houses: 300 rows, 5 columns (180 train, 42 validation, 18 calibration, 60 test)" in printed
     assert champion(runs(typed.folder, "houses")).data.metrics["test/r2"] > 0.9
     row = {"area": None, "rooms": 4, "town": "Berlin", "garden": True, "sold": "2021-05-01"}
-    with server(typed.folder) as address:
-        predict = f"{address}/models/houses/predict"
-        answer = httpx.post(predict, json={"rows": [row, row | {"area": 150.5, "town": "Köln"}]})
+    with server(typed.folder) as served:
+        predict = "/models/houses/predict"
+        answer = served.post(predict, json={"rows": [row, row | {"area": 150.5, "town": "Köln"}]})
         assert answer.status_code == 200, answer.text
         values = [own["value"] for own in answer.json()["predictions"]]
         assert np.isfinite(values).all()
         assert 100_000 < values[1] < 900_000
-        refused = httpx.post(predict, json={"rows": [row | {"sold": None}]})
+        refused = served.post(predict, json={"rows": [row | {"sold": None}]})
         assert refused.status_code == 422
         assert refused.json()["error"]["details"][0]["path"] == ["rows", 0, "sold"]
 
@@ -175,6 +208,13 @@ def test_every_target_that_the_readme_names_is_in_the_makefile() -> None:
     named = set(re.findall(r"\bmake ([a-z][a-z-]+)`", README))
     assert len(named) >= 5
     assert named <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+
+
+def test_servers_are_where_the_readme_says() -> None:
+    assert f"http://{Settings().host}:{Settings().port}" == SERVED
+    assert f"on {SERVED}." in README
+    (port,) = re.findall(r"^UI_PORT \?= (\d+)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert f"on http://127.0.0.1:{port}." in README
 
 
 def test_pictures_and_links_of_the_readme_are_there() -> None:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.commands import of_kind, runs, server, train
@@ -43,8 +42,8 @@ def test_ones_own_net_is_swept_and_served(tmp_path: Path) -> None:
     assert {own.info.run_name for own in trials} == {f"width={w} lr={lr}" for w in (4, 16) for lr in (0.01, 0.1)}
     assert {own.info.status for own in trials} == {"FINISHED"}
 
-    with server(tmp_path) as address:
-        answer = httpx.post(f"{address}/predict", json={"rows": [ROW]})
+    with server(tmp_path) as served:
+        answer = served.post("/predict", json={"rows": [ROW]})
         assert answer.status_code == 200, answer.text
         (predicted,) = answer.json()["predictions"]
         assert predicted["label"] == "setosa"

@@ -7,12 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import numpy as np
 import psutil
 import pytest
 
 from tests.commands import champion, of_kind, run, runs, server
+from tests.serving.load import eventually
+from tests.serving.processes import environment
 
 pytestmark = pytest.mark.slow
 N_TESTED = {"diabetes": 88, "breast_cancer": 114, "digits": 359}  # rows of the test part
@@ -82,12 +83,12 @@ def test_diabetes_is_predicted_as_well_as_by_least_squares(folder: Path) -> None
 
 def test_answers_over_http_are_what_training_predicted(folder: Path) -> None:
     asked = 0
-    with server(folder) as address:
+    with server(folder) as served:
         for name in TABLES:
             contract = json.loads((folder / "var/bundles" / name / "1/contract.json").read_text())
             golden = contract["golden"]
             body = {"rows": [own["row"] for own in golden]}
-            answer = httpx.post(f"{address}/models/{name}/predict", json=body)
+            answer = served.post(f"/models/{name}/predict", json=body)
             assert answer.status_code == 200, answer.text
             for predicted, recorded in zip(answer.json()["predictions"], golden, strict=True):
                 values = [predicted["value"]] if "value" in predicted else list(predicted["probabilities"].values())
@@ -109,6 +110,7 @@ def test_ctrl_c_ends_the_demo_as_it_ends_the_command_that_it_types(tmp_path: Pat
     demo = subprocess.Popen(
         [sys.executable, "-m", "pipelines.demo"],
         cwd=tmp_path,
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -123,11 +125,13 @@ def test_ctrl_c_ends_the_demo_as_it_ends_the_command_that_it_types(tmp_path: Pat
 
 
 def test_nothing_is_left_running(folder: Path) -> None:
-    left = []
-    for process in psutil.process_iter():
-        try:
-            if Path(process.cwd()) == folder:
-                left.append(process.cmdline())
-        except psutil.Error:  # ended meanwhile, or another user's
-            continue
-    assert left == []
+    def is_empty() -> bool:
+        for process in psutil.process_iter():
+            try:
+                if Path(process.cwd()) == folder:
+                    return False
+            except psutil.Error:  # ended meanwhile, or another user's
+                continue
+        return True
+
+    eventually(is_empty)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 
@@ -37,7 +36,7 @@ def test_a_sweep_on_folds_is_recorded_with_its_spread_and_served_whole(tmp_path:
     contract = open_bundle(tmp_path / "var/bundles/houses/1").contract
     assert [member.run_id for member in contract.lineage.members] == [best.info.run_id] * N_FOLDS
     row = {"area": None, "rooms": 4, "town": "Berlin", "garden": True, "sold": "2021-05-01"}
-    with server(tmp_path) as address:
-        answer = httpx.post(f"{address}/predict", json={"rows": [row, row | {"area": 150.5, "town": "Köln"}]})
+    with server(tmp_path) as served:
+        answer = served.post("/predict", json={"rows": [row, row | {"area": 150.5, "town": "Köln"}]})
         assert answer.status_code == 200, answer.text
         assert np.isfinite([own["value"] for own in answer.json()["predictions"]]).all()

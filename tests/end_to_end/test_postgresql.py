@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
 
@@ -55,12 +54,12 @@ def test_a_sweep_on_postgresql_is_whole_and_its_champion_is_served(tmp_path: Pat
         assert champion(found).info.status == "FINISHED"
         trials = {own.info.run_id for own in of_kind(found, "trial")}
         with running(by_server, SERVING_REGISTRY=uri) as server:
-            assert httpx.get(f"{server.address}/ready").json()["models"] == {"iris": "1"}
-            card = httpx.get(f"{server.address}/models/iris").json()
+            assert server.get("/ready").json()["models"] == {"iris": "1"}
+            card = server.get("/models/iris").json()
             members = {own["run_id"] for own in card["contract"]["lineage"]["members"]}
             assert members
             assert members <= trials
             row = {column["name"]: column["example"] for column in card["contract"]["columns"]}
-            answer = httpx.post(f"{server.address}/predict", json={"rows": [row]})
+            answer = server.post("/predict", json={"rows": [row]})
             assert sum(answer.json()["predictions"][0]["probabilities"].values()) == pytest.approx(1, rel=1e-6)
             assert server.stop() == 0

@@ -14,9 +14,16 @@ START_SECONDS = 120
 
 
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """A port for a server that must be told one.
+
+    It has just been used: for a minute the system chooses it for nobody, and a server may bind it nevertheless.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address: tuple[str, int] = listening.getsockname()
+        with socket.create_connection(address) as client:
+            listening.accept()[0].close()  # who closes first keeps the port
+            client.recv(1)
+    return address[1]
 
 
 @contextmanager
@@ -29,7 +36,7 @@ def process(command: Sequence[str], *, log: Path, **environment: str) -> Iterato
             yield started
         finally:
             started.terminate()
-            started.wait(timeout=60)
+            started.wait(timeout=START_SECONDS)
 
 
 def wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
