@@ -42,4 +42,4 @@ def test_each_registers_a_version_and_the_best_of_them_is_the_champion(tmp_path:
         assert [own["run_id"] for own in members] == [registry.get_model_version("iris", number).run_id]
     best = min(contracts, key=lambda number: contracts[number]["metrics"]["validation"]["log_loss"])
     assert (bundles / "champion").read_text() == f"{best}\n"
-    assert registry.get_model_version_by_alias("iris", "champion").version == best
+    assert str(registry.get_model_version_by_alias("iris", "champion").version) == best
