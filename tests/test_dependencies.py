@@ -95,7 +95,6 @@ def test_the_server_starts_without_arrow():
     files = [
         "score.py",
         "reading/arrow.py",
-        "reading/arrow_plain.py",
         *(f"batch/{path.name}" for path in (ROOT / "serving" / "batch").glob("*.py")),
     ]
     others = set((ROOT / "serving").rglob("*.py")) - {ROOT / "serving" / name for name in files}

@@ -15,16 +15,6 @@ import pyarrow as pa
 from serving.batch.columns import WrongCellError, is_text, read_column, text_bytes, text_lengths
 from serving.bundle import CategoricalColumn, Column, Contract, DateColumn, NumericColumn
 from serving.errors import Detail, InvalidRequestError
-from serving.reading.arrow_plain import (
-    BUFFERS,
-    COMPRESSION,
-    HEADER,
-    NUMBERS,
-    OLD_COMPRESSION,
-    PlainReader,
-    plain_reader,
-)
-from serving.reading.flatbuffers import field_at, follow
 from serving.reading.mistakes import Mistakes, check_n_rows, refuse
 from serving.scheduling.event_loop_budget import SMALL_ROWS
 
@@ -33,7 +23,10 @@ MOST_MESSAGES = 1_000  # batches and dictionaries, which cost time even when the
 FILE_MAGIC = b"ARROW1"
 # Columns are read one by one: a hundred rows are read before another thread has begun.
 IN_THIS_THREAD = pa.ipc.IpcReadOptions(use_threads=False)
-DICTIONARY_DATA = 1  # number of a field of the table DictionaryBatch (Arrow's format/Message.fbs)
+PLAIN_NUMBERS = frozenset({pa.float64(), pa.float32(), pa.int64(), pa.int32(), pa.int16(), pa.int8()})
+# Numbers of fields of the tables Message, RecordBatch and DictionaryBatch (Arrow's format/Message.fbs).
+HEADER, BUFFERS, COMPRESSION, DICTIONARY_DATA = 2, 2, 3, 1
+OLD_COMPRESSION = b"ARROW:experimental_compression"  # before the format had a field for it; still obeyed
 # Each with its own base. What pyarrow raises for broken streams beside its own errors is in no documentation.
 BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, struct.error)
 
@@ -61,7 +54,7 @@ class ArrowReader:
     """Reads the streams that one model is sent.
 
     Clients send one schema again and again, and to look at it takes as long as to read a hundred rows of it: the last
-    one that fitted is remembered, and small streams of it that are plain are read by `PlainReader`.
+    one that fitted is remembered.
 
     Args:
         contract: names the columns.
@@ -74,7 +67,6 @@ class ArrowReader:
         self._mistakes = mistakes
         self._max_rows = max_rows
         self._last: _Form | None = None
-        self._plain: PlainReader | None = None
 
     def read(self, body: bytes) -> dict[str, np.ndarray]:
         """The raw columns of a stream, [N] each: float64 with NaN for missing, or strings with "" for missing.
@@ -83,10 +75,6 @@ class ArrowReader:
             InvalidRequestError: it is no stream, or does not fit the contract.
             TooManyRowsError: it has more rows than allowed.
         """
-        plain = self._plain.read(body) if self._plain is not None else None
-        return self._read(body) if plain is None else plain
-
-    def _read(self, body: bytes) -> dict[str, np.ndarray]:
         if body.startswith(FILE_MAGIC):
             raise _no_stream(
                 "This is a file (Feather). Send a stream: pyarrow.ipc.new_stream, polars' write_ipc_stream"
@@ -103,8 +91,6 @@ class ArrowReader:
             # Buffers of several columns may be the same bytes.
             _check_bytes(sum(text_bytes(values[name]) for name in form.texts))
             refuse(_wrong_cells(self._contract, values, read))
-            if self._plain is None or not body.startswith(self._plain.head):
-                self._plain = plain_reader(body, form.schema, self._contract, max_rows=self._max_rows)
         except BROKEN as error:
             raise _no_stream(str(error).partition("\n")[0][:200]) from None
         return read
@@ -139,7 +125,7 @@ def _form(schema: pa.Schema, contract: Contract) -> _Form:
     return _Form(
         schema=pa.schema([field.remove_metadata() for field in schema]),
         indexes={name: schema.get_field_index(name) for name in types},
-        numbers=[name for name, given in types.items() if name in numeric and given in NUMBERS],
+        numbers=[name for name, given in types.items() if name in numeric and given in PLAIN_NUMBERS],
         shared=[name for name, given in types.items() if _is_shared(given)],
         texts=[name for name, given in types.items() if is_text(_inner(given))],
     )
@@ -246,13 +232,13 @@ def _check_bytes(n_bytes: int) -> None:
 def _claimed_bytes(message: pa.ipc.Message) -> int:
     """What compressed buffers say they become; 0 for a batch without any. Arrow makes room for no more than that."""
     metadata = message.metadata.to_pybytes()
-    batch = follow(metadata, field_at(metadata, follow(metadata, 0), HEADER))
+    batch = _follow(metadata, _field(metadata, _follow(metadata, 0), HEADER))
     if message.type == "dictionary":
-        batch = follow(metadata, field_at(metadata, batch, DICTIONARY_DATA))
-    if not field_at(metadata, batch, COMPRESSION) and OLD_COMPRESSION not in metadata:
+        batch = _follow(metadata, _field(metadata, batch, DICTIONARY_DATA))
+    if not _field(metadata, batch, COMPRESSION) and OLD_COMPRESSION not in metadata:
         return 0
     content = message.body.to_pybytes()
-    vector = follow(metadata, field_at(metadata, batch, BUFFERS))
+    vector = _follow(metadata, _field(metadata, batch, BUFFERS))
     (n_buffers,) = struct.unpack_from("<I", metadata, vector)
     claimed = 0
     for buffer in range(n_buffers):
@@ -260,6 +246,20 @@ def _claimed_bytes(message: pa.ipc.Message) -> int:
         if length >= struct.calcsize("<q"):  # -1: this one is not compressed
             claimed += max(struct.unpack_from("<q", content, offset)[0], 0)
     return claimed
+
+
+def _follow(flatbuffer: bytes, position: int) -> int:
+    """Where the offset at a position points to (the encoding of FlatBuffers)."""
+    return position + int(struct.unpack_from("<I", flatbuffer, position)[0])
+
+
+def _field(flatbuffer: bytes, table: int, number: int) -> int:
+    """Where a table has its field; 0: nowhere."""
+    vtable = table - int(struct.unpack_from("<i", flatbuffer, table)[0])
+    (size,) = struct.unpack_from("<H", flatbuffer, vtable)
+    slot = 4 + 2 * number
+    offset = int(struct.unpack_from("<H", flatbuffer, vtable + slot)[0]) if slot < size else 0
+    return table + offset if offset else 0
 
 
 def _no_stream(message: str) -> InvalidRequestError:
