@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
+from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
 from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.errors import UserError, unwritable
 from pipelines.locked import locked
@@ -91,13 +93,13 @@ def _prepare_file(uri: str) -> str:
     path = Path(name).resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # MLflow would try a file it cannot open ten times, for minutes.
-        with closing(sqlite3.connect(path)) as connection:
-            # With a write-ahead log a commit waits for the disk once, and whoever looks at the UI blocks no writer.
-            connection.execute("PRAGMA journal_mode=WAL")
-    except (OSError, sqlite3.Error) as error:
+        if not path.exists():
+            _make_database(path)
+        _keep_a_log(path)  # MLflow would try a file it cannot open ten times, for minutes
+    except (OSError, sqlite3.Error, SQLAlchemyError) as error:
+        reason = str(error).partition("\n")[0]
         raise UserError(
-            f"tracking.uri={uri}: {path} cannot be used as a SQLite file ({error}). "
+            f"tracking.uri={uri}: {path} cannot be used as a SQLite file ({reason}). "
             "Choose another path, or move what is there out of the way."
         ) from error
     return f"{SQLITE}{path}"
@@ -112,6 +114,33 @@ def _one_at_a_time(uri: str) -> Iterator[None]:
     path = Path(uri.removeprefix(SQLITE))
     with locked(path.with_name(f"{path.name}.lock"), waits=True):  # beside it: SQLite has locks of its own on the file
         yield
+
+
+def _make_database(path: Path) -> None:
+    """Let MLflow make its tables in a file beside, and put that in place whole: it cannot go on with half of them."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as workshop:
+        unfinished = Path(workshop, path.name)
+        _keep_a_log(unfinished)
+        engine = create_sqlalchemy_engine(f"{SQLITE}{unfinished}")  # type: ignore[no-untyped-call]  # MLflow left both bare
+        try:
+            with quiet(*LOUD_AT_FIRST_START):
+                _initialize_tables(engine)  # type: ignore[no-untyped-call]  # likewise
+        finally:
+            engine.dispose()
+        with closing(sqlite3.connect(unfinished)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it is in the one file that moves
+        try:
+            os.link(unfinished, path)
+        except FileExistsError:
+            return  # another command was faster: its file may hold runs
+        except OSError:  # a file system without links
+            unfinished.replace(path)
+
+
+def _keep_a_log(path: Path) -> None:
+    """With a write-ahead log a commit waits for the disk once, and whoever looks at the UI blocks no writer."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _check_server(uri: str) -> None:

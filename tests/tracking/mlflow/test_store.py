@@ -3,12 +3,14 @@
 import ssl
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 
 from pipelines.errors import UserError
 from pipelines.tracking.mlflow.store import Store, open_store
+from tests.full_disk import files_at_most
 
 
 def store(uri: str) -> Store:
@@ -32,3 +34,18 @@ def test_a_server_whose_certificate_is_unknown_here_answers(monkeypatch) -> None
 def test_a_server_that_is_not_there_does_not_answer() -> None:
     with pytest.raises(UserError, match=r"No MLflow server answers at tracking\.uri=http://127\.0\.0\.1:9"):
         store("http://127.0.0.1:9").check_answers()
+
+
+def test_a_database_that_does_not_fit_the_disk_leaves_nothing_and_is_made_when_there_is_room(tmp_path: Path) -> None:
+    folder = tmp_path / "var"
+    uri = f"sqlite:///{folder}/mlflow.db"
+    with (
+        files_at_most(200_000),
+        pytest.raises(UserError, match=r"mlflow\.db cannot be used") as caught,
+    ):
+        open_store(uri, experiment="wine", artifacts=str(folder / "artifacts"))
+    assert "\n" not in str(caught.value)
+    assert list(folder.iterdir()) == []
+
+    store = open_store(uri, experiment="wine", artifacts=str(folder / "artifacts"))
+    assert store.client.get_experiment_by_name("wine") is not None
