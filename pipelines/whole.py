@@ -9,10 +9,17 @@ from typing import IO
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to, which takes the place of `path` at the end of the block; one process at a time."""
+    """A file to write to, which takes the place of `path` at the end of the block; one process at a time.
+
+    Of a block that fails nothing is left.
+    """
     unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut could leave the name without what belongs to it
-    unfinished.replace(path)
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut could leave the name without what belongs to it
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pipelines.config.schema import TrialConfig
+from pipelines.errors import UserError
 from pipelines.training.result import MemberResult, result_from_plain, result_to_plain
 from pipelines.training.stopping import StoppingState, start_stopping
 from pipelines.whole import written_whole
@@ -90,14 +91,23 @@ def save_state(path: Path, state: StackState, *, note: Mapping[str, Any]) -> Non
         path: of the file; replaced when it is there.
         state: of the stack.
         note: plain values of the caller's, which `load_state` gives back.
+
+    Raises:
+        UserError: it cannot be written, as on a full disk; what was there stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     plain = vars(state) | {
         "results": {place: result_to_plain(result) for place, result in state.results.items()},
         "stopping": {name: torch.from_numpy(values) for name, values in vars(state.stopping).items()},
     }
-    with written_whole(path) as file:
-        torch.save({"format": FORMAT, "state": plain, "note": dict(note)}, file)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as file:
+            torch.save({"format": FORMAT, "state": plain, "note": dict(note)}, file)
+    except (OSError, RuntimeError) as error:  # torch's writer raises the latter when the file does not take it all
+        raise UserError(
+            f"{path} cannot be written: {str(error).partition(chr(10))[0]}. Make room on that disk, or choose another "
+            "folder as tracking.checkpoints. The same command goes on from what was kept before."
+        ) from error
 
 
 def load_state(path: Path) -> tuple[StackState, dict[str, Any]]:

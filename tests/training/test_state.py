@@ -8,8 +8,11 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from pipelines.config.schema import TrialConfig
+from pipelines.errors import UserError
 from pipelines.training import Checkpoint, StackState, UnreadableStateError, fit, load_state, train_stack
+from pipelines.training.state import save_state, untrained
 from tests.contracts.test_stack_equality import assert_same, stacks
+from tests.full_disk import files_at_most
 from tests.tables import early, mlp, optimizers, small_table, switched_on, trial
 
 
@@ -83,6 +86,17 @@ def test_a_file_of_another_version_is_not_read(tmp_path: Path) -> None:
     torch.save(saved, path)
     with pytest.raises(UnreadableStateError, match="another version"):
         load_state(path)
+
+
+def test_a_file_that_does_not_fit_the_disk_is_told_and_the_one_before_stays(tmp_path: Path) -> None:
+    path = tmp_path / "stack-0.pt"
+    state = untrained([trial()])
+    save_state(path, state, note={"number": 0})
+    larger = dataclasses.replace(state, weights={"weight": torch.zeros(1, 200_000)})
+    with files_at_most(100_000), pytest.raises(UserError, match=r"stack-0\.pt cannot be written: .* Make room"):
+        save_state(path, larger, note={"number": 1})
+    assert [file.name for file in tmp_path.iterdir()] == ["stack-0.pt"]
+    assert load_state(path)[1] == {"number": 0}
 
 
 def test_a_checkpoint_is_written_only_when_its_time_has_come(tmp_path: Path) -> None:
