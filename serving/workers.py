@@ -113,6 +113,8 @@ class Workers:
         for slot in self._slots:
             now = time.monotonic()
             if slot.process is not None and slot.process.poll() is not None:
+                if self._ended:  # it was told to end as this process was
+                    return
                 code = slot.process.returncode
                 logger.error("Worker %d ended with %d; it is started again.", slot.process.pid, code)
                 keep_counts_of(folder, slot.process.pid)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.serving.bundles import SALES_ROW, publish_sales
-from tests.serving.load import Load, eventually
+from tests.serving.load import SECONDS, Load, eventually
 from tests.serving.processes import ROOT, Running, run_to_the_end, running, two_workers
 from tests.serving.proofs import amount
 
@@ -156,6 +156,19 @@ print("the end")
 def test_a_worker_that_has_ended_says_nothing_when_it_is_told_to_end_again():
     done = subprocess.run([sys.executable, "-c", TOLD_TWICE], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "the end\n", "")
+
+
+def test_a_worker_that_ends_with_the_server_is_not_said_to_be_started_again(tmp_path: Path):
+    publish_sales(tmp_path)
+    with two_workers(tmp_path, "--bundles", str(tmp_path)) as server:
+        worker = min(children(server.process.pid))
+        server.process.send_signal(signal.SIGSTOP)
+        for own in (server.process.pid, worker):  # as Ctrl-C and a shutdown of the machine reach all
+            os.kill(own, signal.SIGTERM)
+        eventually(lambda: parent_of(worker) is None)
+        server.process.send_signal(signal.SIGCONT)
+        assert server.process.wait(SECONDS) == 0
+        assert server.logged("Worker ") == 0
 
 
 def test_a_mistake_is_said_once_and_ends_all(tmp_path: Path):
