@@ -88,7 +88,10 @@ def time_stacks(
         n_trials = _most_below(limit, spent, most)
         if n_trials < min(2 * timings[-1].n_trials, most):
             break
-        timings.append(timed(n_trials))
+        try:
+            timings.append(timed(n_trials))
+        except torch.OutOfMemoryError:  # others may take memory meanwhile; such a stack is divided when it trains
+            break
     if len(timings) == 1 < timings[0].n_trials < len(trials):
         timings.insert(0, timed(timings[0].n_trials // 2))
     return timings

@@ -56,6 +56,20 @@ def test_the_time_of_a_stack_is_told_to_about_a_half(monkeypatch, step_seconds, 
     assert takes / 1.5 < seconds_of(timings, n_trials, N_EPOCHS) < takes * 1.5
 
 
+def test_a_stack_that_finds_too_little_memory_is_not_timed(monkeypatch):
+    machine = FakeMachine(step_seconds=1e-3, free_members=30)
+
+    def train_stack(trials, *arguments, **named):
+        if len(trials) > 10:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        machine.train_stack(trials, *arguments, **named)
+
+    monkeypatch.setattr(timing, "train_stack", train_stack)
+    monkeypatch.setattr(time, "perf_counter", lambda: machine.now)
+    timings = time_stacks([trial()] * 64, *small_table(), most=64, device=torch.device("cpu"))
+    assert [own.n_trials for own in timings] == [2, 4]
+
+
 timings = st.lists(
     st.builds(Timing, n_trials=st.integers(1, 500), around_seconds=st.floats(0, 10), epoch_seconds=st.floats(0, 10)),
     min_size=1,
