@@ -60,7 +60,7 @@ def measure() -> dict[str, float]:
     _count(seconds, "train", local, "run_or_fail")
     _count(seconds, "finish", sweep, "_finish_table")
     finish_table = sweep._finish_table  # noqa: SLF001  waited for, before the clock of `finish` starts
-    sweep._finish_table = lambda table, tell: (_wait(seconds, table), finish_table(table, tell=tell))[1]  # noqa: SLF001  likewise
+    sweep._finish_table = lambda own, tell: (_wait(seconds, own.table), finish_table(own, tell=tell))[1]  # noqa: SLF001  likewise
     begun: list[float] = []
     open_sweep = sweep.open_sweep
     sweep.open_sweep = lambda recorders: (begun.append(perf_counter()), open_sweep(recorders))[1]
