@@ -61,8 +61,17 @@ def whole_runs(store: Store, sweep: str) -> dict[str, str]:
     """The runs of a sweep that are there: identity -> id.
 
     Deleted is what an interrupted command left half-written, and trials that were lost, which train again.
+
+    Raises:
+        UserError: MLflow refused, or does not answer.
     """
-    found: dict[str, str] = {}
+    try:
+        return dict(_settled_runs(store, sweep))
+    except MlflowException as error:
+        raise UserError(f"The runs of {sweep} could not be looked up in {store.uri}: {error}") from error
+
+
+def _settled_runs(store: Store, sweep: str) -> Iterator[tuple[str, str]]:
     token = None
     while True:
         page = store.client.search_runs(
@@ -70,12 +79,12 @@ def whole_runs(store: Store, sweep: str) -> dict[str, str]:
         )
         for run in page:
             if run.info.status in WHOLE:
-                found[run.data.tags[IDENTITY_TAG]] = run.info.run_id
+                yield run.data.tags[IDENTITY_TAG], run.info.run_id
             else:
                 store.client.delete_run(run.info.run_id)
         token = page.token
         if not token:
-            return found
+            return
 
 
 def add_to_run(store: Store, run_id: str, metrics: Mapping[str, float]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from pipelines.errors import UserError
+from pipelines.tracking.mlflow.runs import whole_runs
 from pipelines.tracking.mlflow.store import Store, open_store
 from tests.full_disk import files_at_most
 
@@ -49,3 +50,11 @@ def test_a_database_that_does_not_fit_the_disk_leaves_nothing_and_is_made_when_t
 
     store = open_store(uri, experiment="wine", artifacts=str(folder / "artifacts"))
     assert store.client.get_experiment_by_name("wine") is not None
+
+
+def test_a_server_that_is_gone_when_runs_are_looked_up_is_told(monkeypatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    uri = "http://127.0.0.1:9"
+    gone = Store(uri, MlflowClient(uri), "1")
+    with pytest.raises(UserError, match=r"The runs of 2026-1 could not be looked up in http://127\.0\.0\.1:9: "):
+        whole_runs(gone, "2026-1")
