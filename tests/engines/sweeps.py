@@ -87,9 +87,9 @@ def _kill_this_process():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def deadly_trial() -> TrialConfig:
+def deadly_trial(**changes) -> TrialConfig:
     """A trial that no process survives."""
-    return KillsItsProcess(**vars(trial()))
+    return KillsItsProcess(**vars(trial(**changes)))
 
 
 def raising_trial(net: str = "Raising") -> TrialConfig:

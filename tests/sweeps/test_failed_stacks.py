@@ -115,7 +115,7 @@ def test_a_trial_that_alone_finds_too_little_memory_fails_and_says_what_to_try(
 def test_what_kills_its_process_is_found_in_halves_and_the_other_trials_train(tmp_path: Path) -> None:
     """As the system kills a process when memory is short."""
     told: list[str] = []
-    trials = [trial(), trial(seed=1), deadly_trial()]
+    trials = [trial(), trial(seed=1), deadly_trial(seed=2)]
     with closing(WorkerProcesses(["cpu"])) as engine:
         outcomes = train(trials, tmp_path, MemoryRecorder(), members_a_stack=3, engine=engine, told=told)
     assert [own.result.is_lost for own in outcomes] == [False, False, True]
