@@ -5,7 +5,7 @@ from pipelines.models.custom_check import check_custom_net
 from pipelines.models.custom_class import source_version
 from pipelines.models.custom_stacking import why_alone
 from pipelines.models.inputs import InputFacts, input_facts
-from pipelines.models.net import StackedNet
+from pipelines.models.net import StackedNet, weights_dtype
 
 __all__ = [
     "InputFacts",
@@ -14,5 +14,6 @@ __all__ = [
     "check_custom_net",
     "input_facts",
     "source_version",
+    "weights_dtype",
     "why_alone",
 ]

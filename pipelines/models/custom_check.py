@@ -18,6 +18,7 @@ from pipelines.errors import UserError
 from pipelines.models.custom_class import build_custom, of_user
 from pipelines.models.custom_stacking import why_alone
 from pipelines.models.inputs import input_facts
+from pipelines.models.net import weights_dtype
 from pipelines.models.stem import TableStem
 from pipelines.stack.functional import StackedModule, built_with_seed
 from pipelines.stack.randomness import DropoutNoise, Purpose, Streams, stream_generator
@@ -50,7 +51,7 @@ def check_custom_net(
         UserError: the net cannot be built, fails, answers in another shape, cannot learn, answers otherwise to a row
             in other company, or cannot take a step in bfloat16 where it is to train so.
     """
-    dtype = torch.float64 if trainer.precision == "64-true" else torch.float32
+    dtype = weights_dtype(trainer)
     rows = _net_rows(prepared, n_rows=trainer.batch_size, dtype=dtype).to(device)
     build = partial(build_custom, config, n_inputs=rows.shape[1], n_outputs=n_outputs)
     net = built_with_seed(build, 0)

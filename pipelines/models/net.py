@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from pipelines.config.schema import TrainerConfig
 from pipelines.stack.randomness import DropoutNoise
 
 
@@ -25,3 +27,8 @@ class StackedNet(nn.Module, ABC):
             codes: category codes, likewise; 0 is an unseen label.
             noise: of dropout while training; None in evaluation.
         """
+
+
+def weights_dtype(trainer: TrainerConfig) -> torch.dtype:
+    """What weights are kept in; with bf16-mixed some operators alone compute in less."""
+    return torch.float64 if trainer.precision == "64-true" else torch.float32

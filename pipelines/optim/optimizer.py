@@ -86,7 +86,7 @@ class StackOptimizer(torch.optim.Optimizer):
 
         Not `step` itself: torch wraps that one for its profiler, which costs a small stack a tenth of the update.
         """
-        updates = torch.cat([_take_gradient(param) for param, _ in self._columns], dim=1)  # [K, P]
+        updates = torch.cat([_rows_of_gradient(param) for param, _ in self._columns], dim=1)  # [K, P]
         decayed = self._weights[:, : self._n_decayed]
         for own in self._slices:
             own.chain.update_(updates[own.members], own.state, decayed[own.members], self._step)
@@ -179,9 +179,14 @@ def _as_one_matrix(columns: Sequence[tuple[nn.Parameter, slice]]) -> Float[Tenso
     return matrix
 
 
-def _take_gradient(param: nn.Parameter) -> Float[Tensor, "members numbers"]:
+def take_gradient(param: nn.Parameter) -> Float[Tensor, "members ..."]:
     """A net may leave out a parameter in a step: what it does not depend on has no gradient, so zero."""
     gradient = torch.zeros_like(param) if param.grad is None else param.grad
     param.grad = None
-    # One row a member; `flatten` knows no second dimension where a member has one number.
+    return gradient
+
+
+def _rows_of_gradient(param: nn.Parameter) -> Float[Tensor, "members numbers"]:
+    """One row a member; `flatten` knows no second dimension where a member has one number."""
+    gradient = take_gradient(param)
     return gradient.reshape(gradient.shape[0], -1)

@@ -15,7 +15,7 @@ import torch
 from pipelines.config.schema import TrainerConfig, TrialConfig
 from pipelines.config.scopes import without
 from pipelines.data.prepare import PreparedTable
-from pipelines.models import StackedNet, build_net, input_facts
+from pipelines.models import StackedNet, build_net, input_facts, weights_dtype
 from pipelines.stack.layers import draw_weights_
 from pipelines.stack.randomness import Purpose, Streams, stream_generator
 from pipelines.tasks.task import Task
@@ -131,7 +131,7 @@ def _assemble(
     n_folds = count_folds(trials[0])
     members = [trials[number // n_folds] for number in state.members]
     settings = trials[0].trainer
-    dtype = torch.float64 if settings.precision == "64-true" else torch.float32
+    dtype = weights_dtype(settings)
     train = to_device(prepared.train, task=task, dtype=dtype, device=device)
     # With folds the validation part is the training part, row for row.
     validation = train if prepared.folds else to_device(prepared.validation, task=task, dtype=dtype, device=device)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.axes import PerMember
+from pipelines.optim import take_gradient
 from pipelines.stack.randomness import DropoutNoise
 from pipelines.training.batches import Batch
 
@@ -149,11 +150,8 @@ class StepGraph:
     def _compute(self) -> list[Tensor]:
         """Losses, and the gradient of each parameter; zero where the losses do not depend on it."""
         self._noise.start_step()
-        outcome = [self._differentiate(self._batch, self._noise)]
-        for parameter in self._parameters:
-            outcome.append(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
-            parameter.grad = None
-        return outcome
+        losses = self._differentiate(self._batch, self._noise)
+        return [losses, *map(take_gradient, self._parameters)]
 
 
 class GraphedSteps:
