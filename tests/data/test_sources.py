@@ -44,6 +44,13 @@ def written(folder: Path, content: str | bytes, name: str = "table.csv") -> Path
     return path
 
 
+def written_as(folder: Path, extension: str, compression: str) -> Path:
+    """`FRAME`, in one of the formats."""
+    stream = io.BytesIO()
+    WRITERS[extension](stream)
+    return written(folder, COMPRESSORS[compression](stream.getvalue()), f"my.table{extension}{compression}")
+
+
 def message(path: Path) -> str:
     with pytest.raises(UserError) as caught:
         read_file(path)
@@ -53,18 +60,14 @@ def message(path: Path) -> str:
 @pytest.mark.parametrize("compression", COMPRESSORS)
 @pytest.mark.parametrize("extension", WRITERS)
 def test_every_format_and_compression_gives_the_same_table(tmp_path, extension, compression):
-    stream = io.BytesIO()
-    WRITERS[extension](stream)
-    path = written(tmp_path, COMPRESSORS[compression](stream.getvalue()), f"my.table{extension}{compression}")
+    path = written_as(tmp_path, extension, compression)
     assert_frame_equal(read_file(path), FRAME)
 
 
 @pytest.mark.parametrize("compression", COMPRESSORS)
 @pytest.mark.parametrize("extension", WRITERS)
 def test_every_format_and_compression_tells_the_names_of_its_columns(tmp_path, extension, compression):
-    stream = io.BytesIO()
-    WRITERS[extension](stream)
-    path = written(tmp_path, COMPRESSORS[compression](stream.getvalue()), f"my.table{extension}{compression}")
+    path = written_as(tmp_path, extension, compression)
     assert column_names(path, wanted={"price"}) == FRAME.columns
     assert column_names(path, wanted={"prise"}) == FRAME.columns
 

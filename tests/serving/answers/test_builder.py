@@ -1,6 +1,5 @@
 """Answers with intervals, sets of labels, explanations and the rules that were used, through HTTP, for every task."""
 
-import csv
 import io
 import math
 from pathlib import Path
@@ -13,7 +12,7 @@ from fastapi import FastAPI
 from hypothesis import given, strategies as st
 
 from serving.bundle import Calibration, Conformal
-from tests.serving.asking import app_of, ask
+from tests.serving.asking import app_of, as_csv, ask
 from tests.serving.bundles import PATIENT_COLUMNS, PATIENT_ROW, SALES_COLUMNS, SALES_ROW, publish
 
 CLASSES = {"sales": (), "relapse": ("no", "yes"), "risk": ("low", "middling", "high")}
@@ -179,14 +178,6 @@ def test_a_sum_of_columns_is_explained_by_what_each_of_them_adds(app: FastAPI):
 
 def test_the_same_question_has_the_same_explanation(app: FastAPI):
     assert answered(app, "risk", "?explain=true") == answered(app, "risk", "?explain=true")
-
-
-def as_csv(rows: list[dict[str, Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 def tables_of(app: FastAPI, name: str, query: str) -> dict[str, pl.DataFrame]:

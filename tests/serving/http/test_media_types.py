@@ -1,6 +1,5 @@
 """One model, asked by the clients that exist: JSON by rows and by columns, CSV and Arrow give the same answers."""
 
-import csv
 import gzip
 import io
 import json
@@ -16,7 +15,7 @@ from fastapi import FastAPI
 
 from serving.http import media_types
 from serving.http.media_types import ARROW, CSV, JSON
-from tests.serving.asking import app_of, ask
+from tests.serving.asking import app_of, as_csv, ask
 from tests.serving.bundles import PATIENT_ROW, SALES_COLUMNS, SALES_ROW, publish, publish_patients, publish_sales
 
 PATIENTS = "/models/patients/predict"
@@ -45,14 +44,6 @@ def expected(app: FastAPI) -> np.ndarray:
     """Probabilities of `ROWS`, [3, 3]."""
     answered = ask(app, "POST", PATIENTS, json={"rows": ROWS}).json()["predictions"]
     return np.array([[own["probabilities"][name] for name in CLASSES] for own in answered])
-
-
-def as_csv(rows: list[dict[str, Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 def as_stream(table: pa.Table, **options: Any) -> bytes:

@@ -16,7 +16,7 @@ from pipelines.data.sources import read_file
 from serving import score
 from serving.bundle import BooleanColumn, CategoricalColumn, DateColumn, NumericColumn
 from serving.reading.missing_words import MISSING_WORDS
-from tests.serving.asking import app_of, ask
+from tests.serving.asking import app_of, as_csv, ask
 from tests.serving.bundles import publish
 
 WORDS_OF_TRAINING = ["", "NA", "NaN", "nan", "N/A", "null", "NULL", "None", "?"]
@@ -49,14 +49,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def app(root: Path) -> FastAPI:
     return app_of(root, max_rows=1000)
-
-
-def as_csv(rows: list[dict[str, str]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 def asked_json(app: FastAPI, changes: list[dict[str, Any]]) -> list[float]:
