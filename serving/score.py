@@ -24,23 +24,25 @@ from serving.bundle import CONTRACT_FILE, Bundle, BundleError, Contract, open_bu
 from serving.errors import InvalidRequestError
 from serving.predictor import Predictor
 from serving.startup_interrupt import INTERRUPTED, restore_interrupt
-from serving.versions.store import FolderStore, open_champion
+from serving.versions.store import FolderStore, MissingError, open_champion
 
 USER_MISTAKE = 2
 PORTION_ROWS = 65_536  # of one file beside the output: what an interruption loses at most
 ROWS_AT_ONCE = 2048  # through the model: its activations stay in a core's cache
+WHAT_MODEL_IS = "Give a bundle, or a folder of versions with a champion."
 
 try:
     import pyarrow as pa
     import pyarrow.parquet
 
-    from serving.batch.columns import ScoringError, check_names, check_once, read_columns
+    from serving.batch.columns import ScoringError, check_names, check_once, read_columns, with_nearest
     from serving.batch.files import (
         check_suffix,
         check_writable,
         column_names,
         count_rows,
         is_csv,
+        nearest_name,
         open_writer,
         read_portions,
     )
@@ -117,7 +119,8 @@ def score(job: Job) -> int:
     names = column_names(job.source)
     check_names(contract, names, where=str(job.source))
     if unknown := [name for name in job.keep if name not in names]:
-        raise ScoringError(f"--keep names no column of {job.source}: {', '.join(unknown)}.")
+        hints = [with_nearest(name, names) for name in unknown]
+        raise ScoringError(f"--keep names no column of {job.source}: {', '.join(hints)}.")
     check_once(job.columns, names, where=str(job.source))
     predictor = Predictor(job.bundle, threads=job.threads)
     builder = AnswerBuilder(predictor)
@@ -153,7 +156,7 @@ def _job(given: argparse.Namespace) -> Job:
     check_suffix(given.input, "--input")
     check_suffix(given.output, "--output")
     if not given.input.is_file():
-        raise ScoringError(f"--input {given.input} is no file.")
+        raise ScoringError(f"--input {given.input} is no file.{nearest_name(given.input)}")
     _check_output(given.output, source=given.input)
     if given.threads < 1:
         raise ScoringError(f"--threads {given.threads}: must be a whole number of at least 1.")
@@ -176,9 +179,18 @@ def _check_output(output: Path, *, source: Path) -> None:
 def _open(folder: Path) -> Bundle:
     if folder.name in ("", ".."):  # only then: a link has a name of its own
         folder = folder.resolve()
+    for path in (*reversed(folder.parents), folder):
+        if not path.is_dir():
+            raise ScoringError(f"--model {path} is no folder.{nearest_name(path) or f' {WHAT_MODEL_IS}'}")
     if (folder / CONTRACT_FILE).exists():
         return open_bundle(folder)
-    return open_champion(FolderStore(folder.parent), folder.name).bundle
+    try:
+        return open_champion(FolderStore(folder.parent), folder.name).bundle
+    except MissingError:
+        models = FolderStore(folder).names()
+        if not models:
+            raise ScoringError(f"--model {folder} holds no bundle and no champion. {WHAT_MODEL_IS}") from None
+        raise ScoringError(f"--model {folder} is a folder of models. Give one of them: {', '.join(models)}.") from None
 
 
 def _answers(

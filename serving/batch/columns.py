@@ -48,11 +48,14 @@ def check_names(contract: Contract, names: list[str], *, where: str) -> None:
     missing = [column.name for column in contract.columns if column.name not in names]
     if not missing:
         return
-    hints = []
-    for name in missing:
-        near = get_close_matches(name, names, n=1)
-        hints.append(f"{name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
+    hints = [with_nearest(name, names) for name in missing]
     raise ScoringError(f"{where} lacks {len(missing)} columns that the model takes: {', '.join(hints)}.")
+
+
+def with_nearest(name: str, names: list[str]) -> str:
+    """The name of a column that is not there, and of these the nearest, where one is near."""
+    near = get_close_matches(name, names, n=1)
+    return f"{name!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
 
 
 def check_once(used: Iterable[str], names: list[str], *, where: str) -> None:

@@ -1,6 +1,7 @@
 """Rows in and out of files, a portion at a time: Parquet and CSV."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,7 @@ import pyarrow.parquet
 from serving.batch.columns import SAVE_AS_UTF8, FileAwayError, ScoringError
 
 SUFFIXES = (".parquet", ".csv")
+MARKS_OF_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 PARSING = pyarrow.csv.ParseOptions(newlines_in_values=True)
 
 
@@ -30,6 +32,15 @@ def check_suffix(path: Path, field: str) -> None:
     """Raise a ScoringError for a file of an unknown kind."""
     if path.suffix.lower() not in SUFFIXES:
         raise ScoringError(f"{field} {path}: the name must end in {' or '.join(SUFFIXES)}.")
+
+
+def nearest_name(path: Path) -> str:
+    """` Did you mean <name>?`, of what lies where a path should; nothing where it is there or no name is near."""
+    if path.exists():
+        return ""
+    names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = get_close_matches(path.name, names, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def check_writable(columns: Mapping[str, pa.Array], output: Path) -> None:
@@ -55,6 +66,7 @@ def column_names(path: Path) -> list[str]:
     try:
         if not is_csv(path):
             return list(pyarrow.parquet.read_schema(path).names)
+        _refuse_utf16(path)
         with pyarrow.csv.open_csv(path, parse_options=PARSING) as reader:
             return list(reader.schema.names)
     except UnicodeDecodeError:
@@ -122,6 +134,12 @@ def _batches(path: Path, columns: Sequence[str], n_rows: int) -> Iterator[pa.Rec
     )
     with pyarrow.csv.open_csv(path, parse_options=PARSING, convert_options=convert) as reader:
         yield from reader
+
+
+def _refuse_utf16(path: Path) -> None:
+    with path.open("rb") as stream:
+        if stream.read(2) in MARKS_OF_UTF_16:
+            raise ScoringError(f"{path} is encoded as UTF-16. Save it as UTF-8, e.g. iconv -f utf-16 -t utf-8.")
 
 
 def _find_wrong_encoding(path: Path) -> None:

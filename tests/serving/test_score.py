@@ -250,14 +250,18 @@ def test_mistakes_in_the_command_are_told_in_a_line(tmp_path, capsys) -> None:
     a_folder.mkdir()
     for arguments, said in [
         ((folder, tmp_path / "none.parquet", out), "is no file"),
+        ((folder, tmp_path / "row.parquet", out), "row.parquet is no file. Did you mean rows.parquet?"),
         ((folder, lacking, out), "lacks 1 columns that the model takes: 'age' (did you mean 'Age'?)"),
         ((folder, broken, out), "cannot be read"),
         ((folder, rows, tmp_path / "out.xlsx"), "the name must end in .parquet or .csv"),
         ((folder, rows, tmp_path / "no" / "out.csv"), "there is no folder"),
         ((folder, rows, a_folder), "is a folder. Give the name of a file."),
         ((folder, rows, out, "--keep", "name"), "--keep names no column"),
+        (
+            (folder, rows, out, "--keep", "ID,ages"),
+            f"--keep names no column of {rows}: 'ID', 'ages' (did you mean 'age'?)",
+        ),
         ((folder, taken, out, "--keep", "id,prediction"), "--keep prediction: the answers have columns of these names"),
-        ((tmp_path / "bundles" / "nobody", rows, out), "cannot be read"),
         ((folder, rows, out, "--coverage", "90"), "--coverage 90: must be a number above 0 and below 1, such as 0.9."),
         ((folder, rows, out, "--coverage", "0.9"), "--coverage: This version of the model was exported without"),
     ]:
@@ -265,6 +269,26 @@ def test_mistakes_in_the_command_are_told_in_a_line(tmp_path, capsys) -> None:
         message = capsys.readouterr().err
         assert said in message
         assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("bundles/patient", "{bundles}/patient is no folder. Did you mean patients?"),
+        ("bundle/patients", "{bundle} is no folder. Did you mean bundles?"),
+        ("bundles/nobody", "{bundles}/nobody is no folder. Give a bundle, or a folder of versions with a champion."),
+        ("bundles", "{bundles} is a folder of models. Give one of them: ice cream, patients."),
+        ("bundles/patients/1/model.onnx", "{bundles}/patients/1/model.onnx is no folder. Give a bundle"),
+        (".", "{here} holds no bundle and no champion. Give a bundle, or a folder of versions with a champion."),
+    ],
+)
+def test_a_model_that_is_not_there_is_told_with_the_nearest_that_is(tmp_path, capsys, model, said) -> None:
+    publish_patients(tmp_path / "bundles")
+    publish_sales(tmp_path / "bundles")
+    source = written(patients(3), tmp_path / "rows.csv")
+    assert run(tmp_path / model, source, tmp_path / "out.csv") == 2
+    told = said.format(here=tmp_path, bundle=tmp_path / "bundle", bundles=tmp_path / "bundles")
+    assert capsys.readouterr().err.startswith(f"--model {told}")
 
 
 def hidden(folder: Path) -> list[str]:
@@ -400,14 +424,21 @@ def test_text_that_is_not_utf8_is_called_so_with_its_place(tmp_path, capsys, col
     assert capsys.readouterr().err.startswith(said)
 
 
-@pytest.mark.parametrize(
-    ("encoding", "place"), [("latin-1", "byte 2: not UTF-8 (0xfc)"), ("utf-16", "byte 1: not UTF-8 (0xff)")]
-)
-def test_a_header_that_is_not_utf8_is_called_so(tmp_path, capsys, encoding, place) -> None:
+def test_a_header_that_is_not_utf8_is_called_so(tmp_path, capsys) -> None:
     folder, source = publish_patients(tmp_path / "bundles"), tmp_path / "rows.csv"
-    source.write_bytes(patients(3).rename({"id": "Fürth"}).write_csv().encode(encoding))
+    source.write_bytes(patients(3).rename({"id": "Fürth"}).write_csv().encode("latin-1"))
     assert run(folder, source, tmp_path / "out.csv") == 2
-    assert capsys.readouterr().err.startswith(f"{source}, line 1, {place}. Save the file as UTF-8, e.g. iconv")
+    said = "byte 2: not UTF-8 (0xfc). Save the file as UTF-8, e.g. iconv -f latin1 -t utf-8."
+    assert capsys.readouterr().err == f"{source}, line 1, {said}\n"
+
+
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_csv_in_utf16_is_told_for_what_it_is(tmp_path, capsys, order) -> None:
+    folder, source = publish_patients(tmp_path / "bundles"), tmp_path / "rows.csv"
+    source.write_bytes(f"\ufeff{patients(3).write_csv()}".encode(f"utf-16-{order}"))
+    assert run(folder, source, tmp_path / "out.csv") == 2
+    said = "is encoded as UTF-16. Save it as UTF-8, e.g. iconv -f utf-16 -t utf-8."
+    assert capsys.readouterr().err == f"{source} {said}\n"
 
 
 @pytest.mark.parametrize("written_first", ["", "1", "word"])
