@@ -20,7 +20,7 @@ from tests.serving.processes import Running, running
 
 pytestmark = needs_chromium
 READY = "document.querySelector('#page')?.hidden === false && document.querySelector('#headline').textContent !== ''"
-PHONE, DESK = (375, 800), (1200, 900)
+PHONE, DESK = (360, 800), (1200, 900)
 # Of the texts on the curve: those that the picture's edge cuts off, and how many pairs cover each other.
 BEYOND_THE_PICTURE = """(() => {
   const box = document.querySelector("#curve svg").getBoundingClientRect();
@@ -41,6 +41,7 @@ FROM_THUMB_TO_MARK = """(() => {
   const share = (slide.value - slide.min) / (slide.max - slide.min);
   return Math.abs(its.left + 8 + share * (its.width - 16) - (mark.left + mark.right) / 2);
 })()"""
+LONG_NAME = "sales_of_a_shop_" * 13  # 208 characters
 MARKUP = "<img src=x onerror=\"document.title='broken'\">"
 
 
@@ -99,6 +100,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     publish_patients(bundles, calibration=calibration("risk"), background=tuple(rows_of("risk")))
     publish_sales(bundles, calibration=calibration("sales"), background=tuple(rows_of("sales")))
     publish_sales(bundles, name="plain")
+    publish_sales(bundles, name=LONG_NAME)
     hostile = CategoricalColumn(name=f"b{MARKUP}", nullable=True, categories=(MARKUP, "plain"), example=MARKUP)
     publish(bundles, name="hostile", version=1, columns=[hostile], rows=[{hostile.name: MARKUP}], classes=(MARKUP, "n"))
     publish(bundles, name="sized", version=1, columns=SIZED, rows=[SIZED_ROW])
@@ -447,12 +449,22 @@ def test_a_mistake_is_seen_though_its_column_was_not_looked_for(server: Running,
     page.troubles.clear()  # the browser itself writes the refused request to its console
 
 
-@pytest.mark.parametrize("model", ["ice cream", "patients", "hostile", "sized", "wide"])
-def test_a_phone_is_wide_enough(server: Running, page: Page, model: str):
-    page.resize(*PHONE)
+@pytest.mark.parametrize("screen", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("model", ["ice cream", "patients", "hostile", "sized", "wide", LONG_NAME])
+def test_a_screen_is_wide_enough(server: Running, page: Page, model: str, screen: tuple[int, int]):
+    page.resize(*screen)
     visit(page, server, model)
     page.wait("document.querySelector('#curve svg') !== null")
-    assert page.run("document.documentElement.scrollWidth") <= PHONE[0]
+    assert page.run("document.documentElement.scrollWidth") <= screen[0]
+
+
+@pytest.mark.parametrize("screen", [PHONE, DESK], ids=["phone", "desk"])
+def test_a_screen_is_wide_enough_for_the_description(server: Running, page: Page, screen: tuple[int, int]):
+    page.resize(*screen)
+    page.open(f"{server.address}/docs")
+    page.wait("document.querySelectorAll('#routes details').length > 5")
+    page.run("document.querySelectorAll('#routes details').forEach((own) => (own.open = true))")
+    assert page.run("document.documentElement.scrollWidth") <= screen[0]
 
 
 def test_large_letters_leave_room_for_the_bars(server: Running, page: Page):
