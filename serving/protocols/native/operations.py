@@ -115,5 +115,8 @@ def _check_caller(headers: Headers, reloading: Reloading) -> None:
 
 
 TEXT = {"schema": {"type": "string"}}
-METRICS: dict[int | str, dict[str, object]] = {200: {"content": {"text/plain": TEXT, OPEN_METRICS: TEXT}}}
+METRICS: dict[int | str, dict[str, object]] = {
+    200: {"content": {"text/plain": TEXT, OPEN_METRICS: TEXT}},
+    504: {"model": ErrorAnswer, "description": "There was no answer in time."},
+}
 REFUSALS: dict[int | str, dict[str, object]] = {status: {"model": ErrorAnswer} for status in (403, 404, 409, 502)}

@@ -103,6 +103,14 @@ def test_columns_and_refusals_are_described(app: FastAPI):
     assert {"type": "number"}.items() <= by_column["properties"]["age"]["items"].items()
 
 
+def test_of_what_is_read_the_metrics_alone_may_be_late_and_say_so(app: FastAPI):
+    """They are collected in a thread; all others are answered at once."""
+    paths = ask(app, "GET", "/openapi.json").json()["paths"]
+    read = {path: own["get"]["responses"].keys() for path, own in paths.items() if "get" in own}
+    assert len(read) == 5
+    assert [path for path, statuses in read.items() if "504" in statuses] == ["/metrics"]
+
+
 def test_where_keys_are_asked_for_the_description_says_which_operations_need_one(folder: Path, tmp_path: Path):
     authorization = {"Authorization": f"Bearer {add_key(tmp_path / 'keys.json', name='reader', role='reader')}"}
     settings = Settings(bundles=folder)
