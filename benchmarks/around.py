@@ -58,9 +58,9 @@ def measure() -> dict[str, float]:
     _count(seconds, "plan", table_sweep, "plan_stacks")
     _count(seconds, "log", recorders, "open")
     _count(seconds, "train", local, "run_or_fail")
-    _count(seconds, "finish", sweep, "_finish_table")
-    finish_table = sweep._finish_table  # noqa: SLF001  waited for, before the clock of `finish` starts
-    sweep._finish_table = lambda own, tell: (_wait(seconds, own.table), finish_table(own, tell=tell))[1]  # noqa: SLF001  likewise
+    _count(seconds, "finish", sweep, "finish_table")
+    finish_table = sweep.finish_table  # waited for, before the clock of `finish` starts
+    sweep.finish_table = lambda chosen, tell: (_wait(seconds, chosen.table), finish_table(chosen, tell=tell))[1]
     begun: list[float] = []
     open_sweep = sweep.open_sweep
     sweep.open_sweep = lambda recorders: (begun.append(perf_counter()), open_sweep(recorders))[1]

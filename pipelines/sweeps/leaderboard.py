@@ -10,7 +10,7 @@ from pipelines.config.schema import METRICS_OF, MetricName
 from pipelines.selection.baselines import BaselineResult
 from pipelines.sweeps.finalists import Finalist, Finalists
 from pipelines.sweeps.run import TrialOutcome
-from pipelines.tasks.metrics import score
+from pipelines.tasks.metrics import HIGHER_IS_BETTER, score
 from pipelines.tasks.task import Task
 
 SHOWN_METRICS = 3
@@ -59,19 +59,21 @@ def leaderboard_rows(
         name = f"ensemble of {len(ensemble.members)}"
         is_champion = ensemble is finalists.champion
         rows.append(Row(name, "ensemble", ensemble.selection.metrics, test_of(ensemble), is_champion=is_champion))
-    for outcome in [outcomes[best], *(own for own in ranked if own is not outcomes[best])][:SHOWN_TRIALS]:
+    for outcome in [outcomes[best], *(other for other in ranked if other is not outcomes[best])][:SHOWN_TRIALS]:
         is_best = outcome is outcomes[best]
-        own_test = test_of(finalists.best) if is_best else {}
+        on_test = test_of(finalists.best) if is_best else {}
         is_champion = is_best and finalists.champion is finalists.best
         result = outcome.result
         errors = result.standard_errors
-        rows.append(Row(outcome.name, "trial", result.metrics, own_test, is_champion=is_champion, errors=errors))
-    return rows + [Row(own.name, "baseline", own.validation, own.test) for own in baselines]
+        rows.append(Row(outcome.name, "trial", result.metrics, on_test, is_champion=is_champion, errors=errors))
+    return rows + [Row(baseline.name, "baseline", baseline.validation, baseline.test) for baseline in baselines]
 
 
-def render_leaderboard(title: str, rows: Sequence[Row], task: Task) -> str:
-    """Rows as aligned text, the primary metric first; `*` marks the champion."""
-    metrics = [task.metric, *(name for name in METRICS_OF[task.kind] if name != task.metric)][:SHOWN_METRICS]
+def render_leaderboard(name: str, rows: Sequence[Row], task: Task) -> str:
+    """Rows as aligned text below the table's name, the primary metric first; `*` marks the champion."""
+    better = "higher" if HIGHER_IS_BETTER[task.metric] else "lower"
+    title = f"{name}: {task.kind}, ranked by {task.metric} ({better} is better)"
+    metrics = [task.metric, *(other for other in METRICS_OF[task.kind] if other != task.metric)][:SHOWN_METRICS]
     header = ["", "model", "kind", *(f"validation {name}" for name in metrics), *(f"test {name}" for name in metrics)]
     lines = [header]
     lines += [

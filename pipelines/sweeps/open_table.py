@@ -1,10 +1,12 @@
 """From a data and a task configuration to a table that is ready to train on."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
-from pipelines.config.schema import DataConfig, TaskConfig
-from pipelines.data.prepare import PreparedTable, prepare_table
+from pipelines.config.schema import DataConfig, LossName, TaskConfig
+from pipelines.data.prepare import Part, PreparedTable, prepare_table
 from pipelines.errors import UserError
 from pipelines.tasks.metrics import score_members
 from pipelines.tasks.task import Task, make_task
@@ -47,3 +49,24 @@ def check_metric(prepared: PreparedTable, task: Task) -> None:
                 f"{'fewer folds (data.folds)' if prepared.folds else 'a larger data.validation_fraction'}, or another "
                 "data.split_seed."
             )
+
+
+def describe_table(prepared: PreparedTable, task: Task, *, losses: Sequence[LossName]) -> str:
+    """What a user reads of a table that is open: its rows and parts, what is predicted, and why.
+
+    Args:
+        prepared: the table.
+        task: what is predicted.
+        losses: by which the trials learn it.
+    """
+    table = prepared.table
+    n_folds = len(prepared.folds)
+    named: list[tuple[str, Part | None]] = [("train", prepared.train), ("validation", prepared.validation)]
+    if n_folds:
+        named = [(f"in {n_folds} folds", prepared.train)]
+    named += [("calibration", prepared.calibration), ("test", prepared.test)]
+    parts = ", ".join(f"{len(part.rows):,} {name}" for name, part in named if part is not None)
+    return (
+        f"{table.name}: {len(table.target_values):,} rows, {len(table.columns)} columns ({parts})\n"
+        f"  task {table.target.reason}; loss {' or '.join(dict.fromkeys(losses))}, metric {task.metric}"
+    )
