@@ -16,14 +16,14 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-import torch
 
 from benchmarks.results_file import Claim, write_results
+from benchmarks.sweep.arithmetic import epoch_operations, measure_peak
 from benchmarks.sweep.commands import Searched, compare_commands
 from benchmarks.sweep.peers import train_bare, train_lightning, train_sklearn
 from benchmarks.sweep.picture import draw_growth
 from benchmarks.sweep.problem import Arrays, make_arrays, prepared_table, trial
-from benchmarks.sweep.settings import BATCH_ROWS, N_COLUMNS, SETTINGS, Setting, spread_settings
+from benchmarks.sweep.settings import BATCH_ROWS, N_ROWS, SETTINGS, Setting, spread_settings
 from pipelines.config.schema import HalvingConfig, StoppingConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines import StackJob
@@ -41,6 +41,8 @@ SHARE_ROUNDS = 3
 SHARES_OF_PEAK = {128: 0.4, 512: 0.6}
 HALVING_TIMES = 2.5
 GROWTH = (1, 4, 16, 64, 256, 1024)
+GROWTH_ROUNDS = 3
+COMMANDS_TRAIN_ROWS = N_ROWS * 3 // 5
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Effort:
 
 WHOLE = Effort(
     epochs=3,
-    rounds=3,
+    rounds=7,
     peer_trials=4,
     most_members=1024,
     halving_epochs=81,
@@ -108,6 +110,7 @@ def main() -> None:
         claims += compare_commands(arrays, searched, rounds=effort.search_rounds)
     print("Shares of the machine's peak, halving, and stacks of 1 member and more", flush=True)
     claims += [_share_of_peak(prepared, task, width=width, least=least) for width, least in SHARES_OF_PEAK.items()]
+    claims += [_floor(width, epochs=effort.search_epochs) for width in (32, 128)]
     claims.append(_compare_halving(prepared, task, epochs=effort.halving_epochs))
     growth = _measure_growth(prepared, task, most=effort.most_members)
     claims.append(_growth_claim(growth))
@@ -140,20 +143,24 @@ def _compare_peers(arrays: Arrays, prepared: PreparedTable, task: Task, *, width
         for name, (train, _) in PEERS.items():
             run = _seconds(partial(train, few, arrays, width=width, epochs=effort.epochs))
             seconds[name].append(run / len(few))
-    stack = median(seconds["stack"])
-    claims = []
-    for name, (_, targets) in PEERS.items():
-        peer = median(seconds[name])
-        claims.append(
-            Claim(
-                claim=f"H={width}: time a trial of {effort.epochs} epochs in a stack of {len(SETTINGS)}, beside {name} "
-                f"({len(few)} of its trials measured)",
-                target=f"at most 1/{targets[width]:g}",
-                measured=f"1/{peer / stack:.1f} ({stack * 1e3:.0f} against {peer * 1e3:.0f} ms)",
-                met=peer / stack >= targets[width],
-            )
-        )
-    return claims
+    return [
+        _beside(name, seconds["stack"], seconds[name], target=targets[width], width=width, effort=effort)
+        for name, (_, targets) in PEERS.items()
+    ]
+
+
+def _beside(
+    peer: str, ours: Sequence[float], theirs: Sequence[float], *, target: float, width: int, effort: Effort
+) -> Claim:
+    """The median of the rounds' ratios, of seconds a trial."""
+    ratio = median(other / own for own, other in zip(ours, theirs, strict=True))
+    return Claim(
+        claim=f"H={width}: time a trial of {effort.epochs} epochs in a stack of {len(SETTINGS)}, beside {peer} "
+        f"({effort.peer_trials} of its trials measured)",
+        target=f"at most 1/{target:g}",
+        measured=f"1/{ratio:.3g} ({median(ours) * 1e3:.0f} against {median(theirs) * 1e3:.0f} ms)",
+        met=ratio >= target,
+    )
 
 
 def _share_of_peak(prepared: PreparedTable, task: Task, *, width: int, least: float) -> Claim:
@@ -162,14 +169,14 @@ def _share_of_peak(prepared: PreparedTable, task: Task, *, width: int, least: fl
     settings = spread_settings(n_members)
     peaks, short, long = [], [], []
     for _ in range(SHARE_ROUNDS):
-        peaks.append(_measure_peak())
+        peaks.append(measure_peak())
         for seconds, epochs in ((short, 1), (long, 4)):
             seconds.append(_seconds(partial(_train_stack, settings, prepared, task, width=width, epochs=epochs)))
     peak = max(peaks)
-    forward = 2 * (N_COLUMNS * width + width * width + width)
-    backward = 2 * forward - 2 * N_COLUMNS * width  # nothing flows back to the columns
-    rows = len(prepared.train.rows) * (forward + backward) + len(prepared.validation.rows) * forward
-    share = n_members * rows / ((median(long) - median(short)) / 3) / peak
+    operations = epoch_operations(
+        n_members, width=width, n_train=len(prepared.train.rows), n_validation=len(prepared.validation.rows)
+    )
+    share = operations / ((median(long) - median(short)) / 3) / peak
     return Claim(
         claim=f"H={width}: share of the machine's matrix peak, {n_members} members, validation included",
         target=f"at least {least:.0%}",
@@ -178,9 +185,15 @@ def _share_of_peak(prepared: PreparedTable, task: Task, *, width: int, least: fl
     )
 
 
-def _measure_peak() -> float:
-    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
-    return 2 * 2048**3 / min(_seconds(lambda: a @ b) for _ in range(10))
+def _floor(width: int, *, epochs: int) -> Claim:
+    """What no command can be quicker than, whatever it is written in."""
+    operations = epochs * epoch_operations(len(SETTINGS), width=width, n_train=COMMANDS_TRAIN_ROWS, n_validation=0)
+    return Claim(
+        claim=f"H={width}: what the matrix products of training in the whole command take at this machine's peak",
+        target="shown",
+        measured=f"{operations / measure_peak():.1f} s",
+        met=True,
+    )
 
 
 def _compare_halving(prepared: PreparedTable, task: Task, *, epochs: int) -> Claim:
@@ -229,8 +242,9 @@ def _measure_growth(prepared: PreparedTable, task: Task, *, most: int) -> dict[i
     growth = {}
     for n_members in (own for own in GROWTH if own <= most):
         settings = [SETTINGS[place % len(SETTINGS)] for place in range(n_members)]
+        train = partial(_train_stack, settings, prepared, task, width=32)
         short, long = (
-            _seconds(partial(_train_stack, settings, prepared, task, width=32, epochs=epochs)) for epochs in (1, 2)
+            median([_seconds(partial(train, epochs=epochs)) for _ in range(GROWTH_ROUNDS)]) for epochs in (1, 2)
         )
         growth[n_members] = (long - short) / n_steps * 1e3
     return growth
