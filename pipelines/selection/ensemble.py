@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pipelines.config.schema import MetricName
 from pipelines.errors import UserError
-from pipelines.selection.scores import rank_members, score_parts, tie_break_metric
+from pipelines.selection.scores import score_parts, tie_break_metric
 from pipelines.tasks.metrics import members_at_once, score
 from pipelines.tasks.task import Task
 
@@ -66,16 +66,16 @@ def best_member(task: Task, predictions: Predictions, target: Target, *, parts: 
 def mean_ensemble(
     task: Task, predictions: Predictions, target: Target, *, max_members: int, parts: Parts = ()
 ) -> Selection:
-    """The uniform mean over the `max_members` best members; for the arguments see `greedy_ensemble`.
+    """The uniform mean over the `max_members` best members, of equals the first; for the arguments `greedy_ensemble`.
 
     Raises:
         UserError: no member predicts finite numbers.
     """
     held_out = _held_out(task, predictions, target, parts)
     members = held_out.finite_members()
-    scores, tie_breaks = zip(*held_out.qualities(members, total=held_out.nothing(), step=1).values(), strict=True)
-    best = [members[place] for place in rank_members(scores, tie_breaks=tie_breaks)[:max_members]]
-    return held_out.selection(best)
+    qualities = held_out.qualities(members, total=held_out.nothing(), step=1)
+    best_first = sorted(members, key=lambda member: qualities[member], reverse=True)
+    return held_out.selection(best_first[:max_members])
 
 
 def greedy_ensemble(
@@ -130,6 +130,11 @@ class _HeldOut:
     parts: Sequence[Int[Tensor, " _part"]]
 
     def finite_members(self) -> list[int]:
+        """Those whose predictions all are finite numbers.
+
+        Raises:
+            UserError: there are none.
+        """
         members = [member for member, values in enumerate(self.predictions) if np.isfinite(values).all()]
         if not members:
             raise UserError(

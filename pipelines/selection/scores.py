@@ -1,9 +1,5 @@
-"""What members score on held-out rows, and their order: best first, with a settled place for ties and failures.
+"""What members score on held-out rows, which may be divided into folds, and what parts those that score alike."""
 
-Scores are greater is better (`pipelines.tasks.metrics.score`).
-"""
-
-import math
 from collections.abc import Sequence
 
 import torch
@@ -43,21 +39,3 @@ def score_parts(
 def tie_break_metric(task: Task) -> MetricName:
     """The metric that parts members which the task's own cannot: many nets reach the same ROC AUC or accuracy."""
     return "rmse" if task.kind == "regression" else "log_loss"
-
-
-def rank_members(scores: Sequence[float | None], *, tie_breaks: Sequence[float | None] | None = None) -> list[int]:
-    """Members from best to worst; failures (None or NaN) last, equals in their given order.
-
-    Args:
-        scores: one a member, greater is better.
-        tie_breaks: one a member, greater is better, looked at between equal scores only.
-    """
-    seconds = [None] * len(scores) if tie_breaks is None else tie_breaks
-    keys = [(_descending(first), _descending(second)) for first, second in zip(scores, seconds, strict=True)]
-    return sorted(range(len(keys)), key=keys.__getitem__)
-
-
-def _descending(score: float | None) -> tuple[bool, float]:
-    """A key that sorts greater scores first and a failure behind even minus infinity."""
-    failed = score is None or math.isnan(score)
-    return (True, 0.0) if failed or score is None else (False, -score)

@@ -154,6 +154,12 @@ def test_the_mean_is_uniform_over_the_best_members():
     assert selection.score == pytest.approx(-0.25)
 
 
+def test_of_equal_members_the_first_are_taken():
+    task, predictions, target = make("regression", "rmse"), np.array([2.0, 1.0, 1.0, 1.0])[:, None, None], np.zeros(1)
+    np.testing.assert_array_equal(best_member(task, predictions, target).weights, [0, 1, 0, 0])
+    np.testing.assert_array_equal(mean_ensemble(task, predictions, target, max_members=2).weights, [0, 0.5, 0.5, 0])
+
+
 def test_a_mean_over_more_members_than_there_are_takes_all():
     predictions, target = draw(make("binary", "accuracy"), 0, members=3)
     selection = mean_ensemble(make("binary", "accuracy"), predictions, target, max_members=8)
