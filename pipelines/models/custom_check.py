@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
 from pipelines.config.schema import CustomConfig, TrainerConfig
@@ -24,6 +25,7 @@ from pipelines.stack.functional import StackedModule, built_with_seed
 from pipelines.stack.randomness import DropoutNoise, Purpose, Streams, stream_generator
 
 CLOSE = 1e-3  # of the largest number
+ROUNDING = 1e-6  # likewise: the same numbers, computed twice
 ROWS_ALONE = 8  # a net that draws numbers may answer one row alike twice, but not all of these
 
 
@@ -49,7 +51,8 @@ def check_custom_net(
 
     Raises:
         UserError: the net cannot be built, fails, answers in another shape, cannot learn, answers otherwise to a row
-            in other company, or cannot take a step in bfloat16 where it is to train so.
+            in other company, keeps what it learns outside of its parameters and buffers, or cannot take a step in
+            bfloat16 where it is to train so.
     """
     dtype = weights_dtype(trainer)
     rows = _net_rows(prepared, n_rows=trainer.batch_size, dtype=dtype).to(device)
@@ -66,6 +69,7 @@ def check_custom_net(
                 raise _mistake(config.target, "its answers depend on no parameter that can learn.")
             of_user(outputs.sum().backward, config.target, "its gradient")
         _check_answers(config.target, net.eval(), rows, n_outputs)
+        _check_memory(config.target, net, built_with_seed(build, 0).to(device, dtype), rows, n_outputs)
     if trainer.precision == "bf16-mixed":
         by_vmap = why_alone(config, n_inputs=rows.shape[1], n_outputs=n_outputs) is None
         steps = partial(_step_in_bf16, build, batches, by_vmap=by_vmap, last_is_filled=_is_last_filled(prepared))
@@ -143,6 +147,26 @@ def _check_answers(target: str, net: nn.Module, rows: Tensor, n_outputs: int) ->
                 f"in evaluation a row alone gives {alone[0].tolist()}, and among {len(rows)} rows "
                 f"{together[row].tolist()}. It must not look at other rows nor draw numbers then "
                 "(self.training is False).",
+            )
+
+
+@torch.no_grad()
+def _check_memory(target: str, net: nn.Module, anew: nn.Module, rows: Tensor, n_outputs: int) -> None:
+    """What a trial leaves is its parameters and buffers: with them another net must answer as this one does.
+
+    A mean that training moves is easily kept in a plain attribute, and is then as at the start when the net is served.
+    """
+    here = _answer(target, net, rows, n_outputs)
+    kept = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    again: Tensor = of_user(lambda: functional_call(anew.eval(), kept, (rows,)), target, "a net built anew")
+    largest = max(1.0, float(here.abs().max()))
+    for row in range(len(rows)):
+        if not torch.allclose(here[row], again[row], rtol=0, atol=ROUNDING * largest, equal_nan=True):
+            raise _mistake(
+                target,
+                f"in evaluation, after two steps in training, it answers {here[row].tolist()}, and a net built anew "
+                f"with its parameters and buffers answers {again[row].tolist()} to the same row. Nothing else is kept "
+                "with a model: hold what training changes by self.register_buffer, and draw constants by torch alone.",
             )
 
 

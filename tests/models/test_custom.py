@@ -85,6 +85,9 @@ WRONG = "tests.models.wrong_nets"
         (f"{WRONG}.NoGradient", "its gradient raised RuntimeError: one of the variables needed for gradient"),
         (f"{WRONG}.LooksAtOtherRows", "in evaluation a row alone gives ["),
         (f"{WRONG}.AlwaysDrops", "It must not look at other rows nor draw numbers then"),
+        (f"{WRONG}.OwnMemory", "a net built anew with its parameters and buffers answers [-0."),
+        (f"{WRONG}.Counting", "a net built anew with its parameters and buffers answers [-0."),
+        (f"{WRONG}.OwnConstants", "a net built anew with its parameters and buffers answers ["),
         (f"{WRONG}.Chaotic", "ONNX Runtime computes something else than torch, tried out on the untrained net. The"),
         (
             f"{WRONG}.Logarithm",

@@ -97,6 +97,40 @@ class AlwaysDrops(Base):
         return self.only(nn.functional.dropout(x, 0.5))
 
 
+class OwnMemory(Base):
+    """Learns the middle of its inputs outside of parameters and buffers: nothing keeps it with the weights."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.middle = torch.zeros(inputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.middle = 0.99 * self.middle + 0.01 * x.mean(0)
+        return self.only(x - self.middle)
+
+
+class Counting(Base):
+    """Likewise, a number of Python's own."""
+
+    n_steps = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.n_steps += self.training
+        return self.only(x) * (1 + self.n_steps / 100)
+
+
+class OwnConstants(Base):
+    """Other numbers in every process, and beside the weights."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.shift = random.random()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.only(x + self.shift)
+
+
 class BranchesWhenServed(Base):
     def forward(self, x: Tensor) -> Tensor:
         return self.only(x if float(x[0, 0]) > -1e9 else -x)
