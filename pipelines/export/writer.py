@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipelines.data.prepare import PreparedTable
-from pipelines.errors import UserError, unwritable
+from pipelines.errors import UserError, unwritable, writing
 from pipelines.export.contract import Origin, build_contract
 from pipelines.export.onnx_graph import export_model
 from pipelines.export.parity import check_parity
@@ -20,10 +20,13 @@ from pipelines.export.served import ServedMember, ServedModel, build_served
 from pipelines.locked import locked
 from pipelines.models import input_facts
 from pipelines.tasks.task import Task
+from pipelines.whole import written_whole
 from serving.bundle import CONTRACT_FILE, MODEL_FILE, BundleError, Calibration, Contract, Lineage, open_bundle
 
 CHAMPION_FILE = "champion"  # beside the versions; holds the number of the one that answers
 LOCK_FILE = ".lock"  # likewise; held by the command that adds a version
+AGAIN = "The same command then trains nothing twice."
+ROOM_FOR_BUNDLES = f"Make room there, or choose another folder with tracking.bundles. {AGAIN}"
 
 
 def write_bundle(
@@ -52,6 +55,7 @@ def write_bundle(
 
     Raises:
         ParityError: the written model answers otherwise than the members do; no folder is left.
+        UserError: the folder cannot be written, as on a full disk; no half of it is left.
     """
     temperature = calibration.temperature if calibration else 1.0
     served = build_served(members, inputs=input_facts(prepared), task=task, temperature=temperature)
@@ -84,8 +88,10 @@ def write_checked(
 
     Raises:
         ParityError: the model answers otherwise.
+        UserError: the folder cannot be written, as on a full disk; no half of it is left.
     """
-    with _replaced(folder) as unfinished:
+    room = f"Make room there, or name a folder on another disk in the variable TMPDIR. {AGAIN}"
+    with writing(folder, otherwise=room), _replaced(folder) as unfinished:
         (unfinished / MODEL_FILE).write_bytes(model)
         (unfinished / CONTRACT_FILE).write_text(contract.model_dump_json(indent=2), encoding="utf-8")
         check_parity(unfinished, served=served, prepared=prepared, task=task)
@@ -167,13 +173,14 @@ def publish_bundle(bundle: Path, *, root: Path, name: str, version: int) -> Path
         `<root>/<name>/<version>`.
 
     Raises:
-        UserError: the folder holds another model under this number; nothing was changed.
+        UserError: the folder holds another model under this number, or cannot be written; nothing was changed.
     """
     folder = root / name / str(version)
     there, new = _lineage(folder), open_bundle(bundle).contract.lineage
     if there is None:
-        with _replaced(folder) as unfinished:
-            shutil.copytree(bundle, unfinished, dirs_exist_ok=True)
+        with writing(folder, otherwise=ROOM_FOR_BUNDLES), _replaced(folder) as unfinished:
+            for file in bundle.iterdir():
+                shutil.copyfile(file, unfinished / file.name)
     elif _weights(there) != _weights(new):
         raise UserError(
             f"{folder} holds another model, registered elsewhere under the same number, of sweep {there.sweep}. "
@@ -190,11 +197,13 @@ def publish_champion(*, root: Path, name: str, version: int) -> None:
         root: the server's folder of models.
         name: of the registered model.
         version: of the registered model.
+
+    Raises:
+        UserError: it cannot be written; the champion is who it was.
     """
-    file = root / name / CHAMPION_FILE
-    unfinished = _beside(file)
-    unfinished.write_text(f"{version}\n", encoding="utf-8")
-    unfinished.replace(file)
+    path = root / name / CHAMPION_FILE
+    with writing(path, otherwise=ROOM_FOR_BUNDLES), written_whole(path) as file:
+        file.write(f"{version}\n".encode())
 
 
 def _lineage(folder: Path) -> Lineage | None:

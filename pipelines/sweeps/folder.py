@@ -15,7 +15,7 @@ from pathlib import Path
 from pipelines.config.schema import TrialConfig
 from pipelines.config.scopes import without
 from pipelines.engines import Keeping
-from pipelines.errors import UserError, unwritable
+from pipelines.errors import UserError, unwritable, writing
 from pipelines.locked import locked
 from pipelines.models import source_version
 from pipelines.training import StackState, UnreadableStateError, load_state
@@ -144,7 +144,8 @@ def _read_or_begin(path: Path, identity: str, *, tell: Callable[[str], None]) ->
 
 
 def _begin(description: Path, created: datetime) -> None:
-    with written_whole(description) as file:
+    room = "Make room there, or choose another folder as tracking.checkpoints."
+    with writing(description, otherwise=room), written_whole(description) as file:
         file.write(json.dumps({"created": created.isoformat()}).encode())
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from pipelines.config.schema import TrialConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines import DoneJob, StackJob
+from pipelines.errors import writing
 from pipelines.sweeps.folder import KeptStack, SweepFolder
 from pipelines.sweeps.halving import losers, rungs
 from pipelines.sweeps.plan import Plan, counted
@@ -21,6 +22,7 @@ from pipelines.sweeps.records import Period, trial_name, trial_record
 from pipelines.sweeps.table_setup import TableSetup
 from pipelines.sweeps.trial_result import TrialResult, trial_result
 from pipelines.training import StackState
+from pipelines.whole import written_whole
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,9 @@ class _Stack:
         self.lost = done.lost
         if done.traceback:
             self.traceback = folder.path / f"stack-{self.number}.traceback"
-            self.traceback.write_text(done.traceback, encoding="utf-8")
+            room = "Make room there, or choose another folder as tracking.checkpoints."
+            with writing(self.traceback, otherwise=room), written_whole(self.traceback) as file:
+                file.write(done.traceback.encode())
 
     def halves(self, new_number: Callable[[], int]) -> "list[_Stack]":
         """Its trials as two stacks that have not begun; none where it cannot be divided, or has brought something."""

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
 
 from pipelines.config.schema import TrialConfig
-from pipelines.errors import UserError
+from pipelines.errors import writing
 from pipelines.training.result import MemberResult, result_from_plain, result_to_plain
 from pipelines.training.stopping import StoppingState, start_stopping
 from pipelines.whole import written_whole
@@ -99,15 +99,20 @@ def save_state(path: Path, state: StackState, *, note: Mapping[str, Any]) -> Non
         "results": {place: result_to_plain(result) for place, result in state.results.items()},
         "stopping": {name: torch.from_numpy(values) for name, values in vars(state.stopping).items()},
     }
-    try:
+    room = (
+        "Make room there, or choose another folder as tracking.checkpoints. The same command goes on from what is kept."
+    )
+    with writing(path, otherwise=room):
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as file:
-            torch.save({"format": FORMAT, "state": plain, "note": dict(note)}, file)
-    except (OSError, RuntimeError) as error:  # torch's writer raises the latter when the file does not take it all
-        raise UserError(
-            f"{path} cannot be written: {str(error).partition(chr(10))[0]}. Make room on that disk, or choose another "
-            "folder as tracking.checkpoints. The same command goes on from what was kept before."
-        ) from error
+            _save({"format": FORMAT, "state": plain, "note": dict(note)}, file)
+
+
+def _save(saved: Mapping[str, Any], file: IO[bytes]) -> None:
+    try:
+        torch.save(saved, file)
+    except RuntimeError as error:  # of torch's writer, which miscounts when the file does not take it all
+        raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def load_state(path: Path) -> tuple[StackState, dict[str, Any]]:

@@ -12,6 +12,7 @@ from pipelines.export import ParityError, publish_bundle, publish_champion
 from pipelines.export.writer import write_checked
 from serving.bundle import CONTRACT_FILE, MODEL_FILE, Contract
 from tests.export.bundles import Written
+from tests.full_disk import files_at_most
 from tests.tracking.bundles import write_bundle
 
 
@@ -113,3 +114,45 @@ def test_a_version_that_cannot_be_read_is_replaced(tmp_path: Path):
     (publish_bundle(bundle, root=root, name="houses", version=1) / MODEL_FILE).write_bytes(b"")
     publish_bundle(bundle, root=root, name="houses", version=1)
     assert contents(root) == {f"houses/1/{name}": content for name, content in contents(bundle).items()}
+
+
+def test_a_bundle_that_does_not_fit_the_disk_is_told_and_leaves_nothing(written: Written, tmp_path: Path):
+    model = (written.folder / MODEL_FILE).read_bytes()
+    contract = Contract.model_validate_json((written.folder / CONTRACT_FILE).read_text(encoding="utf-8"))
+    with (
+        files_at_most(100),
+        pytest.raises(UserError, match=rf"^{tmp_path}/bundle cannot be written: File too large\. .* TMPDIR"),
+    ):
+        write_checked(
+            tmp_path / "bundle",
+            model=model,
+            contract=contract,
+            served=written.served,
+            prepared=written.prepared,
+            task=written.task,
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_version_that_does_not_fit_the_disk_is_told_and_published_when_there_is_room(tmp_path: Path):
+    bundle, root = bundle_of("r1", tmp_path / "bundle"), tmp_path / "models"
+    with (
+        files_at_most(100),
+        pytest.raises(UserError, match=rf"^{root}/houses/1 cannot be written: File too large\. .* tracking\.bundles"),
+    ):
+        publish_bundle(bundle, root=root, name="houses", version=1)
+    assert list((root / "houses").iterdir()) == []
+    publish_bundle(bundle, root=root, name="houses", version=1)
+    assert contents(root / "houses/1") == contents(bundle)
+
+
+def test_a_champion_that_does_not_fit_the_disk_is_told_and_stays_who_it_was(tmp_path: Path):
+    root = tmp_path / "models"
+    (root / "houses").mkdir(parents=True)
+    publish_champion(root=root, name="houses", version=1)
+    with (
+        files_at_most(1),
+        pytest.raises(UserError, match=rf"^{root}/houses/champion cannot be written: File too large"),
+    ):
+        publish_champion(root=root, name="houses", version=2)
+    assert contents(root) == {"houses/champion": b"1\n"}

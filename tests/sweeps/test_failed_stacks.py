@@ -11,11 +11,13 @@ import torch
 from pipelines.config.schema import HalvingConfig, TrialConfig
 from pipelines.engines import job
 from pipelines.engines.processes import WorkerProcesses
+from pipelines.errors import UserError
 from pipelines.sweeps.finalists import NoModelError, choose_finalists
 from pipelines.tracking.memory import MemoryRecorder
 from pipelines.training import StackState
 from tests.contracts.test_stack_equality import assert_same
 from tests.engines.sweeps import deadly_trial, raising_trial
+from tests.full_disk import files_at_most
 from tests.sweeps.sweeping import train
 from tests.tables import early, small_table, trial
 
@@ -36,6 +38,17 @@ def test_its_trials_fail_and_the_traceback_is_kept_and_told(tmp_path: Path) -> N
     assert lines[0].startswith("  stack 1: trained for 0 epochs, 1 failed in ")
     assert lines[1].startswith(f"    {REASON}")
     assert lines[1].endswith(f". The traceback is in {kept}.")
+
+
+def test_a_traceback_that_does_not_fit_the_disk_is_told_and_leaves_no_half(tmp_path: Path) -> None:
+    with (
+        files_at_most(500),
+        pytest.raises(
+            UserError, match=r"stack-0\.traceback cannot be written: File too large\. .* tracking\.checkpoints"
+        ),
+    ):
+        train([raising_trial()], tmp_path, MemoryRecorder(), members_a_stack=1)
+    assert sorted(path.name for path in tmp_path.glob("*/*")) == ["lock", "sweep.json"]
 
 
 def test_the_same_command_trains_what_failed_again_and_that_alone(tmp_path: Path, monkeypatch) -> None:

@@ -16,6 +16,7 @@ from pipelines.sweeps.run import TrialOutcome
 from pipelines.tracking.memory import MemoryRecorder
 from pipelines.training import StackState, checkpoint
 from tests.contracts.test_stack_equality import assert_same
+from tests.full_disk import files_at_most
 from tests.sweeps.sweeping import LosesAStack, train
 from tests.tables import custom, early, mlp, optimizers, trial
 
@@ -207,3 +208,13 @@ def test_a_folder_that_cannot_be_written_is_a_users_mistake(tmp_path) -> None:
         open_sweep_folder(tmp_path / "file", ["a"], resume=True, tell=print),
     ):
         pass
+
+
+def test_a_folder_that_does_not_fit_the_disk_is_told_and_leaves_no_half(tmp_path: Path) -> None:
+    with (
+        files_at_most(1),
+        pytest.raises(UserError, match=r"sweep\.json cannot be written: File too large\. .* tracking\.checkpoints"),
+        open_sweep_folder(tmp_path, ["a"], resume=True, tell=print),
+    ):
+        pass
+    assert [path.name for path in tmp_path.glob("*/*")] == ["lock"]

@@ -93,7 +93,10 @@ def test_a_file_that_does_not_fit_the_disk_is_told_and_the_one_before_stays(tmp_
     state = untrained([trial()])
     save_state(path, state, note={"number": 0})
     larger = dataclasses.replace(state, weights={"weight": torch.zeros(1, 200_000)})
-    with files_at_most(100_000), pytest.raises(UserError, match=r"stack-0\.pt cannot be written: .* Make room"):
+    with (
+        files_at_most(100_000),
+        pytest.raises(UserError, match=r"stack-0\.pt cannot be written: File too large\. .* Make room"),
+    ):
         save_state(path, larger, note={"number": 1})
     assert [file.name for file in tmp_path.iterdir()] == ["stack-0.pt"]
     assert load_state(path)[1] == {"number": 0}
