@@ -14,8 +14,8 @@ class Engine(Protocol):
     """Where stacks train."""
 
     @property
-    def n_places(self) -> int:
-        """How many stacks train side by side."""
+    def n_side_by_side(self) -> int:
+        """How many stacks train at a time."""
         ...
 
     @property
@@ -24,7 +24,7 @@ class Engine(Protocol):
         ...
 
     def free_bytes(self) -> int:
-        """Memory that a stack finds free while all places have one; asked before any trains."""
+        """Memory that a stack finds free while as many train as can; asked before any trains."""
         ...
 
     def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:

@@ -23,7 +23,7 @@ class ThisProcess:
         accelerator: of the trials.
     """
 
-    n_places = 1
+    n_side_by_side = 1
 
     def __init__(self, accelerator: Accelerator = "auto") -> None:
         self.place = place_here(accelerator)

@@ -72,7 +72,7 @@ class WorkerProcesses:
         self._table: tuple[PreparedTable, Task] | None = None
 
     @property
-    def n_places(self) -> int:
+    def n_side_by_side(self) -> int:
         return len(self._devices)
 
     @property

@@ -51,8 +51,8 @@ def ray_engine(config: RayEngineConfig, trainer: TrainerConfig) -> Iterator[Engi
     try:
         with sigterm_kept():  # Ray would exit for it, from then on
             ray.init(address=config.address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
-        n_places = _count_places(ray.cluster_resources(), config)
-        yield RayTasks(ray, config, trainer.accelerator, n_places=n_places)
+        room = _count_side_by_side(ray.cluster_resources(), config)
+        yield RayTasks(ray, config, trainer.accelerator, n_side_by_side=room)
     finally:
         ray.shutdown()
 
@@ -64,27 +64,29 @@ class RayTasks:
         ray: the module, connected.
         config: what a stack gets.
         accelerator: of the trials.
-        n_places: how many stacks that makes.
+        n_side_by_side: how many stacks that makes.
     """
 
-    def __init__(self, ray: ModuleType, config: RayEngineConfig, accelerator: Accelerator, *, n_places: int) -> None:
+    def __init__(
+        self, ray: ModuleType, config: RayEngineConfig, accelerator: Accelerator, *, n_side_by_side: int
+    ) -> None:
         self._ray = ray
         self._config = config
         self._call = ray.remote(_call)
         self._trains_on: Accelerator = accelerator if config.gpus_per_stack else "cpu"
-        self.n_places = n_places
+        self.n_side_by_side = n_side_by_side
         # A node may have more cores than are here; more threads than those would wait for each other.
         self.place = Place(device_here(self._trains_on), min(config.cpus_per_stack, os.cpu_count() or 1))
 
     def free_bytes(self) -> int:
-        """Of one place, that stands for all: on a GPU the stack's share of it, else its share of the node."""
+        """Of one node, that stands for all: on a GPU the stack's share of it, else its share of the node."""
         ray, config = self._ray, self._config
         ask = self._call.options(num_cpus=config.cpus_per_stack, num_gpus=config.gpus_per_stack)
         free, is_on_gpu = ray.get(ask.remote(_free, self._trains_on))
         if is_on_gpu:
             return int(free * min(1.0, config.gpus_per_stack))
         cores = max(node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"])
-        return int(free) // max(1, min(self.n_places, int(cores / config.cpus_per_stack)))
+        return int(free) // max(1, min(self.n_side_by_side, int(cores / config.cpus_per_stack)))
 
     def run(self, jobs: Sequence[StackJob], prepared: PreparedTable, task: Task) -> Iterator[DoneJob]:
         ray, config = self._ray, self._config
@@ -174,13 +176,13 @@ def _check_answers(address: str) -> None:
         ) from error
 
 
-def _count_places(resources: dict[str, float], config: RayEngineConfig) -> int:
+def _count_side_by_side(resources: dict[str, float], config: RayEngineConfig) -> int:
     asked = {"CPU": config.cpus_per_stack, "GPU": config.gpus_per_stack}
     has = {name: resources.get(name, 0.0) for name in asked}
-    n_places = min(int(has[name] / amount) for name, amount in asked.items() if amount > 0)
-    if n_places == 0:
+    n_side_by_side = min(int(has[name] / amount) for name, amount in asked.items() if amount > 0)
+    if n_side_by_side == 0:
         raise UserError(
             f"The cluster has {has['CPU']:g} CPUs and {has['GPU']:g} GPUs, less than a stack is to get: "
             f"engine.cpus_per_stack={config.cpus_per_stack}, engine.gpus_per_stack={config.gpus_per_stack:g}."
         )
-    return n_places
+    return n_side_by_side

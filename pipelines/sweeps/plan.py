@@ -15,7 +15,7 @@ from pipelines.tasks.task import Task
 from pipelines.training import Place, StackCost, probe_stack, rows_sitting_out, variety
 
 GIBIBYTE = 2**30
-FEWEST_MEMBERS = 8  # of a stack that was divided to fill places: smaller ones would gain little
+FEWEST_TRIALS = 8  # in a stack that was divided so that more train side by side: smaller ones would gain little
 WORTH_TELLING = 0.05  # of a fold's rows, sitting out
 MINUTE, HOUR = 60, 3600
 
@@ -53,20 +53,20 @@ class Plan:
 
     Attributes:
         stacks: in the order in which they begin.
-        n_places: how many train side by side.
+        n_side_by_side: how many train at a time.
         first_number: of the first stack; the others follow.
         notes: on nets that could not be stacked, and on folds of which many rows sit out, a line each.
     """
 
     stacks: tuple[PlannedStack, ...]
-    n_places: int = 1
+    n_side_by_side: int = 1
     first_number: int = 0
     notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
         """How long all stacks take, about, if no member ends early."""
-        free_at = [0.0] * self.n_places
+        free_at = [0.0] * self.n_side_by_side
         for stack in self.stacks:
             free_at.sort()
             free_at[0] += stack.seconds
@@ -74,7 +74,7 @@ class Plan:
 
     def __str__(self) -> str:
         n_trials = sum(len(stack.trials) for stack in self.stacks)
-        beside = f", {self.n_places} side by side" if self.n_places > 1 else ""
+        beside = f", {self.n_side_by_side} side by side" if self.n_side_by_side > 1 else ""
         what = f"{counted(n_trials, 'trial')} in {counted(len(self.stacks), 'stack')}{beside}"
         lines = [f"Plan: {what}; about {_duration(self.seconds)} if none stops early"]
         lines += [
@@ -91,11 +91,11 @@ def plan_stacks(
     task: Task,
     *,
     budget_bytes: int,
-    n_places: int = 1,
+    n_side_by_side: int = 1,
     first_number: int = 0,
     place: Place | None = None,
 ) -> Plan:
-    """Group trials by architecture; divide groups that exceed the budget, and those that leave places empty.
+    """Group trials by architecture; divide groups that exceed the budget, or that leave room for more at a time.
 
     A user's own net that cannot be stacked is planned in stacks of one.
 
@@ -106,36 +106,34 @@ def plan_stacks(
         prepared: the table.
         task: what is predicted.
         budget_bytes: memory that one stack may take; a stack of one is planned even above it.
-        n_places: how many stacks train side by side.
+        n_side_by_side: how many stacks train at a time.
         first_number: of the first stack; earlier batches of the sweep have those below.
         place: where to measure what stacks cost; None: in this process, on what the trials' accelerator means here.
 
     Raises:
         UserError: a user's own net cannot be trained or served as it is.
     """
+    alone = [why_trained_alone(trial, prepared, task) for trial in trials]
+    batch_sizes = sorted({trial.trainer.batch_size for trial in trials})
+    notes = dict.fromkeys(why for why in alone if why is not None)
+    notes |= dict.fromkeys(line for batch_size in batch_sizes for line in _sitting_out(prepared, batch_size))
     groups: dict[tuple[str, int | None], list[int]] = {}
-    notes: dict[str, None] = {}
-    for index, trial in enumerate(trials):
+    for index, (trial, why) in enumerate(zip(trials, alone, strict=True)):
         architecture = json.dumps(without(trial, "member", "sweep"), sort_keys=True)
-        alone = why_trained_alone(trial, prepared, task)
-        groups.setdefault((architecture, None if alone is None else index), []).append(index)
-        if alone is not None:
-            notes[alone] = None
-    for batch_size in sorted({trial.trainer.batch_size for trial in trials}):
-        notes |= dict.fromkeys(_sitting_out(prepared, batch_size))
+        groups.setdefault((architecture, None if why is None else index), []).append(index)
+    n_folds = max(1, len(prepared.folds))
     stacks = []
     for (architecture, _), indices in groups.items():
-        own = [trials[index] for index in indices]
-        cost = _cost(architecture, own, prepared, task, budget_bytes=budget_bytes, place=place)
-        n_for_memory = math.ceil(len(own) / cost.most_members(budget_bytes, len(own)))
-        n_for_places = min(n_places // len(groups), len(own) // FEWEST_MEMBERS)
-        for part in _even_parts(indices, max(1, n_for_memory, n_for_places)):
+        alike = [trials[index] for index in indices]
+        cost = _cost(architecture, alike, prepared, task, budget_bytes=budget_bytes, place=place)
+        n_for_memory = math.ceil(len(alike) / cost.most_members(budget_bytes, len(alike)))
+        n_for_speed = min(n_side_by_side // len(groups), len(alike) // FEWEST_TRIALS)
+        for part in _even_parts(indices, max(1, n_for_memory, n_for_speed)):
             n_epochs = max(trials[index].trainer.max_epochs for index in part)
-            seconds = cost.seconds(len(part), n_epochs)
-            memory_bytes, n_folds = cost.memory_bytes(len(part)), max(1, len(prepared.folds))
+            seconds, memory_bytes = cost.seconds(len(part), n_epochs), cost.memory_bytes(len(part))
             stacks.append(PlannedStack(part, cost.n_parameters, memory_bytes, seconds, n_folds))
     longest_first = tuple(sorted(stacks, key=lambda stack: (-stack.seconds, stack.trials)))
-    return Plan(longest_first, n_places, first_number, tuple(notes))
+    return Plan(longest_first, n_side_by_side, first_number, tuple(notes))
 
 
 def _sitting_out(prepared: PreparedTable, batch_size: int) -> Iterator[str]:

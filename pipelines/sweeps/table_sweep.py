@@ -75,7 +75,7 @@ class TableSweep:
             setup.prepared,
             setup.task,
             budget_bytes=memory_budget_bytes(first.engine, setup.engine),
-            n_places=setup.engine.n_places,
+            n_side_by_side=setup.engine.n_side_by_side,
             first_number=self._next_number,
             place=setup.engine.place,
         )

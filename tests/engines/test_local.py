@@ -56,7 +56,7 @@ def test_without_several_gpus_stacks_stay_in_this_process(monkeypatch):
 def test_every_gpu_of_several_gets_a_process(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     with open_engine(local(), TRAINER) as engine:
-        assert engine.n_places == 3
+        assert engine.n_side_by_side == 3
 
 
 @pytest.mark.parametrize(("n_gpus", "seen"), [(0, "no GPU"), (1, "cuda:0 alone"), (4, "cuda:0 to cuda:3 alone")])

@@ -93,8 +93,8 @@ def test_a_stack_without_a_gpu_of_its_own_is_measured_on_the_cpu_whatever_is_her
     import ray  # noqa: PLC0415  slow
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert RayTasks(ray, on_ray(), "auto", n_places=1).place.device.type == "cpu"
-    assert RayTasks(ray, on_ray(gpus_per_stack=0.5), "auto", n_places=1).place.device.type == "cuda"
+    assert RayTasks(ray, on_ray(), "auto", n_side_by_side=1).place.device.type == "cpu"
+    assert RayTasks(ray, on_ray(gpus_per_stack=0.5), "auto", n_side_by_side=1).place.device.type == "cuda"
 
 
 def test_a_stack_that_is_to_train_on_a_gpu_and_gets_none_is_refused():
@@ -109,8 +109,8 @@ def test_a_stack_that_is_to_train_on_a_gpu_and_gets_none_is_refused():
 @pytest.mark.slow
 def test_a_cluster_of_its_own_gives_the_numbers_of_this_process_and_leaves_nothing(tmp_path):
     with open_engine(on_ray(retries=1), TRAINER) as engine:
-        assert engine.n_places == os.cpu_count()
-        free = psutil.virtual_memory().available / engine.n_places
+        assert engine.n_side_by_side == os.cpu_count()
+        free = psutil.virtual_memory().available / engine.n_side_by_side
         assert engine.free_bytes() == pytest.approx(free, rel=0.2)
         results = run_on(engine)
         assert_bit_equal(
@@ -164,7 +164,7 @@ def test_a_node_killed_in_mid_sweep_loses_no_trial(monkeypatch):
         two_nodes(monkeypatch) as (cluster, nodes),
         open_engine(on_ray(address=cluster.address), TRAINER) as engine,
     ):
-        assert engine.n_places == 2
+        assert engine.n_side_by_side == 2
         ended = engine.run(jobs_of(stacks), prepared, task)
         first = next(ended)  # both nodes are at work now
         cluster.remove_node(nodes[0], allow_graceful=False)

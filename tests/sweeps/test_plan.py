@@ -23,18 +23,18 @@ MODELS = [mlp((6, 5)), mlp((9,)), linear()]
 PREPARED, TASK = small_table()
 
 
-def planned(trials, *, budget_bytes=10**9, n_places=1) -> Plan:
-    return plan_stacks(trials, PREPARED, TASK, budget_bytes=budget_bytes, n_places=n_places)
+def planned(trials, *, budget_bytes=10**9, n_side_by_side=1) -> Plan:
+    return plan_stacks(trials, PREPARED, TASK, budget_bytes=budget_bytes, n_side_by_side=n_side_by_side)
 
 
 @given(
     models=st.lists(st.sampled_from(MODELS), min_size=1, max_size=40),
     budget_bytes=st.integers(1, 400_000),
-    n_places=st.integers(1, 5),
+    n_side_by_side=st.integers(1, 5),
 )
-def test_no_stack_exceeds_the_budget_and_every_trial_is_in_one(models, budget_bytes, n_places):
+def test_no_stack_exceeds_the_budget_and_every_trial_is_in_one(models, budget_bytes, n_side_by_side):
     trials = [trial(model=model) for model in models]
-    stacks = planned(trials, budget_bytes=budget_bytes, n_places=n_places).stacks
+    stacks = planned(trials, budget_bytes=budget_bytes, n_side_by_side=n_side_by_side).stacks
 
     assert all(stack.memory_bytes <= budget_bytes or len(stack.trials) == 1 for stack in stacks)
     assert sorted(index for stack in stacks for index in stack.trials) == list(range(len(trials)))
@@ -73,10 +73,10 @@ def test_a_group_that_is_too_large_is_divided_evenly():
 
 
 def test_a_large_group_is_divided_so_that_no_place_is_empty_and_a_small_one_is_not():
-    sizes = [len(stack.trials) for stack in planned([trial()] * 34, n_places=4).stacks]
+    sizes = [len(stack.trials) for stack in planned([trial()] * 34, n_side_by_side=4).stacks]
     assert sorted(sizes) == [8, 8, 9, 9]
-    assert len(planned([trial()] * 15, n_places=4).stacks) == 1
-    assert len(planned([trial(model=model) for model in MODELS[:2] for _ in range(20)], n_places=2).stacks) == 2
+    assert len(planned([trial()] * 15, n_side_by_side=4).stacks) == 1
+    assert len(planned([trial(model=model) for model in MODELS[:2] for _ in range(20)], n_side_by_side=2).stacks) == 2
 
 
 def test_the_stack_that_takes_longest_begins():
@@ -136,18 +136,18 @@ def test_trials_that_diverge_at_once_are_measured_as_far_as_they_come():
 
 def test_a_plan_says_how_much_and_how_long():
     stacks = (PlannedStack((0, 2), 1234, 3 * 2**20, 200.0), PlannedStack((1,), 5, 100, 0.2))
-    assert str(Plan(stacks, n_places=1)).splitlines() == [
+    assert str(Plan(stacks, n_side_by_side=1)).splitlines() == [
         "Plan: 3 trials in 2 stacks; about 3 min if none stops early",
         "  stack 0: 2 members x 1,234 parameters, 3 MiB, 3 min",
         "  stack 1: 1 member x 5 parameters, 1 MiB, 1 s",
     ]
-    assert str(Plan(stacks, n_places=2)).startswith("Plan: 3 trials in 2 stacks, 2 side by side; about 3 min")
+    assert str(Plan(stacks, n_side_by_side=2)).startswith("Plan: 3 trials in 2 stacks, 2 side by side; about 3 min")
 
 
 def test_the_time_of_a_plan_is_that_of_the_place_which_ends_last():
     stacks = tuple(PlannedStack((place,), 1, 1, seconds) for place, seconds in enumerate([5.0, 4.0, 3.0, 2.0]))
-    assert Plan(stacks, n_places=2).seconds == 7.0
-    assert Plan(stacks, n_places=1).seconds == 14.0
+    assert Plan(stacks, n_side_by_side=2).seconds == 7.0
+    assert Plan(stacks, n_side_by_side=1).seconds == 14.0
 
 
 def test_the_budget_is_what_is_asked_for_or_half_of_what_the_engine_finds_free():
