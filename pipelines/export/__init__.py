@@ -1,19 +1,19 @@
-"""From members of a sweep to a bundle that is proven to answer as they do."""
+"""From members of a sweep to a bundle that is proven to answer as they do, and to the folder that is served."""
 
 from pipelines.export.calibration import calibrate, held_out_coverage
 from pipelines.export.contract import Origin
 from pipelines.export.onnx_graph import export_model
 from pipelines.export.parity import ParityError
-from pipelines.export.served import ServedMember, ServedModel, build_served
-from pipelines.export.writer import (
+from pipelines.export.publishing import (
     check_publishable,
     has_champion,
     newest_published,
     publish_bundle,
     publish_champion,
     publishing,
-    write_bundle,
 )
+from pipelines.export.served import ServedMember, ServedModel, build_served
+from pipelines.export.writer import write_bundle
 from serving.bundle import BundleError, Calibration
 
 __all__ = [

@@ -34,3 +34,8 @@ def write(folder: Path, kind: TaskKind) -> Written:
     members = drawn_members(prepared, MODELS[kind])
     write_bundle(folder, prepared=prepared, task=task, members=members, metrics=METRICS, origin=ORIGIN)
     return Written(folder, prepared, task, members, build_served(members, inputs=input_facts(prepared), task=task))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
