@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from pipelines.errors import UserError
 from pipelines.tracking.mlflow.registry import newest_version, register_bundle, settle_version
 from pipelines.tracking.mlflow.runs import WHOLE, add_to_run, whole_runs, write_run
-from pipelines.tracking.mlflow.store import open_store
+from pipelines.tracking.mlflow.store import open_store, reason
 from pipelines.tracking.recorder import RegisteredVersion, RunRecord, Scored
 
 
@@ -101,7 +101,7 @@ class MlflowRecorder:
         try:
             self._store.client.set_experiment_tag(self._store.experiment_id, key, value)
         except MlflowException as error:
-            raise UserError(f"The experiment could not be tagged in {self._store.uri}: {error}") from error
+            raise UserError(f"The experiment could not be tagged in {self._store.uri}: {reason(error)}") from error
         return self._store.experiment_id
 
     def _id_of(self, run: RunRecord) -> str:

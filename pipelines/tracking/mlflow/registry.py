@@ -21,7 +21,7 @@ from mlflow.types.schema import AnyType
 
 from pipelines.errors import UserError
 from pipelines.tracking.mlflow.runs import mark_champion
-from pipelines.tracking.mlflow.store import Store, quiet
+from pipelines.tracking.mlflow.store import Store, quiet, reason
 from pipelines.tracking.recorder import RegisteredVersion, Scored
 
 CHAMPION = "champion"
@@ -44,7 +44,7 @@ def newest_version(store: Store, name: str) -> int:
     try:
         found = store.client.search_model_versions(f"name = '{name}'", max_results=1, order_by=["version_number DESC"])
     except MlflowException as error:
-        raise UserError(f"The versions of {name!r} could not be read from {store.uri}: {error}") from error
+        raise UserError(f"The versions of {name!r} could not be read from {store.uri}: {reason(error)}") from error
     return max((int(version.version) for version in found), default=0)
 
 
@@ -66,7 +66,9 @@ def register_bundle(
         mark_champion(store, run_id)
         champion = _champion(store, name)
     except (MlflowException, OSError) as error:
-        raise UserError(f"The model {name!r} could not be registered in {store.uri}: {error}\n{AGAIN}") from error
+        raise UserError(
+            f"The model {name!r} could not be registered in {store.uri}: {reason(error)}\n{AGAIN}"
+        ) from error
     return RegisteredVersion(
         name,
         int(version.version),
@@ -92,7 +94,7 @@ def settle_version(store: Store, version: RegisteredVersion, *, is_champion: boo
     except MlflowException as error:
         raise UserError(
             f"Version {number} of {name!r} is registered in {store.uri}, but whether it is the champion could not be "
-            f"written: {error}\n{AGAIN}"
+            f"written: {reason(error)}\n{AGAIN}"
         ) from error
     return RegisteredVersion(name, version.version, None if champion is None else int(champion.version))
 

@@ -17,7 +17,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, MLFLOW_USER
 
 from pipelines.errors import UserError
-from pipelines.tracking.mlflow.store import Store
+from pipelines.tracking.mlflow.store import Store, reason
 from pipelines.tracking.recorder import RunRecord, RunStatus
 
 Entity = TypeVar("Entity", Metric, Param)
@@ -53,7 +53,7 @@ def write_run(store: Store, run: RunRecord) -> str:
         finally:
             store.client.set_terminated(run_id, status, run.end_ms)
     except (MlflowException, OSError) as error:
-        raise UserError(f"The run {run.name!r} could not be written to {store.uri}: {error}") from error
+        raise UserError(f"The run {run.name!r} could not be written to {store.uri}: {reason(error)}") from error
     return run_id
 
 
@@ -68,7 +68,7 @@ def whole_runs(store: Store, sweep: str) -> dict[str, str]:
     try:
         return dict(_settled_runs(store, sweep))
     except MlflowException as error:
-        raise UserError(f"The runs of {sweep} could not be looked up in {store.uri}: {error}") from error
+        raise UserError(f"The runs of {sweep} could not be looked up in {store.uri}: {reason(error)}") from error
 
 
 def _settled_runs(store: Store, sweep: str) -> Iterator[tuple[str, str]]:
@@ -103,7 +103,7 @@ def add_to_run(store: Store, run_id: str, metrics: Mapping[str, float]) -> None:
         ]
         _log(store, run_id, metrics=points)
     except (MlflowException, OSError) as error:
-        raise UserError(f"The run {run_id} could not be completed in {store.uri}: {error}") from error
+        raise UserError(f"The run {run_id} could not be completed in {store.uri}: {reason(error)}") from error
 
 
 def mark_champion(store: Store, run_id: str) -> None:

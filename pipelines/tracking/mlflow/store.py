@@ -28,7 +28,9 @@ from pipelines.locked import locked
 
 ANSWER_SECONDS = 10.0
 SQLITE = "sqlite:///"
-LOUD_AT_FIRST_START = ("mlflow.store.db.utils", "alembic")
+DATABASE = "mlflow.store.db.utils"
+LOUD_AT_FIRST_START = (DATABASE, "alembic")
+TOLD_TWICE = "SQLAlchemy database error"  # with a traceback, and raised besides: then we tell it
 NO_LINKS = ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run, in the midst of our own table
 
 
@@ -78,12 +80,26 @@ def open_store(uri: str, *, experiment: str, artifacts: str | None) -> Store:
             "or http://<host>:<port> of an MLflow server (with tracking=server)."
         )
     os.environ.setdefault(*NO_LINKS)
+    logging.getLogger(DATABASE).addFilter(_is_told_once)
     with quiet(*LOUD_AT_FIRST_START), _one_at_a_time(uri):
         try:
             client = MlflowClient(uri, registry_uri=uri)
             return Store(uri, client, _experiment_id(client, experiment, artifacts))
         except MlflowException as error:
-            raise UserError(f"MLflow cannot use tracking.uri={uri}: {error.message}") from error
+            raise UserError(f"MLflow cannot use tracking.uri={uri}: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """What MLflow says; of a database's error its one line, without the statement and where to read on."""
+    return _first_line(error) if isinstance(error.__cause__, SQLAlchemyError) else str(error)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _is_told_once(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(TOLD_TWICE)
 
 
 def _prepare_file(uri: str) -> str:
@@ -97,10 +113,9 @@ def _prepare_file(uri: str) -> str:
             _make_database(path)
         _keep_a_log(path)  # MLflow would try a file it cannot open ten times, for minutes
     except (OSError, sqlite3.Error, SQLAlchemyError) as error:
-        reason = str(error).partition("\n")[0]
         raise UserError(
-            f"tracking.uri={uri}: {path} cannot be used as a SQLite file ({reason}). "
-            "Choose another path, or move what is there out of the way."
+            f"tracking.uri={uri}: {path} cannot be used as a SQLite file ({_first_line(error)}). "
+            "Make room on a disk that is full; else choose another path, or move what is there out of the way."
         ) from error
     return f"{SQLITE}{path}"
 

@@ -9,9 +9,11 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from pipelines.errors import UserError
+from pipelines.tracking.mlflow import MlflowRecorder
 from pipelines.tracking.mlflow.runs import whole_runs
 from pipelines.tracking.mlflow.store import Store, open_store
 from tests.full_disk import files_at_most
+from tests.tracking.records import make_run
 
 
 def store(uri: str) -> Store:
@@ -58,3 +60,14 @@ def test_a_server_that_is_gone_when_runs_are_looked_up_is_told(monkeypatch) -> N
     gone = Store(uri, MlflowClient(uri), "1")
     with pytest.raises(UserError, match=r"The runs of 2026-1 could not be looked up in http://127\.0\.0\.1:9: "):
         whole_runs(gone, "2026-1")
+
+
+def test_what_the_database_refuses_is_told_once_and_in_one_line(tmp_path: Path, capsys) -> None:
+    recorder = MlflowRecorder(f"sqlite:///{tmp_path}/mlflow.db", experiment="wine", artifacts=str(tmp_path / "files"))
+    with (
+        files_at_most(1),
+        pytest.raises(UserError, match=r"could not be written to sqlite:///.* \(sqlite3\.") as caught,
+    ):
+        recorder.record([make_run()])
+    assert "\n" not in str(caught.value)
+    assert capsys.readouterr().err == ""
