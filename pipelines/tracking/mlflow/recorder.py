@@ -1,6 +1,7 @@
 """Writes to MLflow. Its calls wait; `pipelines.tracking.process` lets a sweep go on meanwhile."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
@@ -44,13 +45,10 @@ class MlflowRecorder:
         for run in runs:
             if self._left.is_set():
                 raise UserError(f"The run {run.name!r} was not written: the command was ended.")
-            # After a failure, ask first: MLflow's own retries take a minute a request when a server is gone.
-            if self._has_failed:
-                self._store.check_answers()
             try:
-                ids.append(self._id_of(run))
+                with self._asked_first():
+                    ids.append(self._id_of(run))
             except UserError as failure:
-                self._has_failed = True
                 failures.append(failure)
         if failures:
             raise failures[0]
@@ -62,11 +60,8 @@ class MlflowRecorder:
         Raises:
             UserError: MLflow refused.
         """
-        try:
+        with self._asked_first():
             add_to_run(self._store, run_id, metrics)
-        except UserError:
-            self._has_failed = True
-            raise
 
     def newest_version(self, name: str) -> int:
         """The highest version of a model, 0 where there is none.
@@ -74,7 +69,8 @@ class MlflowRecorder:
         Raises:
             UserError: MLflow refused.
         """
-        return newest_version(self._store, name)
+        with self._asked_first():
+            return newest_version(self._store, name)
 
     def register(self, bundle: Path, name: str, run_id: str, scored: Scored | None = None) -> RegisteredVersion:
         """Register the bundle, unless it is registered already.
@@ -82,7 +78,8 @@ class MlflowRecorder:
         Raises:
             UserError: MLflow refused.
         """
-        return register_bundle(self._store, bundle, name=name, run_id=run_id, scored=scored)
+        with self._asked_first():
+            return register_bundle(self._store, bundle, name=name, run_id=run_id, scored=scored)
 
     def settle(self, version: RegisteredVersion, is_champion: bool) -> RegisteredVersion:  # noqa: FBT001  asked by place
         """Move the alias `champion` to a version that is not settled, or leave it.
@@ -90,7 +87,8 @@ class MlflowRecorder:
         Raises:
             UserError: MLflow refused; the version is not settled.
         """
-        return settle_version(self._store, version, is_champion=is_champion)
+        with self._asked_first():
+            return settle_version(self._store, version, is_champion=is_champion)
 
     def tag_experiment(self, key: str, value: str) -> str:
         """Tag the experiment and return its id.
@@ -99,10 +97,22 @@ class MlflowRecorder:
             UserError: MLflow refused.
         """
         try:
-            self._store.client.set_experiment_tag(self._store.experiment_id, key, value)
+            with self._asked_first():
+                self._store.client.set_experiment_tag(self._store.experiment_id, key, value)
         except MlflowException as error:
             raise UserError(f"The experiment could not be tagged in {self._store.uri}: {reason(error)}") from error
         return self._store.experiment_id
+
+    @contextmanager
+    def _asked_first(self) -> Iterator[None]:
+        """After a failure a sign of life is asked for: MLflow waits a minute a request for a server that is gone."""
+        if self._has_failed:
+            self._store.check_answers()
+        try:
+            yield
+        except UserError:
+            self._has_failed = True
+            raise
 
     def _id_of(self, run: RunRecord) -> str:
         sweep = run.tags.get("sweep")

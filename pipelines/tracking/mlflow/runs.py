@@ -35,7 +35,7 @@ TABLES_TAG = "mlflow.loggedArtifacts"  # tells the UI which artifacts are tables
 
 
 def write_run(store: Store, run: RunRecord) -> str:
-    """Write a run and return its id. Whatever goes wrong on the way, the run does not stay RUNNING.
+    """Write a run and return its id. Whatever goes wrong on the way, it does not stay RUNNING where a server answers.
 
     Raises:
         UserError: MLflow or the disk refused; what was written until then is in a KILLED run.
@@ -51,6 +51,8 @@ def write_run(store: Store, run: RunRecord) -> str:
             _log(store, run_id, metrics=_points(run), params=_params(run))
             status = run.status
         finally:
+            if status == "KILLED":
+                store.check_answers()  # for one that is gone MLflow would wait another minute
             store.client.set_terminated(run_id, status, run.end_ms)
     except (MlflowException, OSError) as error:
         raise UserError(f"The run {run.name!r} could not be written to {store.uri}: {reason(error)}") from error
