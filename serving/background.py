@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from serving.bundle import BundleError
-from serving.monitoring.answer_monitor import AnswerMonitor
 from serving.monitoring.counters import Counters
+from serving.versions.answer_monitor import AnswerMonitor
 from serving.versions.champions import Champions
 
 TICK_SECONDS = 1.0

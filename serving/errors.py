@@ -37,7 +37,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from serving.http.request_context import MLFLOW, NATIVE, OPEN_INFERENCE, current_request
+from serving.request_context import MLFLOW, NATIVE, OPEN_INFERENCE, current_request
 
 HUNG_UP = 499  # no answer: the caller did, before there was one
 MOST_NAME = 100  # characters of an unknown name that are repeated in an answer

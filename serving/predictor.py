@@ -4,22 +4,19 @@ Not here: what a request may look like (`schemas`, `reading`) and how an answer 
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 
 import numpy as np
 
-from serving.bundle import MODEL_FILE, Bundle, BundleError, CategoricalColumn, Column, Contract, DateColumn, Json
-from serving.reading.labels import labels_of
+from serving.bundle import MODEL_FILE, Bundle, BundleError, CategoricalColumn, Column
+from serving.reading.rows import columns_from_rows
 
 # Read at its import: or else it tells its makers, by way of a database in the user's folder, what it is used for.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
 GOLDEN_TOLERANCE = 1e-5  # of the larger of the target's scale and the largest recorded value
-SECONDS_A_DAY = 86_400.0
 OUTPUT = "prediction"
-Row = Mapping[str, Json]
 
 
 class Predictor:
@@ -57,23 +54,6 @@ class Predictor:
         feed = {name: columns[name].reshape(-1, 1) for name in self._inputs}
         prediction: np.ndarray = self._session.run([OUTPUT], feed)[0]
         return prediction
-
-
-def columns_from_rows(contract: Contract, rows: Sequence[Row]) -> dict[str, np.ndarray]:
-    """Validated rows as the model's raw columns, [N] each."""
-    return {column.name: _column(column, [row[column.name] for row in rows]) for column in contract.columns}
-
-
-def days_since_1970(text: str) -> float:
-    """An ISO 8601 date or date-time as days since 1970-01-01 UTC, with a fraction for the time of day.
-
-    Raises:
-        ValueError: it is none.
-    """
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.timestamp() / SECONDS_A_DAY
 
 
 def check_golden(predictor: Predictor) -> None:
@@ -128,11 +108,3 @@ def _start_session(bundle: Bundle, *, threads: int) -> onnxruntime.InferenceSess
 
 def _onnx_type(column: Column) -> str:
     return "tensor(string)" if isinstance(column, CategoricalColumn) else "tensor(double)"
-
-
-def _column(column: Column, values: Sequence[Json]) -> np.ndarray:
-    if isinstance(column, CategoricalColumn):
-        return np.array(labels_of(column, values), dtype=object)
-    if isinstance(column, DateColumn):
-        return np.array([np.nan if value is None else days_since_1970(str(value)) for value in values])
-    return np.array(values, dtype=np.float64)  # None becomes NaN

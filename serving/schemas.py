@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AllowInfNan, BaseModel, Field, Strict, Stri
 
 from serving.answers.json_answers import answer_model, make_model
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn
-from serving.predictor import days_since_1970
+from serving.reading.rows import days_since_1970
 
 SHOWN_CATEGORIES = 20  # what fits a line
 DATE_FORMATS = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}

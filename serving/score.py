@@ -35,7 +35,6 @@ try:
     import pyarrow as pa
     import pyarrow.parquet
 
-    from serving.batch.columns import ScoringError, check_names, check_once, read_columns, with_nearest
     from serving.batch.files import (
         check_suffix,
         check_writable,
@@ -46,8 +45,10 @@ try:
         open_writer,
         read_portions,
     )
+    from serving.batch.mistakes import ScoringError, check_names, check_once, with_nearest
     from serving.batch.parts import PORTIONS, open_parts
     from serving.batch.texts import kept_texts, read_texts
+    from serving.reading.arrow_columns import WrongCellError, read_columns
 except ModuleNotFoundError as error:
     if error.name != "pyarrow":
         raise
@@ -197,13 +198,10 @@ def _answers(
     predictor: Predictor, builder: AnswerBuilder, portion: "pa.RecordBatch", *, first_row: int, job: Job
 ) -> "pa.Table":
     contract = job.bundle.contract
-    read = read_texts if is_csv(job.source) else read_columns
-    columns = read(contract, portion, first_row=first_row)
-    if is_csv(job.source):
-        kept = kept_texts(job.keep, portion, contract, columns, first_row=first_row)
-    else:
-        kept = {name: portion.column(name) for name in job.keep}
-        check_writable(kept, job.output)
+    try:
+        columns, kept = _read(portion, first_row=first_row, job=job)
+    except WrongCellError as error:
+        raise ScoringError(str(error)) from None
     parts = [
         predictor.predict({name: values[start : start + ROWS_AT_ONCE] for name, values in columns.items()})
         for start in range(0, len(portion), ROWS_AT_ONCE)
@@ -218,6 +216,20 @@ def _answers(
     if taken := sorted(kept.keys() & answers.keys()):
         raise ScoringError(f"--keep {','.join(taken)}: the answers have columns of these names. Rename them.")
     return pa.table({**kept, **answers})
+
+
+def _read(
+    portion: "pa.RecordBatch", *, first_row: int, job: Job
+) -> tuple[dict[str, np.ndarray], dict[str, "pa.Array"]]:
+    """The model's raw columns, and the columns that go along."""
+    contract = job.bundle.contract
+    if is_csv(job.source):
+        columns = read_texts(contract, portion, first_row=first_row)
+        return columns, kept_texts(job.keep, portion, contract, columns, first_row=first_row)
+    columns = read_columns(contract, portion, first_row=first_row)
+    kept = {name: portion.column(name) for name in job.keep}
+    check_writable(kept, job.output)
+    return columns, kept
 
 
 def _name(contract: Contract, predictions: np.ndarray) -> dict[str, Any]:

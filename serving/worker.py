@@ -16,12 +16,12 @@ from urllib.parse import quote, urlsplit
 from serving.background import BackgroundThreads
 from serving.bundle import BundleError
 from serving.keys import KeyFile
-from serving.monitoring.answer_monitor import AnswerMonitor
 from serving.monitoring.counters import Counters
 from serving.monitoring.logs import log_as_json
 from serving.monitoring.traces import is_traced
 from serving.settings import Settings, SettingsError, read_settings
 from serving.startup_interrupt import restore_interrupt
+from serving.versions.answer_monitor import AnswerMonitor
 from serving.versions.champions import Champions
 from serving.versions.history import VersionHistory
 from serving.versions.registry import CREDENTIALS, RegistryStore, read_authorization

@@ -13,7 +13,8 @@ from pipelines.export.rows import tried_rows
 from pipelines.export.served import ServedModel
 from pipelines.tasks.task import Task
 from serving.bundle import open_bundle
-from serving.predictor import Predictor, check_golden, columns_from_rows
+from serving.predictor import Predictor, check_golden
+from serving.reading.rows import columns_from_rows
 
 TOLERANCE = 1e-5  # of a probability; of the larger of a value and the standard deviation of the target
 MOST_ROWS = 1000

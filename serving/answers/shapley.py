@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from serving.bundle import BundleError
-from serving.predictor import Predictor, columns_from_rows
+from serving.predictor import Predictor
+from serving.reading.rows import columns_from_rows
 
 MOST_ROWS = 100  # of one request
 MOST_PREDICTIONS = 200_000  # that one request may need: a second or two of an ensemble

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from serving.batch.columns import SAVE_AS_UTF8, FileAwayError, ScoringError
+from serving.batch.mistakes import SAVE_AS_UTF8, FileAwayError, ScoringError
 
 SUFFIXES = (".parquet", ".csv")
 MARKS_OF_UTF_16 = (b"\xff\xfe", b"\xfe\xff")

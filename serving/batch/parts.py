@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from serving.batch.columns import FileAwayError, ScoringError
+from serving.batch.mistakes import FileAwayError, ScoringError
 
 LOCK = "lock"
 NOTE = "job.json"

@@ -9,18 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from serving.batch.columns import SAVE_AS_UTF8, WrongCellError, read_column, reread_labels
+from serving.batch.mistakes import SAVE_AS_UTF8
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, NumericColumn
+from serving.reading.arrow_columns import WrongCellError, read_column, reread_labels
 from serving.reading.missing_words import MISSING_WORDS
 
 WORDS = pa.array(MISSING_WORDS)
 
 
 def read_texts(contract: Contract, batch: pa.RecordBatch, *, first_row: int) -> dict[str, np.ndarray]:
-    """As `columns.read_columns`, for rows of a CSV file, whose columns are text.
+    """As `arrow_columns.read_columns`, for rows of a CSV file, whose columns are text.
 
     Raises:
-        ScoringError: a value does not fit its column, or is not encoded as UTF-8.
+        WrongCellError: a value does not fit its column, or is not encoded as UTF-8.
     """
     return {column.name: _read(column, batch.column(column.name), first_row=first_row) for column in contract.columns}
 

@@ -13,9 +13,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.errors import UnauthorizedError, error_answer
-from serving.http.request_context import current_request
 from serving.keys import KeyFile
 from serving.page.routes import FILES
+from serving.request_context import current_request
 
 # Whoever watches the process has no key, and the pages ask for one themselves. Where keys are asked for, none of these
 # tells of a model.

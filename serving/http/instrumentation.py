@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.errors import HUNG_UP, defect_answer
-from serving.http.request_context import CHOSEN_ID, RequestContext, enter_request, protocol_of
 from serving.http.security_headers import Headers, missing
 from serving.monitoring.counters import Counters
 from serving.monitoring.traces import identify_request
+from serving.request_context import CHOSEN_ID, RequestContext, enter_request, protocol_of
 
 REQUESTS = "requests"  # labels: model, protocol, status; one number a bucket, then the sum of seconds
 ROWS = "rows"  # labels: model, version

@@ -18,7 +18,7 @@ from serving.errors import (
 )
 from serving.http.bodies import declared_bytes
 from serving.http.eager_start import EagerStart
-from serving.http.request_context import current_request
+from serving.request_context import current_request
 
 
 class RequestLimits:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from serving.http.connection import StrictConnection
 from serving.http.connection_timeouts import ConnectionTimeouts, break_off
-from serving.http.request_context import UNDER_WAY
+from serving.request_context import UNDER_WAY
 from serving.settings import Settings
 
 DRAIN_SECONDS = 3  # a client that asks again sooner than that loses nothing

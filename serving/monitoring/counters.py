@@ -3,7 +3,7 @@
 A count is a list of numbers under a name and labels; two processes' counts are added number by number. With several
 workers each writes its counts to a file of a common folder about once a second and reads the others' when it is asked:
 counting itself costs a dictionary look-up, and a worker that is killed takes at most a second of counts with it.
-Not here: what is counted (`http.instrumentation`, `drift`) and how it is shown (`prometheus`).
+Not here: what is counted (`http.instrumentation`, `versions`) and how it is shown (`protocols.native.prometheus`).
 """
 
 import json

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, DateColumn, NumericColumn, Reference, Target
-from serving.predictor import days_since_1970
+from serving.reading.rows import days_since_1970
 
 LEAST_SHARE = 1e-4  # stands for 0: a bin that is empty by chance must not make the index infinite
 LEAST_ROWS = 200  # below, the index of ten bins is more than 0.04 by chance alone

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from serving.http.request_context import current_request
+from serving.request_context import current_request
 
 
 class JsonFormatter(logging.Formatter):

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
 
-from serving.http.request_context import RequestContext
+from serving.request_context import RequestContext
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from serving.batch.columns import WrongCellError, is_text, read_column, text_bytes, text_lengths
 from serving.bundle import CategoricalColumn, Column, Contract, DateColumn, NumericColumn
 from serving.errors import Detail, InvalidRequestError
+from serving.event_loop_budget import SMALL_ROWS
+from serving.reading.arrow_columns import WrongCellError, is_text, read_column, text_bytes, text_lengths
 from serving.reading.mistakes import Mistakes, check_n_rows, refuse
-from serving.scheduling.event_loop_budget import SMALL_ROWS
 
 MOST_BYTES = 2**27  # that one body may become; 10,000 rows of a hundred float64 columns are 8 MB
 MOST_MESSAGES = 1_000  # batches and dictionaries, which cost time even when they are empty

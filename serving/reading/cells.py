@@ -13,8 +13,8 @@ import numpy as np
 from msgspec.structs import astuple
 
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn, Json, NumericColumn
-from serving.predictor import days_since_1970
 from serving.reading.labels import labels_of
+from serving.reading.rows import days_since_1970
 
 Cells = Sequence[Sequence[Json]]  # [C][N], the columns in the order of the contract
 

@@ -18,8 +18,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from serving.bundle import CategoricalColumn, Column, Contract, Json
 from serving.errors import MOST_NAME, Detail, InvalidRequestError, TooManyRowsError
-from serving.predictor import Row
-from serving.scheduling.event_loop_budget import NoTimeError
+from serving.event_loop_budget import NoTimeError
+from serving.reading.rows import Row
 
 MOST_DETAILS = 100  # of one answer, which must stay readable
 LARGE_BODY_BYTES = 2**20  # what a smaller one costs does not matter

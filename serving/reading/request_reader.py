@@ -15,11 +15,11 @@ from pydantic import BaseModel
 
 from serving.bundle import Contract
 from serving.errors import MOST_NAME
-from serving.http.media_types import ARROW, CSV, JSON
-from serving.predictor import columns_from_rows
 from serving.reading.cells import CellReader, Cells
 from serving.reading.csv import read_csv
+from serving.reading.media_types import ARROW, CSV, JSON
 from serving.reading.mistakes import Mistakes, check_brackets, check_n_rows, parse, wrong_body
+from serving.reading.rows import columns_from_rows
 
 if TYPE_CHECKING:
     from serving.reading.arrow import ArrowReader

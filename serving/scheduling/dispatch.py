@@ -7,10 +7,10 @@ from typing import TypeVar
 import numpy as np
 from starlette.types import Scope
 
+from serving.event_loop_budget import SMALL_BODY_BYTES, NoTimeError
 from serving.http.bodies import decompress_body
-from serving.http.request_context import count_rows
 from serving.reading.request_reader import RequestReader, count_of
-from serving.scheduling.event_loop_budget import SMALL_BODY_BYTES, NoTimeError
+from serving.request_context import count_rows
 from serving.scheduling.micro_batching import MicroBatcher
 from serving.scheduling.thread_pool import ThreadPool
 from serving.versions.served_model import Columns, ServedModel

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 from starlette.types import Scope
 
-from serving.http.request_context import UNDER_WAY, current_request
 from serving.monitoring.traces import model_run
+from serving.request_context import UNDER_WAY, current_request
 
 MOST_ROWS = 16  # of a request that waits for others: more gain little, and would make the others wait
 MOST_REQUESTS = 64

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, TypeVar
 
-from serving.http.request_context import current_request
+from serving.request_context import current_request
 
 # More than there are cores, so that what takes seconds does not keep all of what takes milliseconds waiting; but few:
 # the event loop wants a core, too, and waited for it four times as long beside 40 of them as beside 8.

@@ -18,14 +18,14 @@ from serving.answers.options import NO_OPTIONS, AnswerOptions
 from serving.answers.tables import extra_columns, to_table, write_arrow, write_csv
 from serving.bundle import BundleError, Contract
 from serving.errors import Detail, InvalidRequestError, NotReadyError, ServingError, UnknownModelError
-from serving.http.media_types import CSV, JSON
-from serving.http.request_context import count_rows, current_request
+from serving.event_loop_budget import rows_at_once
 from serving.monitoring.row_sample import NoSample, RowSample
 from serving.monitoring.traces import model_run
 from serving.predictor import Predictor, check_golden
 from serving.reading.cells import Cells
+from serving.reading.media_types import CSV, JSON
 from serving.reading.request_reader import RequestReader, count_of
-from serving.scheduling.event_loop_budget import rows_at_once
+from serving.request_context import count_rows, current_request
 from serving.schemas import Schemas, make_schemas
 from serving.versions.store import OpenedVersion
 

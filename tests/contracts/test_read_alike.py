@@ -22,15 +22,15 @@ from pipelines.data.kinds import read_column
 from pipelines.data.profile import raw_value
 from pipelines.data.sources import read_file
 from pipelines.data.table import ColumnKind, as_numbers
-from serving.batch.columns import read_columns
 from serving.batch.files import read_portions
 from serving.batch.texts import read_texts
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn, NumericColumn, Target
-from serving.http.media_types import ARROW, CSV, JSON
-from serving.predictor import columns_from_rows
 from serving.protocols.open_inference.columns import to_column
 from serving.protocols.open_inference.tensors import Tensor
+from serving.reading.arrow_columns import read_columns
+from serving.reading.media_types import ARROW, CSV, JSON
 from serving.reading.request_reader import RequestReader
+from serving.reading.rows import columns_from_rows
 from serving.schemas import make_schemas
 from tests.serving.bundles import LINEAGE
 

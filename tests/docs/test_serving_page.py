@@ -14,10 +14,10 @@ from serving.app import create_app
 from serving.bundle import NumericColumn
 from serving.errors import HUNG_UP, ServingError
 from serving.http.auth import HEALTH_PATHS
-from serving.monitoring.answer_monitor import WINDOW_ROWS
 from serving.monitoring.drift import LEAST_ROWS, STATES
 from serving.monitoring.row_sample import MOST_ROWS as MOST_SAMPLED
 from serving.settings import PREFIX, Settings
+from serving.versions.answer_monitor import WINDOW_ROWS
 from serving.worker import load_champions
 from tests.serving.answers.test_builder import calibration
 from tests.serving.asking import ask

@@ -16,7 +16,8 @@ from pipelines.models import input_facts
 from pipelines.tasks.task import Task
 from serving.answers.conformal import conformal_quantile, label_sets
 from serving.bundle import Calibration, open_bundle
-from serving.predictor import Predictor, columns_from_rows
+from serving.predictor import Predictor
+from serving.reading.rows import columns_from_rows
 from tests.export.bundles import METRICS, MODELS, ORIGIN
 from tests.export.tables import drawn_members, mixed_table, task_of
 

@@ -4,7 +4,8 @@ import pytest
 from pipelines.export import ParityError
 from pipelines.export.parity import check_parity, compare
 from serving.bundle import open_bundle
-from serving.predictor import Predictor, check_golden, columns_from_rows
+from serving.predictor import Predictor, check_golden
+from serving.reading.rows import columns_from_rows
 from tests.export.bundles import Written
 
 ROWS = [{"city": "Bern", "age": 3}, {"city": None, "age": 4}]

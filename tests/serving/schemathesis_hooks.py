@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from serving.answers.options import EXPLAIN
-from serving.http.media_types import ARROW, CSV
+from serving.reading.media_types import ARROW, CSV
 from tests.serving.bundles import PATIENT_ROW
 
 LARGEST = 1e30  # that the model can compute with

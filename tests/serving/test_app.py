@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from serving.app import create_app
 from serving.bundle import Bundle, BundleError, open_bundle
 from serving.command import listen
+from serving.event_loop_budget import SMALL_BODY_BYTES
 from serving.predictor import Predictor
-from serving.scheduling.event_loop_budget import SMALL_BODY_BYTES
 from serving.settings import Settings
 from serving.versions.served_model import ServedModel, load_model
 from serving.versions.store import FolderStore, open_champion

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from serving.background import BackgroundThreads
-from serving.monitoring.answer_monitor import AnswerMonitor
 from serving.monitoring.counters import Counters
+from serving.versions.answer_monitor import AnswerMonitor
 from serving.versions.champions import Champions
 from serving.versions.served_model import loader
 from serving.versions.store import FolderStore

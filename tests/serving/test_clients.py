@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from serving.http.media_types import ARROW, CSV, content_type
+from serving.reading.media_types import ARROW, CSV, content_type
 from tests.serving.bundles import PATIENT_ROW, publish_patients
 from tests.serving.processes import Running, running
 

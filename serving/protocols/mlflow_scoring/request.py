@@ -11,11 +11,11 @@ from typing import Any
 
 from serving.bundle import Column, Contract, Json
 from serving.errors import Detail, InvalidRequestError
-from serving.http.media_types import CSV
+from serving.event_loop_budget import SMALL_ROWS, NoTimeError
 from serving.reading.csv import READERS, csv_cells, csv_lines
+from serving.reading.media_types import CSV
 from serving.reading.mistakes import check_n_rows, refuse, wrong_body
 from serving.reading.request_reader import Columns, RequestReader
-from serving.scheduling.event_loop_budget import SMALL_ROWS, NoTimeError
 
 SPLIT, RECORDS, INSTANCES, INPUTS = "dataframe_split", "dataframe_records", "instances", "inputs"
 FORMS = (SPLIT, RECORDS, INSTANCES, INPUTS)

@@ -18,8 +18,8 @@ from serving.answers.tables import to_table
 from serving.errors import WrongContentTypeError
 from serving.http.bodies import body_headers, read_body
 from serving.http.direct_routes import Answer, Handler
-from serving.http.media_types import CSV, JSON, MOST_SHOWN, shown_media, split_content_type
 from serving.protocols.mlflow_scoring.request import read_invocation
+from serving.reading.media_types import CSV, JSON, MOST_SHOWN, shown_media, split_content_type
 from serving.reading.request_reader import RequestReader
 from serving.scheduling.dispatch import Dispatcher, WriteAnswer
 from serving.versions.served_model import Columns, ServedModel, only_model

@@ -17,9 +17,9 @@ from starlette.routing import BaseRoute
 from serving.answers.options import COVERAGE, EXPLAIN, NO_OPTIONS, TRAFFIC
 from serving.bundle import Json
 from serving.errors import ErrorAnswer
-from serving.http.media_types import ARROW, CSV, JSON, MEDIA
-from serving.predictor import columns_from_rows
 from serving.protocols.native.openapi_refusals import add_refusals, add_security, refusals_of_predictions
+from serving.reading.media_types import ARROW, CSV, JSON, MEDIA
+from serving.reading.rows import columns_from_rows
 from serving.versions.served_model import ServedModel
 
 REFERENCE = "#/components/schemas/{model}"

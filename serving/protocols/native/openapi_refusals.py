@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from serving.http.auth import OPEN_PATHS
-from serving.http.media_types import JSON
+from serving.reading.media_types import JSON
 
 SECURITY = {
     "key": {"type": "http", "scheme": "bearer", "description": "An API key, as `python -m serving.keys` makes it."},

@@ -10,8 +10,8 @@ from starlette.datastructures import Headers
 from serving.background import BackgroundThreads
 from serving.bundle import BundleError
 from serving.errors import ErrorAnswer, ForbiddenError, NotReloadedError, StoreAwayError, UnknownModelError
-from serving.http.request_context import current_request
 from serving.monitoring.counters import Counters
+from serving.request_context import current_request
 from serving.scheduling.thread_pool import ThreadPool
 from serving.versions.served_model import ServedModel
 from serving.versions.store import AwayError
@@ -40,7 +40,7 @@ def metrics_router(models: Mapping[str, ServedModel], counters: Counters, pool: 
     router = APIRouter(tags=["operations"])
 
     def collect(*, is_open: bool) -> tuple[bytes, str]:
-        from serving.monitoring.prometheus import show_metrics  # noqa: PLC0415  many servers are never asked
+        from serving.protocols.native.prometheus import show_metrics  # noqa: PLC0415  many servers are never asked
 
         return show_metrics(counters, models, is_open=is_open)
 

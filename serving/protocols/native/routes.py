@@ -14,12 +14,12 @@ from starlette.types import Receive, Scope
 from serving.answers.options import NO_OPTIONS, read_options
 from serving.bundle import Column, Contract, Lineage, Target
 from serving.errors import ErrorAnswer, NotReadyError, UnknownModelError
+from serving.event_loop_budget import SMALL_BODY_BYTES
 from serving.http.bodies import body_headers, read_body
 from serving.http.direct_routes import Answer, Handler
-from serving.http.media_types import JSON, answer_media, body_media, content_type, is_at_hand
+from serving.reading.media_types import JSON, answer_media, body_media, content_type, is_at_hand
 from serving.reading.request_reader import RequestReader, count_of
 from serving.scheduling.dispatch import Dispatcher, WriteAnswer
-from serving.scheduling.event_loop_budget import SMALL_BODY_BYTES
 from serving.versions.champions import Champions
 from serving.versions.served_model import Columns, ServedModel, find_model, only_model
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, DateColumn, Json
-from serving.predictor import days_since_1970
 from serving.protocols.open_inference.tensors import BOOL, BYTES, DTYPES, INTEGERS, Tensor, WrongTensorError
 from serving.reading.labels import labels_of
+from serving.reading.rows import days_since_1970
 
 LABELS, NUMBERS = (BYTES, *sorted(INTEGERS)), tuple(DTYPES)
 NOT_MISSING = "A missing value is not accepted: the column had none in training"

@@ -15,10 +15,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from serving.errors import NotReadyError, UnknownModelError, UnknownVersionError, WrongContentTypeError
-from serving.http.media_types import shown_media, split_content_type
 from serving.protocols.open_inference.answer import describe_outputs, write_answer
 from serving.protocols.open_inference.columns import describe_column
 from serving.protocols.open_inference.request import InferRequest, read_request
+from serving.reading.media_types import shown_media, split_content_type
 from serving.reading.request_reader import RequestReader
 from serving.scheduling.dispatch import Dispatcher, WriteAnswer
 from serving.versions.served_model import Columns, ServedModel

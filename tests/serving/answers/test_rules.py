@@ -5,7 +5,7 @@ from hypothesis import given, strategies as st
 
 from serving.answers.rules import RuleFinder
 from serving.bundle import CategoricalColumn, Contract, open_bundle
-from serving.predictor import columns_from_rows
+from serving.reading.rows import columns_from_rows
 from tests.serving.bundles import PATIENT_COLUMNS, PATIENT_ROW, publish_patients
 
 CELLS = {

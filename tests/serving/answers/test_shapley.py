@@ -10,7 +10,8 @@ from hypothesis import given, strategies as st
 
 from serving.answers.shapley import MOST_PREDICTIONS, Explainer
 from serving.bundle import BundleError, CategoricalColumn, Contract, NumericColumn, Target
-from serving.predictor import Predictor, columns_from_rows
+from serving.predictor import Predictor
+from serving.reading.rows import columns_from_rows
 from tests.serving.bundles import LINEAGE
 
 LABELS = ("a", "b", "c")

@@ -12,9 +12,9 @@ from serving.background import BackgroundThreads
 from serving.http.auth import HEALTH_PATHS
 from serving.http.security_headers import DEFAULTS
 from serving.keys import KeyFile, add_key
-from serving.monitoring.answer_monitor import AnswerMonitor
 from serving.monitoring.counters import Counters
 from serving.settings import Settings
+from serving.versions.answer_monitor import AnswerMonitor
 from serving.worker import load_champions
 from tests.serving.asking import app_of, ask
 from tests.serving.bundles import SALES_ROW, publish_sales

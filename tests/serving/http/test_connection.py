@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from serving.http.connection import StrictConnection
-from serving.http.request_context import UNDER_WAY
 from serving.http.server import DrainingServer, server_config
+from serving.request_context import UNDER_WAY
 from serving.settings import Settings
 from tests.serving.load import SECONDS
 

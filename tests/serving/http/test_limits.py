@@ -14,8 +14,8 @@ import pytest
 from fastapi import FastAPI
 
 from serving.app import create_app
+from serving.event_loop_budget import SMALL_BODY_BYTES
 from serving.keys import KeyFile, add_key
-from serving.scheduling.event_loop_budget import SMALL_BODY_BYTES
 from serving.scheduling.thread_pool import ThreadPool
 from serving.settings import Settings
 from serving.versions.served_model import ServedModel

@@ -10,11 +10,11 @@ from hypothesis import given, strategies as st
 
 from serving.app import create_app
 from serving.bundle import BooleanColumn, CategoricalColumn, DateColumn, NumericColumn, Reference, Target
-from serving.http.request_context import RequestContext, current_request, enter_request
-from serving.monitoring.answer_monitor import WINDOW_ROWS, AnswerMonitor
 from serving.monitoring.counters import Counters
 from serving.monitoring.drift import LEAST_ROWS, count_answers, count_bins, count_states, psi
+from serving.request_context import RequestContext, current_request, enter_request
 from serving.settings import Settings
+from serving.versions.answer_monitor import WINDOW_ROWS, AnswerMonitor
 from serving.worker import load_champions
 from tests.serving.asking import ask
 from tests.serving.bundles import SALES_COLUMNS, SALES_ROW, publish_sales

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from serving.http.request_context import RequestContext
+from serving.event_loop_budget import SMALL_BODY_BYTES
 from serving.keys import add_key
 from serving.monitoring.traces import EXPORTER, NO_SPAN, is_traced, model_run, telemetry
-from serving.scheduling.event_loop_budget import SMALL_BODY_BYTES
+from serving.request_context import RequestContext
 from tests.serving.bundles import SALES_ROW, publish_sales
 from tests.serving.collector import Span, collector
 from tests.serving.load import eventually

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from serving.app import create_app
 from serving.bundle import Bundle, CategoricalColumn, Column, DateColumn, NumericColumn, open_bundle
-from serving.http.media_types import MEDIA
 from serving.keys import KeyFile, add_key
+from serving.reading.media_types import MEDIA
 from serving.schemas import make_schemas
 from serving.settings import Settings
 from serving.worker import load_champions

@@ -12,11 +12,11 @@ from starlette.types import ASGIApp
 
 from serving.app import create_app
 from serving.background import BackgroundThreads
-from serving.http.request_context import current_request
-from serving.monitoring.answer_monitor import AnswerMonitor
 from serving.monitoring.counters import Counters
+from serving.request_context import current_request
 from serving.scheduling.thread_pool import FEW_THREADS
 from serving.settings import Settings
+from serving.versions.answer_monitor import AnswerMonitor
 from serving.versions.served_model import ServedModel
 from serving.worker import load_champions
 from tests.serving.asking import JSON

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from serving.app import create_app
 from serving.bundle import BooleanColumn, CategoricalColumn, DateColumn, NumericColumn, open_bundle
 from serving.errors import InvalidRequestError, ServingError
-from serving.predictor import columns_from_rows
 from serving.reading.cells import CellReader
+from serving.reading.rows import columns_from_rows
 from serving.settings import Settings
 from serving.versions.served_model import ServedModel, load_model
 from serving.versions.store import OpenedVersion

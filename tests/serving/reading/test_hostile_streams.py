@@ -9,10 +9,10 @@ import pytest
 from fastapi import FastAPI
 from hypothesis import given, settings, strategies as st
 
-from serving.http.media_types import ARROW
+from serving.reading.media_types import ARROW
 from tests.serving.asking import app_of, ask
 from tests.serving.bundles import PATIENT_ROW, publish_patients
-from tests.serving.http.test_media_types import as_stream
+from tests.serving.reading.test_media_types import as_stream
 
 N_ROWS = 10_000
 VALID = as_stream(pa.table({name: [value] * 3 for name, value in PATIENT_ROW.items()}))

@@ -13,9 +13,9 @@ import pytest
 from starlette.types import ASGIApp
 
 from serving.app import create_app
+from serving.event_loop_budget import SMALL_ROWS
 from serving.http.eager_start import EagerStart
-from serving.http.request_context import UNDER_WAY
-from serving.scheduling.event_loop_budget import SMALL_ROWS
+from serving.request_context import UNDER_WAY
 from serving.scheduling.micro_batching import MOST_REQUESTS, MOST_ROWS
 from serving.settings import Settings
 from serving.versions.served_model import ServedModel

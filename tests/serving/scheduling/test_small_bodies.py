@@ -17,16 +17,16 @@ import pytest
 
 from serving.app import create_app
 from serving.bundle import NumericColumn
-from serving.http.media_types import ARROW, CSV
+from serving.event_loop_budget import SMALL_BODY_BYTES, SMALL_ROWS, TRIED_ROWS, NoTimeError, rows_at_once
 from serving.protocols.mlflow_scoring.request import read_invocation
-from serving.scheduling.event_loop_budget import SMALL_BODY_BYTES, SMALL_ROWS, TRIED_ROWS, NoTimeError, rows_at_once
+from serving.reading.media_types import ARROW, CSV
 from serving.settings import Settings
 from serving.worker import load_champions
 from tests.serving.asking import app_of, ask
 from tests.serving.bundles import publish, publish_sales
 from tests.serving.http.test_limits import code, waiting_app
-from tests.serving.http.test_media_types import as_stream
 from tests.serving.processes import environment
+from tests.serving.reading.test_media_types import as_stream
 from tests.serving.slow import slow_down
 
 NAMES = ("Temperatur in °C", "humidity")

@@ -15,9 +15,9 @@ from serving.app import create_app
 from serving.background import BackgroundThreads
 from serving.bundle import BundleError, NumericColumn, PassingError
 from serving.keys import KeyFile, add_key
-from serving.monitoring.answer_monitor import AnswerMonitor
 from serving.monitoring.counters import Counters
 from serving.settings import Settings
+from serving.versions.answer_monitor import AnswerMonitor
 from serving.versions.champions import Champions
 from serving.versions.history import VersionHistory
 from serving.versions.served_model import ServedModel, loader

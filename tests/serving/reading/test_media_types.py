@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from fastapi import FastAPI
 
-from serving.http import media_types
-from serving.http.media_types import ARROW, CSV, JSON
+from serving.reading import media_types
+from serving.reading.media_types import ARROW, CSV, JSON
 from tests.serving.asking import app_of, as_csv, ask
 from tests.serving.bundles import PATIENT_ROW, SALES_COLUMNS, SALES_ROW, publish, publish_patients, publish_sales
 

@@ -4,32 +4,20 @@ The rules are those of a request: a column that had no missing values in trainin
 training did not see counts as unseen. What a type stands for is what training makes of it.
 """
 
-from collections.abc import Iterable
-from difflib import get_close_matches
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from serving.bundle import BooleanColumn, CategoricalColumn, Column, Contract, DateColumn
-from serving.predictor import SECONDS_A_DAY, days_since_1970
 from serving.reading.labels import as_training_reads
+from serving.reading.rows import SECONDS_A_DAY, days_since_1970
 
 MICROSECONDS_A_SECOND = 1e6
 MOMENTS = (pa.timestamp("us"), pa.timestamp("us", "UTC"))  # none of a column has an offset, or all have one
 FIRST_DAY = days_since_1970("0001-01-01")  # of ISO 8601 as Python reads it; Arrow has a year 0
-SAVE_AS_UTF8 = "Save the file as UTF-8, e.g. iconv -f latin1 -t utf-8."
 
 
-class ScoringError(Exception):
-    """Something about a file that its owner can put right; the text is all that is shown."""
-
-
-class FileAwayError(ScoringError):
-    """A file that could not be read or written this time, such as on a full disk: what was finished stays good."""
-
-
-class WrongCellError(ScoringError):
+class WrongCellError(ValueError):
     """A value that does not fit its column.
 
     Attributes:
@@ -43,30 +31,6 @@ class WrongCellError(ScoringError):
         self.what = what
 
 
-def check_names(contract: Contract, names: list[str], *, where: str) -> None:
-    """Raise a ScoringError that lists every column the model needs and the file lacks, with the nearest names."""
-    missing = [column.name for column in contract.columns if column.name not in names]
-    if not missing:
-        return
-    hints = [with_nearest(name, names) for name in missing]
-    raise ScoringError(f"{where} lacks {len(missing)} columns that the model takes: {', '.join(hints)}.")
-
-
-def with_nearest(name: str, names: list[str]) -> str:
-    """The name of a column that is not there, and of these the nearest, where one is near."""
-    near = get_close_matches(name, names, n=1)
-    return f"{name!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
-
-
-def check_once(used: Iterable[str], names: list[str], *, where: str) -> None:
-    """Raise a ScoringError that lists every column of these that the file has more than once."""
-    twice = [repr(name) for name in used if names.count(name) > 1]
-    if twice:
-        raise ScoringError(
-            f"{where}: there is more than one column of the name {', '.join(twice)}. Rename all but one."
-        )
-
-
 def read_columns(contract: Contract, batch: pa.RecordBatch, *, first_row: int) -> dict[str, np.ndarray]:
     """The model's raw columns, [N] each: float64 with NaN for missing, or strings with "" for missing.
 
@@ -76,7 +40,7 @@ def read_columns(contract: Contract, batch: pa.RecordBatch, *, first_row: int) -
         first_row: of the batch in the file, from 0; for messages.
 
     Raises:
-        ScoringError: a value does not fit its column.
+        WrongCellError: a value does not fit its column.
     """
     return {
         column.name: read_column(column, batch.column(column.name), first_row=first_row) for column in contract.columns

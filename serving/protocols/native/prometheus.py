@@ -10,7 +10,9 @@ from prometheus_client.exposition import choose_encoder
 
 from serving.bundle import Reference
 from serving.http.instrumentation import ANSWERS, BUCKETS, REQUESTS, ROWS
-from serving.monitoring.answer_monitor import (
+from serving.monitoring.counters import Counters, Counts
+from serving.monitoring.drift import STATES, psi, references
+from serving.versions.answer_monitor import (
     ANSWER_BINS,
     COLUMN_BINS,
     COLUMN_STATES,
@@ -18,8 +20,6 @@ from serving.monitoring.answer_monitor import (
     SHADOW,
     merge_windows,
 )
-from serving.monitoring.counters import Counters, Counts
-from serving.monitoring.drift import STATES, psi, references
 from serving.versions.champions import SWAPS
 from serving.versions.served_model import ServedModel
 
