@@ -19,10 +19,10 @@ from pipelines.data.kinds import check_names, holds_single_things, kind_of, read
 from pipelines.data.profile import Raw, raw_value
 from pipelines.data.sources import column_names, read_file
 from pipelines.data.splits import (
-    FEWEST_ROWS,
     Split,
     check_classes,
     check_fold_classes,
+    check_rows,
     fold_groups,
     fold_rows,
     split_groups,
@@ -188,15 +188,12 @@ def _read_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> tuple[T
     """The table, and the columns that divide its rows; rows without a target are left out."""
     name, place, frame, target_name = _read(config)
     columns = frame.columns
-    if frame.height < FEWEST_ROWS:
-        counted = "1 row" if frame.height == 1 else f"{frame.height} rows"
-        raise UserError(
-            f"{place} has {counted}, too few to divide into train, validation and test: give at least {FEWEST_ROWS}."
-        )
+    check_rows(frame.height, place=place)
     _check_asked(_asked_columns(config, target_name), columns, place=place)
     raw = {column.name: column for column in frame.iter_columns()}
     del frame  # so that a raw column goes as soon as it is read: a large table is never held twice
     target, target_values, is_kept = read_target(raw.pop(target_name), kind, place=place)
+    check_rows(int(is_kept.sum()), place=place, which=" with a target")
     keys = {
         column: _read_key(raw[column], is_kept, read=read)
         for column, read in ((config.group, _groups), (config.time, _times))

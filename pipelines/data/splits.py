@@ -63,7 +63,7 @@ def split_groups(
     Raises:
         UserError: too few rows, or fewer than three groups.
     """
-    _check_rows(len(groups))
+    check_rows(len(groups))
     names, group_of_row, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if len(names) < 3:  # noqa: PLR2004  one a part
         raise UserError(f"data.group has {len(names)} different values; three parts need at least 3.")
@@ -171,7 +171,7 @@ def _cut(key: np.ndarray, validation_fraction: float, test_fraction: float, cali
     The calibration part is taken from the validation part, which keeps a row at least.
     """
     n_rows = len(key)
-    _check_rows(n_rows)
+    check_rows(n_rows)
     n_test = max(1, round(n_rows * test_fraction))
     n_validation = max(1, round(n_rows * validation_fraction))
     if n_test + n_validation >= n_rows:
@@ -187,8 +187,11 @@ def _cut(key: np.ndarray, validation_fraction: float, test_fraction: float, cali
     return Split(train, validation, test, calibration)
 
 
-def _check_rows(n_rows: int) -> None:
+def check_rows(n_rows: int, *, place: str = "The table", which: str = "") -> None:
+    """Raise a UserError when there are too few rows; `which` says of which ones, if not of all, as " with a target"."""
     if n_rows < FEWEST_ROWS:
+        counted = "1 row" if n_rows == 1 else f"{n_rows} rows"
         raise UserError(
-            f"{n_rows} rows are too few to divide into train, validation and test: give at least {FEWEST_ROWS}."
+            f"{place} has {counted}{which}, too few to divide into train, validation and test: give at least "
+            f"{FEWEST_ROWS}."
         )

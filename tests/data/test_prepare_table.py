@@ -270,6 +270,13 @@ def test_a_table_of_too_few_rows_is_named_with_their_number(tmp_path, n_rows, sa
     )
 
 
+def test_too_few_rows_with_a_target_are_told_likewise(tmp_path):
+    frame = people(12).with_columns(y=pl.when(pl.int_range(pl.len()) < 9).then("y"))
+    assert message(frame, tmp_path) == (
+        "FILE has 9 rows with a target, too few to divide into train, validation and test: give at least 10."
+    )
+
+
 def test_times_with_offsets_are_put_in_their_true_order(tmp_path):
     times = [f"2024-01-01T12:00:00{'+' if hour < 12 else '-'}{abs(12 - hour):02d}:00" for hour in range(24)]
     found = prepared(people(24).with_columns(when=pl.Series(times)), tmp_path, time="when")

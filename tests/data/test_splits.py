@@ -93,19 +93,21 @@ def test_of_equal_times_the_later_rows_are_the_newer():
     assert [part.tolist() for part in parts(split)] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
 
 
-@pytest.mark.parametrize("n_rows", [1, 9])
-def test_too_few_rows_are_refused(n_rows):
+@pytest.mark.parametrize(("n_rows", "said"), [(1, "1 row"), (9, "9 rows")])
+def test_too_few_rows_are_refused(n_rows, said):
     with pytest.raises(UserError) as caught:
         split_rows(n_rows, strata=None, validation_fraction=0.2, test_fraction=0.2, seed=0)
     assert str(caught.value) == (
-        f"{n_rows} rows are too few to divide into train, validation and test: give at least 10."
+        f"The table has {said}, too few to divide into train, validation and test: give at least 10."
     )
 
 
 def test_three_groups_of_too_few_rows_are_refused_likewise():
     with pytest.raises(UserError) as caught:
         split_groups(np.array(["a", "b", "c"] * 3), validation_fraction=0.2, test_fraction=0.2, seed=0)
-    assert str(caught.value) == "9 rows are too few to divide into train, validation and test: give at least 10."
+    assert str(caught.value) == (
+        "The table has 9 rows, too few to divide into train, validation and test: give at least 10."
+    )
 
 
 @pytest.mark.parametrize("folds_or_calibration", [0.0, 0.9])
