@@ -3,7 +3,7 @@
 from pipelines.export.calibration import calibrate, held_out_coverage
 from pipelines.export.contract import Origin
 from pipelines.export.onnx_graph import export_model
-from pipelines.export.parity import ParityError
+from pipelines.export.parity import ParityError, RowCountError
 from pipelines.export.publishing import (
     check_publishable,
     has_champion,
@@ -21,6 +21,7 @@ __all__ = [
     "Calibration",
     "Origin",
     "ParityError",
+    "RowCountError",
     "ServedMember",
     "ServedModel",
     "build_served",

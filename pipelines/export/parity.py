@@ -24,11 +24,16 @@ class ParityError(Exception):
     """A bundle answers otherwise than the members that it was made of, so it must not be served."""
 
 
+class RowCountError(ParityError):
+    """A bundle does not answer as many rows as it is sent."""
+
+
 def check_parity(folder: Path, *, served: ServedModel, prepared: PreparedTable, task: Task) -> None:
     """Send real rows and probes (`tried_rows`) to a bundle, as JSON, and compare its answers with the members'.
 
     Raises:
-        ParityError: an answer differs; names the row, its values and both answers.
+        ParityError: an answer differs; names the row, its values and both answers. A `RowCountError` where there are
+            not as many answers as rows.
         BundleError: the reader refuses the bundle, or its answer to a golden row.
     """
     bundle = open_bundle(folder)
@@ -36,9 +41,22 @@ def check_parity(folder: Path, *, served: ServedModel, prepared: PreparedTable, 
     features = tried_rows(prepared, at_most=MOST_ROWS)
     rows = raw_rows(replace(prepared.table, features=features), np.arange(features.height))
     trained = served.predict(prepared.encode(features))
-    answered = predictor.predict(columns_from_rows(bundle.contract, rows))
+    answered = _answers(predictor, rows)
     compare(rows, answered=answered, trained=trained, scale=task.scale)
     check_golden(predictor)
+
+
+def _answers(predictor: Predictor, rows: Sequence[Mapping[str, Raw]]) -> Float[np.ndarray, "rows predictions"]:
+    try:
+        answered = predictor.predict(columns_from_rows(predictor.contract, rows))
+    except Exception as error:  # a class a cause, without a common base: ONNX Runtime's own, ValueError, TypeError
+        why = " ".join(str(error).split())
+        raise RowCountError(
+            f"The bundle cannot answer {len(rows)} rows at once: {why}. Nothing was written."
+        ) from error
+    if len(answered) != len(rows):
+        raise RowCountError(f"The bundle gives {len(answered)} answers to {len(rows)} rows. Nothing was written.")
+    return answered
 
 
 def compare(

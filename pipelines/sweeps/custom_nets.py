@@ -16,7 +16,7 @@ from pipelines.config.schema import CustomConfig, LocalEngineConfig, TrialConfig
 from pipelines.config.scopes import without
 from pipelines.data.prepare import PreparedTable
 from pipelines.errors import UserError
-from pipelines.export import BundleError, Origin, ParityError, ServedMember, write_bundle
+from pipelines.export import BundleError, Origin, ParityError, RowCountError, ServedMember, write_bundle
 from pipelines.models import build_net, check_custom_net, input_facts, why_alone
 from pipelines.stack.layers import draw_weights_, member_weights
 from pipelines.stack.randomness import Purpose, stream_generator
@@ -64,6 +64,11 @@ def _check_export(model: CustomConfig, prepared: PreparedTable, task: Task) -> N
             write_bundle(
                 Path(workshop) / "bundle", prepared=prepared, task=task, members=[member], metrics={}, origin=origin
             )
+    except RowCountError as error:
+        raise UserError(
+            f"model.target={model.target} can be trained but not served: {error} torch's ONNX exporter takes what "
+            "Python counts for a constant: use x.shape[0] in forward, not len(x) or a loop over rows."
+        ) from error
     except (ParityError, BundleError) as error:
         raise UserError(
             f"model.target={model.target} can be trained but not served: ONNX Runtime computes something else than "

@@ -93,6 +93,9 @@ WRONG = "tests.models.wrong_nets"
             f"{WRONG}.Logarithm",
             "in training, untrained, must return finite numbers, got [nan, nan, nan] for",
         ),
+        (f"{WRONG}.CountsRows", "not served: The bundle cannot answer 32 rows at once: [ONNXRuntimeError]"),
+        (f"{WRONG}.CountsRows", "use x.shape[0] in forward, not len(x) or a loop over rows"),
+        (f"{WRONG}.AnswersTwoRows", "not served: The bundle gives 2 answers to 32 rows. Nothing was written. torch's"),
         (f"{WRONG}.BranchesWhenServed", "can be trained but not served: torch's ONNX exporter refuses it ("),
     ],
 )
