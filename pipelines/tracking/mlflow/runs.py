@@ -11,7 +11,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlflow.entities import Metric, Param
+from mlflow.entities import Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, MLFLOW_USER
@@ -27,6 +27,7 @@ METRICS_A_PORTION = 800
 PARAMS_A_PORTION = 100
 BYTES_A_PORTION = 300_000
 PARAM_CHARACTERS = 6000
+RUNS_A_PAGE = 1000  # of those that are looked up
 CHAMPION_TAG = "champion"
 IDENTITY_TAG = "identity"
 WHOLE = ("FINISHED", "FAILED")  # written last: a run of another status, or its trial, was interrupted on the way
@@ -68,22 +69,22 @@ def whole_runs(store: Store, sweep: str) -> dict[str, str]:
         UserError: MLflow refused, or does not answer.
     """
     try:
-        return dict(_settled_runs(store, sweep))
+        runs = list(_runs_of(store, sweep))
+        for run in runs:  # once all are found: pages are counted in runs that are not deleted
+            if run.info.status not in WHOLE:
+                store.client.delete_run(run.info.run_id)
     except MlflowException as error:
         raise UserError(f"The runs of {sweep} could not be looked up in {store.uri}: {reason(error)}") from error
+    return {run.data.tags[IDENTITY_TAG]: run.info.run_id for run in runs if run.info.status in WHOLE}
 
 
-def _settled_runs(store: Store, sweep: str) -> Iterator[tuple[str, str]]:
+def _runs_of(store: Store, sweep: str) -> Iterator[Run]:
     token = None
     while True:
         page = store.client.search_runs(
-            [store.experiment_id], f"tags.sweep = '{sweep}'", max_results=1000, page_token=token
+            [store.experiment_id], f"tags.sweep = '{sweep}'", max_results=RUNS_A_PAGE, page_token=token
         )
-        for run in page:
-            if run.info.status in WHOLE:
-                yield run.data.tags[IDENTITY_TAG], run.info.run_id
-            else:
-                store.client.delete_run(run.info.run_id)
+        yield from page
         token = page.token
         if not token:
             return
