@@ -67,7 +67,7 @@ class OptunaSweeper(Sweeper):
         with self._one_sweep(search):
             for asked in _batches(search, config):
                 n_before = sum(len(batch) for batch in returns)
-                batch = self._launcher.launch([own.overrides for own in asked], initial_job_idx=n_before)
+                batch = self._launcher.launch([trial.overrides for trial in asked], initial_job_idx=n_before)
                 search.tell(_scores(asked, batch))
                 returns.append(batch)
         return returns
@@ -116,8 +116,8 @@ def _batches(search: Search, config: SearchConfig) -> Iterator[list[Asked]]:
 def _scores(asked: Sequence[Asked], batch: Sequence[JobReturn]) -> dict[int, float | None]:
     """By the number of the trial; what was lost has none yet, since the same command trains it again."""
     return {
-        own.number: None if job.status is JobStatus.FAILED else float(job.return_value)
-        for own, job in zip(asked, batch, strict=True)
+        trial.number: None if job.status is JobStatus.FAILED else float(job.return_value)
+        for trial, job in zip(asked, batch, strict=True)
         if job.status is not JobStatus.UNKNOWN
     }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep
 
 from pipelines.config import fields
 from pipelines.config.scopes import belongs_to_command
@@ -48,14 +48,14 @@ class Dimension:
         )
 
         value = self.override.value()
+        is_log = isinstance(value, Sweep) and "log" in value.tags
         if isinstance(value, IntervalSweep):
-            low, high = self._bounds(value.start, value.end, is_log="log" in value.tags)
+            low, high = self._bounds(value.start, value.end, is_log=is_log)
             if isinstance(low, int) and isinstance(high, int):
-                return IntDistribution(low, high, log="log" in value.tags)
-            return FloatDistribution(low, high, log="log" in value.tags)
+                return IntDistribution(low, high, log=is_log)
+            return FloatDistribution(low, high, log=is_log)
         if isinstance(value, RangeSweep) and isinstance(steps := value.range(), range) and steps.step > 0:
-            low, high = self._bounds(steps[0], steps[-1], is_log="log" in value.tags)
-            is_log = "log" in value.tags
+            low, high = self._bounds(steps[0], steps[-1], is_log=is_log)
             return IntDistribution(int(low), int(high), log=is_log, step=1 if is_log else steps.step)
         return CategoricalDistribution(tuple(self.texts()))
 
@@ -97,7 +97,8 @@ class SearchSpace:
     @property
     def compared(self) -> list[str]:
         """The fixed overrides that a score may depend on: where, how fast and beside what a trial runs changes none."""
-        return sorted(str(own.input_line) for own in self.fixed if not belongs_to_command(own.key_or_group))
+        compared = (override for override in self.fixed if not belongs_to_command(override.key_or_group))
+        return sorted(str(override.input_line) for override in compared)
 
     def distributions(self) -> dict[str, "BaseDistribution"]:
         """What Optuna draws from, by key."""
@@ -115,7 +116,7 @@ class SearchSpace:
 
     def overrides(self, proposed: Sequence[str]) -> list[str]:
         """All of a trial's."""
-        return [*(str(own.input_line) for own in self.fixed), *proposed]
+        return [*(str(override.input_line) for override in self.fixed), *proposed]
 
     def corners(self) -> list[list[str]]:
         """Overrides of trials to check: what is wrong with one is told at once, what differs the search may vary.
@@ -154,9 +155,9 @@ def read_space(overrides: Sequence[Override], is_group: Callable[[str], bool]) -
             "hydra/sweeper=optuna has nothing to search. Give a space, such as "
             "'optimizer.lr=tag(log,interval(1e-4,1e-1))', or choose one: sweep=thorough."
         )
-    if of_data := [own.override.input_line for own in dimensions if own.key.partition(".")[0] == "data"]:
+    if of_data := [str(item.override.input_line) for item in dimensions if item.key.partition(".")[0] == "data"]:
         raise UserError(
-            f"{', '.join(map(str, of_data))}: a search compares scores, and those on several tables, or on one that is "
+            f"{', '.join(of_data)}: a search compares scores, and those on several tables, or on one that is "
             "divided in several ways, cannot be compared. Give one value, and each its own search; or train every "
             "combination: hydra/sweeper=grid."
         )
@@ -171,7 +172,7 @@ def _dimensions(overrides: Mapping[str, Override], is_group: Callable[[str], boo
 
 def _row(texts: Mapping[str, Sequence[str]], number: int) -> dict[str, str]:
     """The text at this place of each list; the last one of a shorter list."""
-    return {key: own[min(number, len(own) - 1)] for key, own in texts.items()}
+    return {key: values[min(number, len(values) - 1)] for key, values in texts.items()}
 
 
 def _exists(key: str, chosen: Mapping[str, str]) -> bool:

@@ -101,7 +101,7 @@ def _measured(name: str, estimator: Any, prepared: PreparedTable, task: Task) ->
     return BaselineResult(
         name=name,
         seconds=seconds,
-        validation={metric: float(np.mean([own[metric] for own in validation])) for metric in validation[0]},
+        validation={metric: float(np.mean([of_fold[metric] for of_fold in validation])) for metric in validation[0]},
         test=_metrics(np.mean(on_test, axis=0), prepared.test.target, task),
     )
 
@@ -111,11 +111,11 @@ def _fits(prepared: PreparedTable) -> Iterator[tuple[Part, Part, Part]]:
     if not prepared.folds:
         yield prepared.train, prepared.validation, prepared.test
     everything = np.arange(len(prepared.test.rows))
-    for fold, own in enumerate(prepared.folds):
+    for number, fold in enumerate(prepared.folds):
         yield (
-            _of_fold(prepared.train, fold, own.train),
-            _of_fold(prepared.validation, fold, own.held_out),
-            _of_fold(prepared.test, fold, everything),
+            _of_fold(prepared.train, number, fold.train),
+            _of_fold(prepared.validation, number, fold.held_out),
+            _of_fold(prepared.test, number, everything),
         )
 
 

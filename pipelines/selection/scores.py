@@ -33,7 +33,7 @@ def score_parts(
     if not parts:
         return score_members(task, predictions, target, metrics)
     scored = [score_members(task, predictions[:, part], target[part], metrics) for part in parts]
-    return {name: torch.stack([own[name] for own in scored]).mean(dim=0) for name in scored[0]}
+    return {name: torch.stack([of_part[name] for of_part in scored]).mean(dim=0) for name in scored[0]}
 
 
 def tie_break_metric(task: Task) -> MetricName:

@@ -125,10 +125,10 @@ def _is_better(scored: Scored, version: RegisteredVersion, task: Task) -> bool:
     champion = version.champion_scored
     if champion is None or not _compares(scored, champion):
         return True
-    own, other = score(task.metric, scored.value), score(task.metric, champion.value)
-    if math.isnan(own) or math.isnan(other):  # a metric that these rows leave undefined
-        return math.isnan(other) and not math.isnan(own)
-    return own > other and not math.isclose(own, other, rel_tol=ROUNDING)
+    new, present = score(task.metric, scored.value), score(task.metric, champion.value)
+    if math.isnan(new) or math.isnan(present):  # a metric that these rows leave undefined
+        return math.isnan(present) and not math.isnan(new)
+    return new > present and not math.isclose(new, present, rel_tol=ROUNDING)
 
 
 def _was_before(version: RegisteredVersion) -> str:
@@ -140,8 +140,8 @@ def _was_before(version: RegisteredVersion) -> str:
 
 def _who_answers(candidate: Candidate, version: RegisteredVersion, *, wins: bool, folder: Path) -> str:
     """Which of the two versions is the champion, why, and how to have it otherwise."""
-    before, own, scored = version.champion, version.version, candidate.scored
-    if before is None or before == own:
+    before, new, scored = version.champion, version.version, candidate.scored
+    if before is None or before == new:
         return ""
 
     def by_hand(number: int) -> str:
@@ -150,10 +150,10 @@ def _who_answers(candidate: Candidate, version: RegisteredVersion, *, wins: bool
     champion = version.champion_scored
     if champion is None or not _compares(scored, champion):
         return (
-            f"Version {own} is the champion now. Version {before} was, chosen on other rows or by another metric, so "
+            f"Version {new} is the champion now. Version {before} was, chosen on other rows or by another metric, so "
             f"nobody can tell which is better. To go back, {by_hand(before)}."
         )
-    winner, loser = (own, before) if wins else (before, own)
+    winner, loser = (new, before) if wins else (before, new)
     better, worse = (scored, champion) if wins else (champion, scored)
     said = (
         f"its validation {scored.metric} is {better.value:.6g}, that of version {loser}, on the same rows, "

@@ -69,5 +69,5 @@ def feature_names(encoder: Encoder) -> list[str]:
         *(number.column for number in encoder.numbers),
         *(f"{number.column} is missing" for number in encoder.numbers if number.indicator),
         *cycles,
-        *(f"{own.column} = {label or 'missing'}" for own in encoder.categories for label in own.categories),
+        *(f"{column.column} = {label or 'missing'}" for column in encoder.categories for label in column.categories),
     ]

@@ -35,7 +35,7 @@ def losers(rung: int, trials: Sequence[TrialConfig], curves: Sequence[Sequence[C
     """
     competitions: dict[HalvingConfig, list[int]] = {}
     for place, trial in enumerate(trials):
-        is_there = bool(curves[place]) and all(_reached(rung, own) for own in curves[place])
+        is_there = bool(curves[place]) and all(_reached(rung, of_member) for of_member in curves[place])
         if isinstance(trial.stopping, HalvingConfig) and rung in _rungs(trial) and is_there:
             competitions.setdefault(trial.stopping, []).append(place)
     return {
@@ -56,14 +56,15 @@ def _rungs(trial: TrialConfig) -> list[int]:
 def _reached(rung: int, curves: Curves) -> bool:
     """Whether a member trained so far, and is well."""
     losses = [curves.get(name, ())[:rung] for name in ("train/loss", "validation/loss")]
-    return all(len(own) == rung and np.isfinite(own).all() for own in losses)
+    return all(len(curve) == rung and np.isfinite(curve).all() for curve in losses)
 
 
 def _ranked(places: Sequence[int], rung: int, curves: Sequence[Sequence[Curves]], task: Task) -> list[int]:
     """Best first, by the best score up to the rung, of the model which a trial would leave; the mean over folds."""
 
     def best(place: int) -> float:
-        return float(np.mean([_best(own[f"validation/{task.metric}"][:rung], task) for own in curves[place]]))
+        values = [of_member[f"validation/{task.metric}"][:rung] for of_member in curves[place]]
+        return float(np.mean([_best(of_member, task) for of_member in values]))
 
     return sorted(places, key=lambda place: (-best(place), place))
 

@@ -19,7 +19,7 @@ from pipelines.tracking.recorder import RunRecord
 # Shown for every run, swept or not: what a reader of a single run looks for.
 ALWAYS_SHOWN = ("model.kind", "optimizer.kind", "optimizer.lr", "trainer.max_epochs", "trainer.batch_size", "seed")
 DIGITS = 16  # of an ensemble's identity: 64 bits
-MILLISECONDS = 1000
+MILLISECONDS_A_SECOND = 1000
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,16 @@ class Period:
 
     started: float
     ended: float
+
+    @property
+    def start_ms(self) -> int:
+        """As a run record has it."""
+        return int(self.started * MILLISECONDS_A_SECOND)
+
+    @property
+    def end_ms(self) -> int:
+        """Likewise."""
+        return int(self.ended * MILLISECONDS_A_SECOND)
 
 
 def flat_params(trial: TrialConfig) -> dict[str, str | int | float]:
@@ -54,7 +64,7 @@ def swept_names(trials: Sequence[TrialConfig]) -> list[str]:
 
 def swept_beside(trial: TrialConfig, trials: Sequence[TrialConfig]) -> list[str]:
     """`swept_names` of those that are recorded beside this trial: on the same source, however it is divided."""
-    return swept_names([own for own in trials if _source(own) == _source(trial)])
+    return swept_names([other for other in trials if _source(other) == _source(trial)])
 
 
 def trial_name(trial: TrialConfig, swept: Sequence[str]) -> str:
@@ -105,15 +115,15 @@ def trial_record(
     failed = result.failure is not None
     tables = {}
     if trial.model.kind == "linear" and not failed:
-        tables["coefficients.json"] = coefficient_table([own.weights for own in result.members], prepared, task)
+        tables["coefficients.json"] = coefficient_table([member.weights for member in result.members], prepared, task)
     if prepared.folds and not failed:
         tables["folds.json"] = _fold_table(result)
     return RunRecord(
         name=trial_name(trial, swept),
         identity=identity,
         status="KILLED" if result.is_lost else "FAILED" if failed else "FINISHED",
-        start_ms=int(period.started * MILLISECONDS),
-        end_ms=int(period.ended * MILLISECONDS),
+        start_ms=period.start_ms,
+        end_ms=period.end_ms,
         params={name: flat[name] for name in shown},
         tags={"kind": "trial", **tags, **({"failure": result.failure} if result.failure else {})},
         metrics=_trial_metrics(result),
@@ -170,17 +180,22 @@ def ensemble_record(
         tags: of the sweep.
         period: of its selection.
     """
-    content = json.dumps(sorted((own.identity, own.weight) for own in members))
+    content = json.dumps(sorted((member.identity, member.weight) for member in members))
     return RunRecord(
         name=f"ensemble of {len(members)}",
         identity=f"ensemble {hashlib.sha256(content.encode()).hexdigest()[:DIGITS]}",
         status="FINISHED",
-        start_ms=int(period.started * MILLISECONDS),
-        end_ms=int(period.ended * MILLISECONDS),
+        start_ms=period.start_ms,
+        end_ms=period.end_ms,
         params={"n_members": len(members)},
         tags={"kind": "ensemble", **tags},
         metrics=_validation(metrics),
-        tables={"members.json": {"member": [own.run_id for own in members], "weight": [own.weight for own in members]}},
+        tables={
+            "members.json": {
+                "member": [member.run_id for member in members],
+                "weight": [member.weight for member in members],
+            }
+        },
     )
 
 
@@ -190,8 +205,8 @@ def baseline_record(baseline: BaselineResult, *, tags: Mapping[str, str], period
         name=baseline.name,
         identity=f"baseline {baseline.name}",
         status="FINISHED",
-        start_ms=int(period.started * MILLISECONDS),
-        end_ms=int(period.ended * MILLISECONDS),
+        start_ms=period.start_ms,
+        end_ms=period.end_ms,
         params={"model.kind": baseline.name},
         tags={"kind": "baseline", **tags},
         metrics=_validation(baseline.validation) | prefixed("test", baseline.test) | {"seconds": baseline.seconds},

@@ -93,14 +93,14 @@ class _Stack:
         if self.state is None:
             return 0
         training = set(self.state.members)
-        return sum(not training.isdisjoint(own) for own in self.numbers(self.state))
+        return sum(not training.isdisjoint(numbers) for numbers in self.numbers(self.state))
 
     @property
     def curves(self) -> Iterator[Sequence[Mapping[str, Sequence[float]]]]:
         """What the members of each trial have shown."""
         if self.state is not None:
-            for own in self.numbers(self.state):
-                yield [self.state.curves[number] for number in own]
+            for numbers in self.numbers(self.state):
+                yield [self.state.curves[number] for number in numbers]
 
     def take_in(self, done: DoneJob, folder: SweepFolder) -> None:
         """What a stretch has brought."""
@@ -123,9 +123,9 @@ class _Stack:
     def results(self, prepared: PreparedTable) -> Iterator[TrialResult]:
         """What every trial left; the stack must have ended."""
         if self.state is not None:
-            for own in self.numbers(self.state):
-                result = trial_result([self.state.results[number] for number in own], prepared)
-                yield replace(result, is_lost=not self.lost.isdisjoint(own))
+            for numbers in self.numbers(self.state):
+                result = trial_result([self.state.results[number] for number in numbers], prepared)
+                yield replace(result, is_lost=not self.lost.isdisjoint(numbers))
 
 
 def train_trials(
@@ -232,7 +232,7 @@ def _train(
                 if done.is_too_large and (halves := stack.halves(new_number)):
                     tell(_division_line(stack, halves))
                     setup.folder.forget(stack.number)
-                    stacks[:] = [own for own in stacks if own is not stack] + halves
+                    stacks[:] = [other for other in stacks if other is not stack] + halves
                     divided |= {half.number: half for half in halves}
                     continue
                 stack.take_in(done, setup.folder)
@@ -250,19 +250,19 @@ def _job(
     until: int | None,
 ) -> StackJob:
     """Of a stack and all trials, each with its identity."""
-    identities, own = zip(*(trials[place] for place in stack.places), strict=True)
+    identities, configs = zip(*(trials[place] for place in stack.places), strict=True)
     return StackJob(
         stack.number,
-        own,
+        configs,
         state=stack.state,
         ended=frozenset(member for member, place in enumerate(stack.places) if place in ended),
         until_epoch=until,
         keeping=folder.keeping(
             stack.number,
             identities,
-            every_seconds=own[0].tracking.checkpoint_seconds,
+            every_seconds=configs[0].tracking.checkpoint_seconds,
         ),
-        shows_progress=own[0].trainer.progress and sys.stderr.isatty(),
+        shows_progress=configs[0].trainer.progress and sys.stderr.isatty(),
     )
 
 
@@ -270,8 +270,8 @@ def _curves(stacks: Sequence[_Stack], n_trials: int) -> list[Sequence[Mapping[st
     """Of the members of each trial."""
     curves: list[Sequence[Mapping[str, Sequence[float]]]] = [[] for _ in range(n_trials)]
     for stack in stacks:
-        for place, own in zip(stack.places, stack.curves, strict=False):  # none of a stack that has not begun
-            curves[place] = own
+        for place, of_trial in zip(stack.places, stack.curves, strict=False):  # none of a stack that has not begun
+            curves[place] = of_trial
     return curves
 
 

@@ -55,13 +55,15 @@ class TableSweep:
             One outcome a trial, in their order.
         """
         identities = trial_identities(trials, fingerprint=self.setup.prepared.table.fingerprint)
-        new = {own: trial for own, trial in zip(identities, trials, strict=True) if own not in self.known}
+        new = {
+            identity: trial for identity, trial in zip(identities, trials, strict=True) if identity not in self.known
+        }
         if len(new) < len(trials):
             tell(f"  {len(trials) - len(new)} of {counted(len(trials), 'trial')} known already: asked for before")
         if new:
             outcomes = self._train_new(new, swept=swept, tell=tell)
             self.known.update(zip(new, outcomes, strict=True))
-        return [self.known[own] for own in identities]
+        return [self.known[identity] for identity in identities]
 
     def _train_new(
         self, trials: Mapping[str, TrialConfig], *, swept: Sequence[str], tell: Callable[[str], None]

@@ -62,16 +62,16 @@ def trial_result(members: Sequence[MemberResult], prepared: PreparedTable) -> Tr
     if not prepared.folds:
         (member,) = members
         return TrialResult(members, member.failure, member.metrics, member.predictions)
-    failed = [fold for fold, own in enumerate(members) if own.failure not in (None, OTHER_FOLD_DIVERGED)]
+    failed = [fold for fold, member in enumerate(members) if member.failure not in (None, OTHER_FOLD_DIVERGED)]
     if failed:
         return TrialResult(members, f"Fold {failed[0]}: {members[failed[0]].failure}", {}, np.empty((0, 0)))
     values = {name: [member.metrics[name] for member in members] for name in members[0].metrics}
     return TrialResult(
         members,
         failure=None,
-        metrics={name: float(np.mean(own)) for name, own in values.items()},
+        metrics={name: float(np.mean(of_folds)) for name, of_folds in values.items()},
         predictions=_out_of_fold(members, prepared),
-        deviations={name: float(np.std(own, ddof=1)) for name, own in values.items()},
+        deviations={name: float(np.std(of_folds, ddof=1)) for name, of_folds in values.items()},
     )
 
 

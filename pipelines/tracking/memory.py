@@ -89,7 +89,7 @@ class MemoryRecorder:
         """Count versions of a name from 1, as a registry does."""
         self._require(run_id)
         self.champions[self.runs[self.ids.index(run_id)].tags.get("sweep")] = run_id
-        known = [own.version for own in self._of_name(name) if own.run_id == run_id]
+        known = [registration.version for registration in self._of_name(name) if registration.run_id == run_id]
         version = max(known, default=self.newest_version(name) + 1)
         if not known:
             self.registrations.append(Registration(bundle, run_id, name, version, scored))
