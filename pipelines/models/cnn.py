@@ -45,8 +45,8 @@ class StackedCNN(StackedNet):
             self.convolutions.append(StackedConv2d(n_channels, n_filters, config.kernel, n_members=n_members))
             n_channels, height, width = n_filters, math.ceil(height / 2), math.ceil(width / 2)
         n_pixels, n_labels = n_channels * height * width, self.categories.n_features
-        own = own_beside_labels(n_pixels, inputs)
-        self.hidden = StackedLinear(n_pixels + n_labels, config.width, n_members=n_members, own_inputs=own)
+        own_inputs = own_beside_labels(n_pixels, inputs)
+        self.hidden = StackedLinear(n_pixels + n_labels, config.width, n_members=n_members, own_inputs=own_inputs)
         self.dropout = StackedDropout([member.dropout for member in members])
         self.output = StackedLinear(config.width, n_outputs, n_members=n_members)
 

@@ -121,9 +121,9 @@ def _is_last_filled(prepared: PreparedTable) -> bool:
 
 def _check_weights(target: str, net: nn.Module, again: nn.Module) -> None:
     parameters = list(net.parameters())
-    if any(is_lazy(own) for own in (*parameters, *net.buffers())):
+    if any(is_lazy(tensor) for tensor in (*parameters, *net.buffers())):
         raise _mistake(target, "it has lazy layers; give them their sizes: the net is told how many inputs there are.")
-    if not any(own.requires_grad for own in parameters):
+    if not any(parameter.requires_grad for parameter in parameters):
         raise _mistake(target, "it has no parameters to train.")
     for name, tensor in net.state_dict().items():
         if not torch.equal(tensor, again.state_dict()[name]):

@@ -33,7 +33,9 @@ def load_net_class(target: str) -> type[nn.Module]:
     module = _imported(module_name, target)
     found = getattr(module, name, None)
     if found is None:
-        near = did_you_mean(name, [own for own in vars(module) if not own.startswith("_")], prefix=f"{module_name}.")
+        near = did_you_mean(
+            name, [other for other in vars(module) if not other.startswith("_")], prefix=f"{module_name}."
+        )
         raise UserError(f"model.target={target}: {_where(module)} has no {name}{near or '.'}")
     if not isinstance(found, type) or not issubclass(found, nn.Module):
         what = "another class" if isinstance(found, type) else f"a value of type {type(found).__name__}"
@@ -111,15 +113,15 @@ def _tell(error: Exception, target: str, what: str) -> NoReturn:
     if isinstance(error, UserError):
         raise error
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).name == f"{target.split('.')[-2]}.py"]
-    where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+    in_its_file = [frame for frame in frames if Path(frame.filename).name == f"{target.split('.')[-2]}.py"]
+    where = f" ({in_its_file[-1].filename}, line {in_its_file[-1].lineno})" if in_its_file else ""
     raise UserError(f"model.target={target}: {what} raised {type(error).__name__}: {error}{where}") from error
 
 
 def _call(config: CustomConfig, n_inputs: int, n_outputs: int) -> str:
     """As a user would write it: `Net(13, 3, width=8)`."""
-    own = [f"{name}={value!r}" for name, value in (config.arguments or {}).items()]
-    return f"{config.target.rpartition('.')[2]}({', '.join([str(n_inputs), str(n_outputs), *own])})"
+    named = [f"{name}={value!r}" for name, value in (config.arguments or {}).items()]
+    return f"{config.target.rpartition('.')[2]}({', '.join([str(n_inputs), str(n_outputs), *named])})"
 
 
 def _where(module: ModuleType) -> str:

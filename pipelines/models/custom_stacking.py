@@ -39,13 +39,13 @@ def why_alone(config: CustomConfig, *, n_inputs: int, n_outputs: int) -> str | N
     key = json.dumps([config.target, config.arguments, n_inputs, n_outputs], sort_keys=True)
     if key not in _known:
         build = partial(build_custom, config, n_inputs=n_inputs, n_outputs=n_outputs)
-        shared, own = _rows(1, n_inputs), _rows(2, n_inputs)
+        shared, apart = _rows(1, n_inputs), _rows(2, n_inputs)
         together = StackedModule(build, n_members=2, by_vmap=True)
         _draw_(together, [0, 1])
         alone = [StackedModule(build, n_members=1, by_vmap=False) for _ in range(2)]
         for member, module in enumerate(alone):
             _draw_(module, [member])
-        _known[key] = _compared(together, alone, shared, [0, 0]) or _compared(together, alone, own, [0, 1])
+        _known[key] = _compared(together, alone, shared, [0, 0]) or _compared(together, alone, apart, [0, 1])
     return _known[key]
 
 

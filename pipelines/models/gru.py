@@ -51,8 +51,8 @@ class StackedGRUNet(StackedNet):
         self.recurrent = nn.ModuleList(StackedGRU(fan_in, config.width, n_members=n_members) for fan_in in widths[:-1])
         self.dropout = StackedDropout([member.dropout for member in members])
         n_states, n_labels = config.width, self.categories.n_features
-        own = own_beside_labels(n_states, inputs)
-        self.output = StackedLinear(n_states + n_labels, n_outputs, n_members=n_members, own_inputs=own)
+        own_inputs = own_beside_labels(n_states, inputs)
+        self.output = StackedLinear(n_states + n_labels, n_outputs, n_members=n_members, own_inputs=own_inputs)
 
     def forward(
         self,

@@ -58,7 +58,7 @@ class InputFacts:
     @property
     def lacks_numbers(self) -> bool:
         """Whether a member's training rows show fewer number features than those of all."""
-        return any(len(own.numbers) < self.n_numbers for own in self.members)
+        return any(len(member.numbers) < self.n_numbers for member in self.members)
 
     def bin_edges(self, n_bins: int) -> list[np.ndarray]:
         """Quantiles of every number feature over the training rows.
@@ -73,12 +73,13 @@ class InputFacts:
 
     def fold_bin_edges(self, n_bins: int) -> list[list[np.ndarray | None]]:
         """As `bin_edges`, for each fold over its own training rows; None for a feature that is not its own."""
-        return [self._fold_edges(own, n_bins) for own in self.folds]
+        return [self._fold_edges(fold, n_bins) for fold in self.folds]
 
-    def _fold_edges(self, own: OwnInputs, n_bins: int) -> list[np.ndarray | None]:
+    def _fold_edges(self, fold: OwnInputs, n_bins: int) -> list[np.ndarray | None]:
         edges: list[np.ndarray | None] = [None] * self.n_numbers
-        for place, found in zip(own.numbers, _edges(own.train_numbers, len(own.numbers), n_bins), strict=True):
-            edges[place] = found
+        own_edges = _edges(fold.train_numbers, len(fold.numbers), n_bins)
+        for place, of_number in zip(fold.numbers, own_edges, strict=True):
+            edges[place] = of_number
         return edges
 
 
@@ -103,7 +104,7 @@ def input_facts(prepared: PreparedTable) -> InputFacts:
         return InputFacts(encoder.n_numbers, encoder.cardinalities, numbers)
     folds = []
     for place, fold in enumerate(prepared.folds):
-        own = number_places(fold.encoder, encoder)
-        codes = tuple(table[1:].astype(np.int64) for table in code_tables(fold.encoder, encoder))
-        folds.append(OwnInputs(own, codes, numbers[place][np.ix_(fold.train, own)]))
+        own_numbers = number_places(fold.encoder, encoder)
+        own_codes = tuple(table[1:].astype(np.int64) for table in code_tables(fold.encoder, encoder))
+        folds.append(OwnInputs(own_numbers, own_codes, numbers[place][np.ix_(fold.train, own_numbers)]))
     return InputFacts(encoder.n_numbers, encoder.cardinalities, numbers[0, :0], tuple(folds))

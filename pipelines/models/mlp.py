@@ -42,8 +42,8 @@ class StackedMLP(StackedNet):
         widths = [self.stem.n_features, *config.hidden, n_outputs]
         own_inputs = [self.stem.own_features, *[None] * len(config.hidden)]  # of the first layer alone
         *hidden, self.output = (
-            StackedLinear(fan_in, fan_out, n_members=n_members, own_inputs=own)
-            for (fan_in, fan_out), own in zip(pairwise(widths), own_inputs, strict=True)
+            StackedLinear(fan_in, fan_out, n_members=n_members, own_inputs=of_layer)
+            for (fan_in, fan_out), of_layer in zip(pairwise(widths), own_inputs, strict=True)
         )
         self.hidden = nn.ModuleList(hidden)
         self.dropout = StackedDropout([member.dropout for member in members])

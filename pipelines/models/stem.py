@@ -56,8 +56,8 @@ class CategoryEmbeddings(nn.Module):
         sizes = [size + 1 for size in inputs.cardinalities]
         first = np.cumsum([0, *sizes[:-1]])
         every = tuple(np.arange(1, size) for size in sizes)
-        of_members = [own.codes for own in inputs.members] or [every] * n_members
-        known = [side_by_side(sizes, own) for own in of_members]
+        of_members = [member.codes for member in inputs.members] or [every] * n_members
+        known = [side_by_side(sizes, codes) for codes in of_members]
         self.register_buffer("first_code", torch.from_numpy(first), persistent=False)
         self.embedding = StackedEmbedding(sum(sizes), width, n_members=n_members, own_codes=known)
         self.n_features = len(sizes) * width
@@ -86,11 +86,11 @@ class PiecewiseLinear(nn.Module):
 
     def __init__(self, edges: Sequence[np.ndarray]) -> None:
         super().__init__()
-        slots = [slot for number, own in enumerate(edges) for slot in _slots(number, own)]
+        slots = [slot for number, of_number in enumerate(edges) for slot in _slots(number, of_number)]
         number, *values = zip(*slots, strict=True)
         self.register_buffer("slot_number", torch.tensor(number, dtype=torch.int64), persistent=False)
-        for name, own in zip(SLOT_VALUES, values, strict=True):
-            self.register_buffer(name, torch.tensor(own), persistent=False)
+        for name, of_slots in zip(SLOT_VALUES, values, strict=True):
+            self.register_buffer(name, torch.tensor(of_slots), persistent=False)
         self.n_features = len(slots)
 
     def forward(self, numbers: Float[Tensor, "streams rows numbers"]) -> Float[Tensor, "streams rows features"]:
@@ -118,19 +118,23 @@ class MemberPiecewiseLinear(StackedLayer):
 
     def __init__(self, edges: Sequence[Sequence[np.ndarray | None]], fold_of_member: Sequence[int]) -> None:
         super().__init__()
-        self.widths = [max(_count_slots(own) for own in of_number) for of_number in zip(*edges, strict=True)]
+        self.widths = [max(map(_count_slots, of_folds)) for of_folds in zip(*edges, strict=True)]
         slots = [
-            [slot for number, own in enumerate(edges[fold]) for slot in _padded_slots(number, own, self.widths[number])]
+            [
+                slot
+                for number, of_number in enumerate(edges[fold])
+                for slot in _padded_slots(number, of_number, self.widths[number])
+            ]
             for fold in fold_of_member
         ]
         number, *values = (
             [[slot[field] for slot in member] for member in slots] for field in range(len(("number", *SLOT_VALUES)))
         )
         self.register_buffer("slot_number", torch.tensor(number, dtype=torch.int64), persistent=False)
-        for name, own in zip(SLOT_VALUES, values, strict=True):
-            self.register_buffer(name, torch.tensor(own), persistent=False)
+        for name, of_slots in zip(SLOT_VALUES, values, strict=True):
+            self.register_buffer(name, torch.tensor(of_slots), persistent=False)
         self.n_features = sum(self.widths)
-        self.own = [[np.arange(_count_slots(own)) for own in edges[fold]] for fold in fold_of_member]
+        self.own_slots = [[np.arange(_count_slots(of_number)) for of_number in edges[fold]] for fold in fold_of_member]
 
     def draw_member_(self, member: int, generator: torch.Generator) -> None:
         """Nothing to draw."""
@@ -154,8 +158,8 @@ def _count_slots(edges: np.ndarray | None) -> int:
 
 
 def _padded_slots(number: int, edges: np.ndarray | None, width: int) -> list[Slot]:
-    own = [] if edges is None else _slots(number, edges)
-    return own + [(number, 0.0, 0.0, 0.0, 0.0)] * (width - len(own))
+    slots = [] if edges is None else _slots(number, edges)
+    return slots + [(number, 0.0, 0.0, 0.0, 0.0)] * (width - len(slots))
 
 
 def _slots(number: int, edges: np.ndarray) -> list[Slot]:
@@ -236,20 +240,20 @@ class TableStem(nn.Module):
                 else own_one_hot(inputs)
             )
             blocks = [n_number_features, n_category_features]
-            self.own_features = [side_by_side(blocks, own) for own in zip(own_numbers, own_labels, strict=True)]
+            self.own_features = [side_by_side(blocks, places) for places in zip(own_numbers, own_labels, strict=True)]
 
     def forward(
         self, numbers: Float[Tensor, "streams rows numbers"], codes: Int[Tensor, "streams rows columns"]
     ) -> Float[Tensor, "members_or_streams rows features"]:
         """Concatenate; the first axis is of members when something is learned here, else of streams."""
-        own = numbers if self.numbers is None else self.numbers(numbers)
+        values = numbers if self.numbers is None else self.numbers(numbers)
         if self.own_numbers is not None:
-            own = self.own_numbers(own)
+            values = self.own_numbers(values)
         if self.categories is None:
-            return own
-        labels = self.categories(codes).to(own.dtype)
-        n_slices = max(len(own), len(labels))
-        return torch.cat([own.expand(n_slices, -1, -1), labels.expand(n_slices, -1, -1)], dim=2)
+            return values
+        labels = self.categories(codes).to(values.dtype)
+        n_slices = max(len(values), len(labels))
+        return torch.cat([values.expand(n_slices, -1, -1), labels.expand(n_slices, -1, -1)], dim=2)
 
 
 def labels_behind(
@@ -264,22 +268,22 @@ def labels_behind(
     return torch.cat([features, labels.expand(len(features), -1, -1)], dim=2)
 
 
-def side_by_side(widths: Sequence[int], own: Sequence[np.ndarray]) -> np.ndarray:
+def side_by_side(widths: Sequence[int], places: Sequence[np.ndarray]) -> np.ndarray:
     """Places among blocks that lie side by side, from the places in each of them."""
     starts = np.cumsum([0, *widths])
     nothing = np.zeros(0, dtype=np.int64)
-    return np.concatenate([nothing, *(start + places for start, places in zip(starts[:-1], own, strict=True))])
+    return np.concatenate([nothing, *(start + in_block for start, in_block in zip(starts[:-1], places, strict=True))])
 
 
 def own_one_hot(inputs: InputFacts) -> list[np.ndarray]:
     """Which features of `OneHot` are each member's own: the categories that its training rows hold."""
-    return [side_by_side(inputs.cardinalities, [known - 1 for known in own.codes]) for own in inputs.members]
+    return [side_by_side(inputs.cardinalities, [known - 1 for known in member.codes]) for member in inputs.members]
 
 
 def own_beside_labels(n_features: int, inputs: InputFacts) -> list[np.ndarray] | None:
     """Each member's own places among features that are everyone's with `OneHot` behind them; None when all are."""
     blocks = [n_features, sum(inputs.cardinalities)]
-    return [side_by_side(blocks, [np.arange(n_features), own]) for own in own_one_hot(inputs)] or None
+    return [side_by_side(blocks, [np.arange(n_features), labels]) for labels in own_one_hot(inputs)] or None
 
 
 def check_numbers_alike(inputs: InputFacts, *, kind: str) -> None:
@@ -297,11 +301,11 @@ def _own_numbers(
 ) -> list[np.ndarray]:
     """Which number features, as embedded, are each member's own."""
     if isinstance(embedding, MemberPiecewiseLinear):
-        return [side_by_side(embedding.widths, own) for own in embedding.own]
+        return [side_by_side(embedding.widths, slots) for slots in embedding.own_slots]
     if isinstance(embedding, StackedPeriodicEmbedding):
         width = np.arange(embedding.n_features // inputs.n_numbers)
-        return [(own.numbers[:, None] * len(width) + width).ravel() for own in inputs.members]
-    return [own.numbers for own in inputs.members]
+        return [(member.numbers[:, None] * len(width) + width).ravel() for member in inputs.members]
+    return [member.numbers for member in inputs.members]
 
 
 def _number_embedding(
@@ -318,6 +322,6 @@ def _number_embedding(
             scale=config.frequency_scale,
             width=config.number_width,
             n_members=n_members,
-            own_numbers=[own.numbers for own in inputs.members] or None,
+            own_numbers=[member.numbers for member in inputs.members] or None,
         )
     return None

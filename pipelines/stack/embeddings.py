@@ -33,9 +33,9 @@ class StackedEmbedding(StackedLayer):
     def draw_member_(self, member: int, generator: torch.Generator) -> None:
         """As `nn.Embedding`: standard normal."""
         width = self.table.shape[2]
-        own = torch.from_numpy(self._own_codes[member])
-        drawn = torch.empty(len(own), width, dtype=self.table.dtype).normal_(generator=generator)
-        self.table[member, own.to(self.table.device)] = drawn.to(self.table.device)
+        codes = torch.from_numpy(self._own_codes[member])
+        drawn = torch.empty(len(codes), width, dtype=self.table.dtype).normal_(generator=generator)
+        self.table[member, codes.to(self.table.device)] = drawn.to(self.table.device)
 
     def forward(self, codes: Int[Tensor, "streams rows columns"]) -> Float[Tensor, "members rows columns width"]:
         """Look up; `streams` is the number of members, or 1 for rows that all members share."""
@@ -77,10 +77,10 @@ class StackedPeriodic(StackedLayer):
     def draw_member_(self, member: int, generator: torch.Generator) -> None:
         """Normal around zero with the standard deviation `scale`."""
         _, n_numbers, n_frequencies = self.frequency.shape
-        own = torch.arange(n_numbers) if self._own_numbers is None else torch.from_numpy(self._own_numbers[member])
-        drawn = torch.empty(len(own), n_frequencies, dtype=self.frequency.dtype)
+        numbers = torch.arange(n_numbers) if self._own_numbers is None else torch.from_numpy(self._own_numbers[member])
+        drawn = torch.empty(len(numbers), n_frequencies, dtype=self.frequency.dtype)
         drawn.normal_(std=self._scale, generator=generator)
-        self.frequency[member, own.to(self.frequency.device)] = drawn.to(self.frequency.device)
+        self.frequency[member, numbers.to(self.frequency.device)] = drawn.to(self.frequency.device)
 
     def forward(self, numbers: Float[Tensor, "streams rows numbers"]) -> Float[Tensor, "members rows numbers waves"]:
         """All sines, then all cosines."""

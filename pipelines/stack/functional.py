@@ -81,8 +81,8 @@ class StackedModule(StackedLayer):
             return torch.stack([self._alone(of_member[member], noise, member, drawn) for member in range(n_members)])
         outputs = {}
         for member in sorted(range(n_members), key=lambda member: -own_rows[member]):  # who needs most numbers draws
-            own = self._alone(of_member[member, : own_rows[member]], noise, member, drawn)
-            outputs[member] = nn.functional.pad(own, (0, 0, 0, x.shape[1] - own_rows[member]))
+            output = self._alone(of_member[member, : own_rows[member]], noise, member, drawn)
+            outputs[member] = nn.functional.pad(output, (0, 0, 0, x.shape[1] - own_rows[member]))
         return torch.stack([outputs[member] for member in range(n_members)])
 
     def _together(self, x: Tensor, noise: DropoutNoise | None, n_members: int) -> Tensor:
@@ -106,14 +106,14 @@ class StackedModule(StackedLayer):
         return result
 
     def _alone(self, rows: Tensor, noise: DropoutNoise | None, member: int, drawn: Drawn) -> Tensor:
-        own = {path: tensor[member] for path, tensor in self._tensors(self._all_names).items()}
+        tensors = {path: tensor[member] for path, tensor in self._tensors(self._all_names).items()}
         if noise is None:
-            return self._call(own, rows)[0]
+            return self._call(tensors, rows)[0]
         # Numbers that the module draws by itself: by a generator that this step of this stream alone decides.
         devices = [rows.device] if rows.is_cuda else []
         with torch.random.fork_rng(devices=devices), _StreamDropout(noise, member, drawn):
             torch.manual_seed(noise.step_seed(member))
-            outputs, changed = self._call(own, rows)
+            outputs, changed = self._call(tensors, rows)
         self._keep(changed, member)
         return outputs
 
@@ -146,7 +146,7 @@ def _learned(module: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
 
 def _kept(module: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
     """The same of what is not."""
-    frozen = ((path, own) for path, own in module.named_parameters() if not own.requires_grad)
+    frozen = ((path, tensor) for path, tensor in module.named_parameters() if not tensor.requires_grad)
     for path, tensor in (*frozen, *module.named_buffers()):
         yield path, _name("buffer", path), tensor
 
@@ -212,8 +212,8 @@ class _StreamDropout(TorchFunctionMode):
         if layer not in self._drawn or self._drawn[layer].shape[1] < shape.numel():  # another way, where more are asked
             self._drawn[layer] = _uniform(noise, shape).flatten(1)
         drawn = self._drawn[layer]
-        own = drawn[member % len(drawn)]  # one for all where they share a stream
-        return _kept_share(own[: shape.numel()].view(shape), p)
+        of_member = drawn[member % len(drawn)]  # one for all where they share a stream
+        return _kept_share(of_member[: shape.numel()].view(shape), p)
 
 
 class _DropMembers(torch.autograd.Function):
@@ -236,9 +236,9 @@ class _DropMembers(torch.autograd.Function):
         p: float,
         noise: DropoutNoise,
     ) -> tuple[Tensor, int]:
-        own = x.unsqueeze(0) if in_dims[0] is None else x.movedim(in_dims[0], 0)  # [K, ...]
-        kept = _kept_share(_uniform(noise, own.shape[1:]), p).to(own.dtype)
-        return (own * kept).expand(len(place), *own.shape[1:]), 0
+        stacked = x.unsqueeze(0) if in_dims[0] is None else x.movedim(in_dims[0], 0)  # [K, ...]
+        kept = _kept_share(_uniform(noise, stacked.shape[1:]), p).to(stacked.dtype)
+        return (stacked * kept).expand(len(place), *stacked.shape[1:]), 0
 
 
 def _uniform(noise: DropoutNoise, shape: torch.Size) -> Float[Tensor, "members_or_one ..."]:

@@ -67,11 +67,11 @@ class StackedLinear(StackedLayer):
         Never one draw for the stack: `torch.nn.init` would read the members axis as a layer's and get the fan wrong.
         """
         _, n_outputs, n_inputs = self.weight.shape
-        own = torch.arange(n_inputs) if self._own_inputs is None else torch.from_numpy(self._own_inputs[member])
-        bound = 1 / math.sqrt(len(own))
+        inputs = torch.arange(n_inputs) if self._own_inputs is None else torch.from_numpy(self._own_inputs[member])
+        bound = 1 / math.sqrt(len(inputs))
         weight = torch.zeros(n_outputs, n_inputs, dtype=self.weight.dtype)
-        drawn = torch.empty(n_outputs, len(own), dtype=self.weight.dtype)
-        weight[:, own] = drawn.uniform_(-bound, bound, generator=generator)
+        drawn = torch.empty(n_outputs, len(inputs), dtype=self.weight.dtype)
+        weight[:, inputs] = drawn.uniform_(-bound, bound, generator=generator)
         bias = torch.empty(n_outputs, dtype=self.bias.dtype).uniform_(-bound, bound, generator=generator)
         self.weight[member] = weight.to(self.weight.device)
         self.bias[member] = bias.to(self.bias.device)
@@ -123,7 +123,10 @@ class StackedDropout(StackedLayer):
             return None
         alike = _alike(self._rates, noise.stream_of_member, self.rates.dtype)
         drawn = [noise.of_streams(n_rows, width) for width in widths]
-        ceilings = [_ceilings(own if own.shape[0] == 1 else own[alike.streams], alike.rates) for own in drawn]
+        ceilings = [
+            _ceilings(of_layer if of_layer.shape[0] == 1 else of_layer[alike.streams], alike.rates)
+            for of_layer in drawn
+        ]
         return Dropped(alike.groups, ceilings, alike.scales)
 
     def take_(self, members: Int[Tensor, " kept"]) -> None:
@@ -152,9 +155,9 @@ class Alike(NamedTuple):
 def _alike(rates: tuple[float, ...], stream_of_member: tuple[int, ...], dtype: torch.dtype) -> Alike:
     groups: list[slice] = []
     streams: list[int] = []
-    for (_, stream), own in groupby(zip(rates, stream_of_member, strict=True)):
+    for (_, stream), alike in groupby(zip(rates, stream_of_member, strict=True)):
         start = groups[-1].stop if groups else 0
-        groups.append(slice(start, start + len(list(own))))
+        groups.append(slice(start, start + len(list(alike))))
         streams.append(stream)
     of_member = torch.tensor(rates).to(dtype)[:, None, None]
     return Alike(groups, streams, of_member[[group.start for group in groups]], 1 / (1 - of_member))

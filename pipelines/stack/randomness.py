@@ -131,8 +131,8 @@ class DropoutNoise:
 
     def draw_(self, into: Float[Tensor, "streams rows width"]) -> Float[Tensor, "streams rows width"]:
         """Draw them into a tensor of the caller's."""
-        for own, generator in zip(into, self._of_next_layer(), strict=True):
-            own.uniform_(generator=generator)
+        for of_stream, generator in zip(into, self._of_next_layer(), strict=True):
+            of_stream.uniform_(generator=generator)
         return into
 
     def _of_next_layer(self) -> list[torch.Generator]:
