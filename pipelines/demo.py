@@ -99,7 +99,7 @@ def _ask(address: str, name: str) -> None:
 
 def _told(explanation: dict[str, Any]) -> str:
     """The largest contributions to an answer."""
-    added = sorted(explanation["contributions"].items(), key=lambda own: -abs(own[1]))[:SHOWN_COLUMNS]
+    added = sorted(explanation["contributions"].items(), key=lambda named: -abs(named[1]))[:SHOWN_COLUMNS]
     largest = ", ".join(f"{name} {value:+.3g}" for name, value in added)
     rest = ", ..." if len(explanation["contributions"]) > SHOWN_COLUMNS else ""
     return f"{explanation['base']:.3g} on average, {largest}{rest}"

@@ -80,11 +80,11 @@ def _answered_afterwards() -> Iterator[None]:
         return
     arrived: list[int] = []
     ours = [number for number in INTERRUPTS if signal.getsignal(number) is not None]  # None: no answer of Python's
-    before = [signal.signal(number, lambda own, _: arrived.append(own)) for number in ours]
+    before = [signal.signal(number, lambda signal_number, _: arrived.append(signal_number)) for number in ours]
     try:
         yield
     finally:
         for number, answer in zip(ours, before, strict=True):
             signal.signal(number, answer)
-        for own in arrived:
-            signal.raise_signal(own)
+        for signal_number in arrived:
+            signal.raise_signal(signal_number)

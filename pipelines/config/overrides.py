@@ -235,7 +235,7 @@ def _settings_that_differ(lines: Sequence[_Line], composed: Sequence[Any]) -> It
     replaced = {path for line in lines for path, _ in _assignments(line.key, line.elements)}
     settings = [_settings(config) for config in composed]
     for path in dict.fromkeys(chain.from_iterable(settings)):
-        if path not in replaced and any(own.get(path) != settings[0].get(path) for own in settings):
+        if path not in replaced and any(other.get(path) != settings[0].get(path) for other in settings):
             yield _of_the_command(path, origin)
 
 

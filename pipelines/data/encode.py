@@ -203,7 +203,11 @@ def _numbers(encoder: Encoder, raw: pl.DataFrame) -> list[pl.Expr]:
         _as_float64(number.column).is_null().cast(pl.Float32) for number in encoder.numbers if number.indicator
     ]
     cycles = groupby(encoder.cycles, key=attrgetter("column"))
-    return [*scaled, *indicators, *chain.from_iterable(_waves(list(own), raw.get_column(name)) for name, own in cycles)]
+    return [
+        *scaled,
+        *indicators,
+        *chain.from_iterable(_waves(list(of_column), raw.get_column(name)) for name, of_column in cycles),
+    ]
 
 
 def _as_float64(column: str) -> pl.Expr:

@@ -69,32 +69,32 @@ def encode_folds(
     ]
     for place, fold in enumerate(folds):
         own_places, tables = number_places(fold.encoder, layout), code_tables(fold.encoder, layout)
-        for part, own in zip(encoded, encode_parts(fold.encoder, features, parts), strict=True):
-            part.numbers[place][:, own_places] = own.numbers
+        for part, of_fold in zip(encoded, encode_parts(fold.encoder, features, parts), strict=True):
+            part.numbers[place][:, own_places] = of_fold.numbers
             for column, table in enumerate(tables):
-                part.codes[place, :, column] = table[own.codes[:, column]]
+                part.codes[place, :, column] = table[of_fold.codes[:, column]]
     return encoded
 
 
-def number_places(own: Encoder, layout: Encoder) -> Int[np.ndarray, " own"]:
+def number_places(encoder: Encoder, layout: Encoder) -> Int[np.ndarray, " own"]:
     """Where the number features of an encoder stand in the layout."""
     place = {name: number for number, name in enumerate(_feature_names(layout))}
-    return np.array([place[name] for name in _feature_names(own)], dtype=np.int64)
+    return np.array([place[name] for name in _feature_names(encoder)], dtype=np.int64)
 
 
-def code_tables(own: Encoder, layout: Encoder) -> list[Int32[np.ndarray, " _codes"]]:
+def code_tables(encoder: Encoder, layout: Encoder) -> list[Int32[np.ndarray, " _codes"]]:
     """For each categorical column: an encoder's codes, 0 the unseen label, to those of the layout."""
     tables = []
-    for mine, shared in zip(own.categories, layout.categories, strict=True):
+    for own, shared in zip(encoder.categories, layout.categories, strict=True):
         code = {label: place for place, label in enumerate(shared.categories, start=1)}
-        tables.append(np.array([0, *(code[label] for label in mine.categories)], dtype=np.int32))
+        tables.append(np.array([0, *(code[label] for label in own.categories)], dtype=np.int32))
     return tables
 
 
-def known_codes(own: Encoder, layout: Encoder) -> list[Int32[np.ndarray, " _codes"]]:
+def known_codes(encoder: Encoder, layout: Encoder) -> list[Int32[np.ndarray, " _codes"]]:
     """For each categorical column: codes of the layout to themselves, or to 0 where the encoder never saw the label."""
     tables = []
-    for column, to_layout in zip(layout.categories, code_tables(own, layout), strict=True):
+    for column, to_layout in zip(layout.categories, code_tables(encoder, layout), strict=True):
         known = np.zeros(len(column.categories) + 1, dtype=np.int32)
         known[to_layout] = to_layout
         tables.append(known)

@@ -87,7 +87,7 @@ def fit_temperature(probabilities: Float[np.ndarray, "rows classes"], codes: Int
     rows move T little.
     """
     logarithms = _logarithms(probabilities)
-    losses = np.array([_log_loss(logarithms, codes, temperature=math.exp(own)) for own in LOGARITHMS])
+    losses = np.array([_log_loss(logarithms, codes, temperature=math.exp(tried)) for tried in LOGARITHMS])
     penalties = (LOGARITHMS / PRIOR_DEVIATION) ** 2 / (2 * len(codes))
     best = float(LOGARITHMS[(losses + penalties).argmin()])
     is_better = _log_loss(logarithms, codes, temperature=math.exp(best)) < _log_loss(logarithms, codes, temperature=1.0)
@@ -104,8 +104,8 @@ def conformal_scores(
         predictions: before any temperature.
         target: raw values, or class codes.
     """
-    own = predictions.astype(np.float64)
-    scores = np.abs(target - own[:, 0]) if task.kind == "regression" else 1 - own[np.arange(len(target)), target]
+    exact = predictions.astype(np.float64)
+    scores = np.abs(target - exact[:, 0]) if task.kind == "regression" else 1 - exact[np.arange(len(target)), target]
     n_rows = len(scores)
     n_kept = min(n_rows, MOST_SCORES)
     ranks = -(-np.arange(1, n_kept + 1) * n_rows // n_kept)  # rounded up: see `serving.bundle.Conformal`

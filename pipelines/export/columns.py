@@ -147,7 +147,7 @@ def _of_folds(graph: _Graph, block: str, features: slice, places: Sequence[np.nd
     """Number features [N, C] that are the same in every fold which has them, and zero in the others: [folds, N, C]."""
     if not places:
         return block
-    has = [np.isin(np.arange(features.start, features.stop), own).astype(float).tolist() for own in places]
+    has = [np.isin(np.arange(features.start, features.stop), of_fold).astype(float).tolist() for of_fold in places]
     return graph.apply("Mul", graph.apply("Cast", block, to=TensorProto.DOUBLE), graph.fold_rows(has))
 
 
@@ -156,12 +156,12 @@ def _scaled(
 ) -> str:
     """By the statistics of each fold; one for a table without folds."""
     places = [place[number.column] for number in folds[0]]
-    fill = graph.fold_rows([[number.fill for number in own] for own in folds])
+    fill = graph.fold_rows([[number.fill for number in fold] for fold in folds])
     if places != list(range(len(place))):  # for a row every operator costs, also one that changes nothing
         missing, raw = graph.take(missing, places), graph.take(raw, places)
     filled = graph.apply("Where", missing, fill, raw)
-    centered = graph.apply("Sub", filled, graph.fold_rows([[number.center for number in own] for own in folds]))
-    return graph.apply("Div", centered, graph.fold_rows([[number.scale for number in own] for own in folds]))
+    centered = graph.apply("Sub", filled, graph.fold_rows([[number.center for number in fold] for fold in folds]))
+    return graph.apply("Div", centered, graph.fold_rows([[number.scale for number in fold] for fold in folds]))
 
 
 def _waves(graph: _Graph, cycles: Sequence[CycleEncoding], *, raw: str, missing: str, place: dict[str, int]) -> str:

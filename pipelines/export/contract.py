@@ -114,8 +114,8 @@ def _column(profile: ColumnProfile) -> Column:
 
 
 def _target(prepared: PreparedTable, served: ServedModel, *, scale: float) -> Target:
-    own = prepared.table.target
-    target = Target(name=own.name, task=own.kind, classes=own.classes, scale=scale)
+    column = prepared.table.target
+    target = Target(name=column.name, task=column.kind, classes=column.classes, scale=scale)
     rows = spread(prepared.validation.rows, at_most=MOST_ANSWERS)
     predictions = served.predict(prepared.encode(prepared.table.features[rows]))
     return target.model_copy(update={"reference": answers_reference(target, predictions)})

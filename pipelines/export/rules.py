@@ -16,8 +16,8 @@ def _rules(column: Column, prepared: PreparedTable) -> Rules:
         return Rules(missing="category" if column.nullable else "refused", unseen="unknown")
     if not column.nullable:
         return Rules(missing="refused")
-    flagged = any(own.indicator for own in prepared.encoder.numbers if own.column == column.name)
-    fills = {fill for own in _encoders(prepared) for fill in _fills(own, column.name)}
+    flagged = any(number.indicator for number in prepared.encoder.numbers if number.column == column.name)
+    fills = {fill for encoder in _encoders(prepared) for fill in _fills(encoder, column.name)}
     if len(fills) > 1:
         return Rules(missing="filled", flagged=flagged)
     (fill,) = fills

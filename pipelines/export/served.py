@@ -70,8 +70,8 @@ class WeightedStack(nn.Module):
         self, numbers: Float[Tensor, "*folds rows numbers"], codes: Int[Tensor, "*folds rows columns"]
     ) -> Float[Tensor, "rows predictions"]:
         """Predict with every member and add up: predictions are averaged, never outputs."""
-        own = (numbers[self.folds], codes[self.folds]) if self._task.folds else (numbers[None], codes[None])
-        predictions = link_members(self._task, self.net(*own), self._scales)  # [K, N, P]
+        rows = (numbers[self.folds], codes[self.folds]) if self._task.folds else (numbers[None], codes[None])
+        predictions = link_members(self._task, self.net(*rows), self._scales)  # [K, N, P]
         return (predictions * per_member(self.shares, predictions)).sum(dim=0)
 
 

@@ -60,9 +60,9 @@ class StackOptimizer(torch.optim.Optimizer):
         self._slices: list[KindSlice] = []
         start = 0
         for _, group in groupby(members, key=lambda member: member.kind):
-            own = list(group)
-            place = slice(start, start + len(own))
-            chain = build_chain(own, device=device)
+            of_kind = list(group)
+            place = slice(start, start + len(of_kind))
+            chain = build_chain(of_kind, device=device)
             self._slices.append(KindSlice(place, chain, chain.init(torch.zeros_like(self._weights[place]))))
             start = place.stop
         rates = [member.lr for member in members]
@@ -88,8 +88,9 @@ class StackOptimizer(torch.optim.Optimizer):
         """
         updates = torch.cat([_rows_of_gradient(param) for param, _ in self._columns], dim=1)  # [K, P]
         decayed = self._weights[:, : self._n_decayed]
-        for own in self._slices:
-            own.chain.update_(updates[own.members], own.state, decayed[own.members], self._step)
+        for of_kind in self._slices:
+            members = of_kind.members
+            of_kind.chain.update_(updates[members], of_kind.state, decayed[members], self._step)
         self.stepped_rates = self.current_learning_rates()
         self._weights.addcmul_(updates, self.stepped_rates.to(updates.dtype).unsqueeze(1), value=-1)
         self._step += 1
@@ -116,7 +117,7 @@ class StackOptimizer(torch.optim.Optimizer):
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, save parameters and configurations."""
         # Transforms without a memory are left out: which of them a chain holds depends on who is in the stack.
-        states = [[to_plain(state) for state in own.state if state is not None] for own in self._slices]
+        states = [[to_plain(state) for state in of_kind.state if state is not None] for of_kind in self._slices]
         return {"step": self._step, "states": states, "plateau": self._plateau.observed()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -124,8 +125,8 @@ class StackOptimizer(torch.optim.Optimizer):
         self._step = state_dict["step"]
         self._plateau = self._plateau.going_on(state_dict["plateau"])
         self._scale_rates()
-        for own, plain in zip(self._slices, state_dict["states"], strict=True):
-            remembered = [state for state in own.state if state is not None]
+        for of_kind, plain in zip(self._slices, state_dict["states"], strict=True):
+            remembered = [state for state in of_kind.state if state is not None]
             for saved, state in zip(plain, remembered, strict=True):
                 load_plain_(saved, state)
 
@@ -143,12 +144,13 @@ class StackOptimizer(torch.optim.Optimizer):
         self._weights = _as_one_matrix(self._columns)
         slices = []
         start = 0
-        for own in self._slices:
-            inside = members[(members >= own.members.start) & (members < own.members.stop)] - own.members.start
+        for of_kind in self._slices:
+            first, stop = of_kind.members.start, of_kind.members.stop
+            inside = members[(members >= first) & (members < stop)] - first
             if not len(inside):
                 continue
             place = slice(start, start + len(inside))
-            slices.append(KindSlice(place, take_members(own.chain, inside), take_members(own.state, inside)))
+            slices.append(KindSlice(place, take_members(of_kind.chain, inside), take_members(of_kind.state, inside)))
             start = place.stop
         self._slices = slices
         self._base_rates = self._base_rates[members]
@@ -172,10 +174,10 @@ def _columns(params: Sequence[nn.Parameter], decayed: Sequence[bool]) -> tuple[l
 
 def _as_one_matrix(columns: Sequence[tuple[nn.Parameter, slice]]) -> Float[Tensor, "members numbers"]:
     """Move all parameters into one matrix, of which each is a view from now on: one operation steps them all."""
-    rows = [param.detach().reshape(len(param), own.stop - own.start) for param, own in columns]
+    rows = [param.detach().reshape(len(param), place.stop - place.start) for param, place in columns]
     matrix = torch.cat(rows, dim=1)
-    for param, own in columns:
-        param.data = matrix[:, own].view_as(param)
+    for param, place in columns:
+        param.data = matrix[:, place].view_as(param)
     return matrix
 
 

@@ -69,13 +69,13 @@ class Plateau:
 
 def start_plateau(schedules: Sequence[ScheduleConfig]) -> Plateau:
     """Before the first epoch; members of another schedule keep the scale 1."""
-    own = [schedule if isinstance(schedule, PlateauScheduleConfig) else None for schedule in schedules]
+    plateaus = [schedule if isinstance(schedule, PlateauScheduleConfig) else None for schedule in schedules]
     return Plateau(
-        factor=np.array([1.0 if one is None else one.factor for one in own]),
-        patience=np.array([np.inf if one is None else one.patience for one in own], dtype=np.float64),
-        min_delta=np.array([0.0 if one is None else one.min_delta for one in own]),
-        least=np.array([1.0 if one is None else one.final_fraction for one in own]),
-        best=np.full(len(own), -np.inf),
-        waited=np.zeros(len(own)),
-        scales=np.ones(len(own)),
+        factor=np.array([1.0 if plateau is None else plateau.factor for plateau in plateaus]),
+        patience=np.array([np.inf if plateau is None else plateau.patience for plateau in plateaus], dtype=np.float64),
+        min_delta=np.array([0.0 if plateau is None else plateau.min_delta for plateau in plateaus]),
+        least=np.array([1.0 if plateau is None else plateau.final_fraction for plateau in plateaus]),
+        best=np.full(len(plateaus), -np.inf),
+        waited=np.zeros(len(plateaus)),
+        scales=np.ones(len(plateaus)),
     )

@@ -75,7 +75,7 @@ class Task:
                 f"task.label_smoothing={config.label_smoothing} belongs to cross entropies; "
                 f"this {self.kind} task minimises {loss}."
             )
-        return replace(self, loss=loss, folds=tuple(replace(own, loss=loss) for own in self.folds))
+        return replace(self, loss=loss, folds=tuple(replace(fold, loss=loss) for fold in self.folds))
 
     def of_fold(self, fold: int) -> "Task":
         """The task as a fold's member learns it; without folds there is one for all."""
@@ -101,10 +101,10 @@ def member_scales(task: Task, folds: Sequence[int], *, dtype: torch.dtype, devic
     """Center and scale of each member's target, [K, 1, 1]; None where all members have the task's own."""
     if not task.folds:
         return None
-    own = [task.of_fold(fold) for fold in folds]
+    of_members = [task.of_fold(fold) for fold in folds]
     center, scale = (
         torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
-        for values in ([fold.center for fold in own], [fold.scale for fold in own])
+        for values in ([fold.center for fold in of_members], [fold.scale for fold in of_members])
     )
     return center, scale
 

@@ -70,7 +70,7 @@ def to_device(part: Part, *, task: Task, dtype: torch.dtype, device: torch.devic
     """Copy a part to the device, once: with folds as often as they encode it differently, fold after fold."""
     target = torch.from_numpy(part.target)
     tasks = task.folds or (task,)
-    learned = [own.standardise(target).to(dtype) if task.kind == "regression" else target for own in tasks]
+    learned = [fold.standardise(target).to(dtype) if task.kind == "regression" else target for fold in tasks]
     numbers, codes = (torch.from_numpy(values) for values in (part.features.numbers, part.features.codes))
     return DeviceRows(
         numbers=numbers.flatten(0, -2).to(device, dtype),
@@ -84,7 +84,7 @@ def fold_places(prepared: PreparedTable, *, device: torch.device) -> list[Int[Te
     n_rows = len(prepared.train.rows)
     if not prepared.folds:
         return [torch.arange(n_rows, device=device)]
-    return [fold * n_rows + torch.from_numpy(own.train).to(device) for fold, own in enumerate(prepared.folds)]
+    return [number * n_rows + torch.from_numpy(fold.train).to(device) for number, fold in enumerate(prepared.folds)]
 
 
 def rows_sitting_out(sizes: Sequence[int], batch_size: int) -> list[int]:
@@ -133,7 +133,7 @@ class StreamBatches:
         self._streams = streams
         self._batch_size = batch_size
         self._next_epoch = first_epoch
-        self.n_steps = _n_steps([len(own) for own in places], batch_size)
+        self.n_steps = _n_steps([len(of_fold) for of_fold in places], batch_size)
 
     def __len__(self) -> int:
         return math.ceil(self.n_steps / BATCHES_AT_ONCE)

@@ -45,7 +45,8 @@ class MemberFolds:
         if any(is_balanced):
             alike = (1.0,) * len(task.classes)
             weights = [
-                task.of_fold(fold).balancing if own else alike for fold, own in zip(of_member, is_balanced, strict=True)
+                task.of_fold(fold).balancing if balanced else alike
+                for fold, balanced in zip(of_member, is_balanced, strict=True)
             ]
             self.class_weights = torch.tensor(weights, dtype=dtype, device=device)
 

@@ -45,12 +45,12 @@ class HeldOut:
         values = outputs.new_empty(len(outputs))
         weights = self.folds.class_weights
         for fold, members in self._by_fold(self.folds.places):
-            own = outputs if len(members) == len(outputs) else outputs[members]
+            of_fold = outputs if len(members) == len(outputs) else outputs[members]
             n_rows = len(self.raw_targets[fold])
             target = self.rows.target[fold, None, :n_rows]
             losses = member_loss(
                 self.task.of_fold(fold),
-                own[:, :n_rows],
+                of_fold[:, :n_rows],
                 target,
                 class_weights=None if weights is None else weights[members],
             )
@@ -64,9 +64,9 @@ class HeldOut:
         values: dict[MetricName, Tensor] = {}
         for fold, members in self._by_fold(folds):
             target = self.raw_targets[fold]
-            own = predictions if len(members) == len(predictions) else predictions[members]
-            for name, found in score_members(self.task, own[:, : len(target)], target, metrics).items():
-                values.setdefault(name, found.new_empty(len(predictions)))[members] = found
+            of_fold = predictions if len(members) == len(predictions) else predictions[members]
+            for name, scored in score_members(self.task, of_fold[:, : len(target)], target, metrics).items():
+                values.setdefault(name, scored.new_empty(len(predictions)))[members] = scored
         return values
 
     def own(self, predictions: Float[Tensor, "rows predictions"], fold: int) -> Float[Tensor, "own predictions"]:
@@ -75,7 +75,7 @@ class HeldOut:
 
     def _by_fold(self, folds: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
         for fold in sorted(set(folds)):
-            yield fold, [member for member, own in enumerate(folds) if own == fold]
+            yield fold, [member for member, of_member in enumerate(folds) if of_member == fold]
 
 
 class HeldOutBatches:
@@ -114,11 +114,10 @@ def hold_out(
         raw = raw.to(device)
     if not prepared.folds:
         return HeldOut(Batch(rows.numbers[None], rows.codes[None], rows.target[None]), [raw], folds, task)
-    own = [torch.from_numpy(fold.held_out) for fold in prepared.folds]
-    longest = max(len(places) for places in own)
+    held_out = [torch.from_numpy(fold.held_out) for fold in prepared.folds]
+    longest = max(len(of_fold) for of_fold in held_out)
     n_rows = len(prepared.validation.rows)
-    places = torch.stack(
-        [fold * n_rows + torch.cat([of, of[-1:].expand(longest - len(of))]) for fold, of in enumerate(own)]
-    ).to(device)
+    filled = [torch.cat([of_fold, of_fold[-1:].expand(longest - len(of_fold))]) for of_fold in held_out]
+    places = torch.stack([fold * n_rows + of_fold for fold, of_fold in enumerate(filled)]).to(device)
     slices = Batch(rows.numbers[places], rows.codes[places], rows.target[places])
-    return HeldOut(slices, [raw[of.to(raw.device)] for of in own], folds, task)
+    return HeldOut(slices, [raw[of_fold.to(raw.device)] for of_fold in held_out], folds, task)

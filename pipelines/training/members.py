@@ -170,8 +170,8 @@ class StackMembers:
         )
 
     def _own_predictions(self, place: int) -> np.ndarray:
-        own = self._held_out.own(self._best_predictions[place], self._held_out.folds.places[place])
-        return own.cpu().numpy().copy()
+        predictions = self._held_out.own(self._best_predictions[place], self._held_out.folds.places[place])
+        return predictions.cpu().numpy().copy()
 
 
 def _on_cpu(value: Any) -> Any:

@@ -20,7 +20,6 @@ from types import FrameType
 from typing import Any
 from weakref import ref
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -60,7 +59,7 @@ class StackCost:
 
     def memory_bytes(self, n_members: int) -> int:
         """The most that a stack of so many members holds at once."""
-        return int(MARGIN * max(fixed + each * n_members for fixed, each in self.peaks))
+        return int(MARGIN * max(fixed + per_member * n_members for fixed, per_member in self.peaks))
 
     def seconds(self, n_members: int, n_epochs: int) -> float:
         """How long a stack of so many members takes for so many epochs, about."""
@@ -69,8 +68,8 @@ class StackCost:
     def most_members(self, budget_bytes: int, n_members: int) -> int:
         """How many members, at most `n_members`, fit into the budget; one even if it does not."""
         budget = budget_bytes / MARGIN
-        fitting = min(((budget - fixed) / each for fixed, each in self.peaks if each > 0), default=np.inf)
-        most = int(max(1, min(fitting, n_members)))
+        fitting = [(budget - fixed) / per_member for fixed, per_member in self.peaks if per_member > 0]
+        most = int(max(1, min([*fitting, n_members])))
         while most > 1 and self.memory_bytes(most) > budget_bytes:  # rounding
             most -= 1
         return most
@@ -107,9 +106,10 @@ def probe_stack(
         points = sorted({(n_members, n_rows) for n_members in (small, large) for n_rows in (few, many)})
         known = {(_sizes(len(trials))[0], few): at_small[model]}
         peaks = {point: known.get(point) or peaks_at(model, point) for point in points}
-        names = sorted({name for own in peaks.values() for name in own})
-        lines = (_line({point: own.get(name, 0.0) for point, own in peaks.items()}, n_rows=whole) for name in names)
-        untimed = StackCost(_count_parameters(model, prepared, task), tuple(lines), timings=())
+        names = sorted({name for at_point in peaks.values() for name in at_point})
+        of_functions = [{point: peaks[point].get(name, 0.0) for point in points} for name in names]
+        lines = tuple(_line(values, n_rows=whole) for values in of_functions)
+        untimed = StackCost(_count_parameters(model, prepared, task), lines, timings=())
         most = untimed.most_members(budget_bytes, len(trials))
         timings = time_stacks(trials, prepared, task, most=most, device=place.device)
     return dataclasses.replace(untimed, timings=tuple(timings))
@@ -122,7 +122,7 @@ def variety(trials: Sequence[TrialConfig]) -> tuple[object, ...]:
     return kinds, len({trial.seed for trial in trials}) > 1, len(rates) > 1, max(rates) > 0
 
 
-def _sizes(n_trials: int) -> Point:
+def _sizes(n_trials: int) -> tuple[int, int]:
     """How many members the two probes have: never more than there are trials, if that can be."""
     if n_trials == 1:
         return 1, 1
@@ -176,8 +176,8 @@ def _line(values: Mapping[Point, float], *, n_rows: int) -> tuple[float, float]:
     small, large = sizes[0], sizes[-1]
     if small == large:
         return at(small), 0.0
-    each = max(0.0, at(large) - at(small)) / (large - small)
-    return max(0.0, at(large) - each * large), each
+    per_member = max(0.0, at(large) - at(small)) / (large - small)
+    return max(0.0, at(large) - per_member * large), per_member
 
 
 def _peaks(

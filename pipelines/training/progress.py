@@ -84,7 +84,7 @@ class ProgressLine:
         scores = sign(self.metric) * values[np.isfinite(values)]
         if not len(scores):
             return ""
-        best, median = (sign(self.metric) * own for own in (scores.max(), np.median(scores)))
+        best, median = (sign(self.metric) * score for score in (scores.max(), np.median(scores)))
         return f", {self.metric} best {best:.4g}, median {median:.4g}"
 
 

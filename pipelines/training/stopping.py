@@ -1,6 +1,6 @@
 """Early stopping, member by member: who improved, and who has waited long enough.
 
-Plain bookkeeping on the CPU, once an epoch; weights are kept by `best`.
+Plain bookkeeping on the CPU, once an epoch; `members` keeps the weights.
 """
 
 from collections.abc import Sequence

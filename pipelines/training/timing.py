@@ -56,8 +56,8 @@ def seconds_of(timings: Sequence[Timing], n_trials: int, n_epochs: int) -> float
         n_trials: in the stack.
         n_epochs: that it trains for.
     """
-    around = _on_line([(own.n_trials, own.around_seconds) for own in timings], n_trials)
-    return around + n_epochs * _on_line([(own.n_trials, own.epoch_seconds) for own in timings], n_trials)
+    around = _on_line([(timing.n_trials, timing.around_seconds) for timing in timings], n_trials)
+    return around + n_epochs * _on_line([(timing.n_trials, timing.epoch_seconds) for timing in timings], n_trials)
 
 
 def time_stacks(
@@ -76,12 +76,15 @@ def time_stacks(
     order = np.random.default_rng(0).permutation(len(trials))  # a part has as mixed seeds and optimizers as the whole
 
     def timed(n_trials: int) -> Timing:
-        own = [trials[place] for place in sorted(order[:n_trials].tolist())]
-        return _timed([unlearning(trial, n_epochs=EPOCHS) for trial in own], prepared, task, device=device)
+        some = [trials[place] for place in sorted(order[:n_trials].tolist())]
+        return _timed([unlearning(trial, n_epochs=EPOCHS) for trial in some], prepared, task, device=device)
 
     timings = [timed(min(SMALL, most))]
     while timings[-1].n_trials < most:
-        spent = [(0, OVERHEAD * timings[0].spent_seconds), *((own.n_trials, own.spent_seconds) for own in timings)]
+        spent = [
+            (0, OVERHEAD * timings[0].spent_seconds),
+            *((timing.n_trials, timing.spent_seconds) for timing in timings),
+        ]
         limit = MOST_SECONDS
         if len(timings) == 1 and timings[0].spent_seconds < WORTH_SECONDS:
             limit = max(limit, 2 * timings[0].spent_seconds)  # two small ones alone would tell little

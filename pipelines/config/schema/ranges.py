@@ -32,6 +32,6 @@ def per_sweep() -> Any:
 
 
 class Group:
-    """What every class of this file shares: a field that it does not name is refused."""
+    """What every group of the schema shares: a field that it does not name is refused."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
