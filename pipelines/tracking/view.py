@@ -112,7 +112,8 @@ def _line_chart(comparison: Comparison, curve: str, section: str) -> dict[str, A
         "metricKey": curve,
         "displayPoints": False,
         "lineSmoothness": 0,
-        "scaleType": "linear",
+        # A loss falls, or explodes, by powers of ten: one that does would press all others onto the axis.
+        "scaleType": "log" if curve.endswith("loss") else "linear",
         "xAxisKey": "step",
         "xAxisScaleType": "linear",
         "selectedXAxisMetricKey": "",

@@ -14,7 +14,7 @@ COMPARISON = Comparison(
     params=["optimizer.lr", "model.dropout"],
     metric="validation/rmse",
     best="lowest",
-    curves=["train/loss", "validation/loss"],
+    curves=["train/loss", "validation/loss", "validation/rmse"],
 )
 
 
@@ -31,9 +31,14 @@ def test_the_view_shows_what_was_swept_against_the_metric_and_every_curve() -> N
     assert parallel["type"] == "PARALLEL"
     assert parallel["selectedParams"] == ["optimizer.lr", "model.dropout"]
     assert parallel["selectedMetrics"] == ["validation/rmse"]
-    assert [line["metricKey"] for line in lines] == ["train/loss", "validation/loss"]
+    assert [line["metricKey"] for line in lines] == ["train/loss", "validation/loss", "validation/rmse"]
     assert state["searchFilter"] == "tags.sweep = 's1'"
     assert state["orderByAsc"] is True
+
+
+def test_losses_are_drawn_over_powers_of_ten_so_that_one_that_explodes_hides_no_other() -> None:
+    _, *lines = unpacked(view_tag(COMPARISON))["compareRunCharts"]
+    assert [line["scaleType"] for line in lines] == ["log", "log", "linear"]
 
 
 def test_the_address_leads_to_the_view_that_was_saved() -> None:
