@@ -4,13 +4,16 @@ import os
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import torch
 
-from pipelines.config.schema import TrialConfig
+from pipelines.config.schema import RayEngineConfig, TrainerConfig, TrialConfig
+from pipelines.data.prepare import PreparedTable
 from pipelines.engines import Engine, Keeping, StackJob
 from pipelines.engines.local import ThisProcess
+from pipelines.tasks.task import Task
 from pipelines.training import MemberResult, StackState, load_state
 from tests.tables import custom, mlp, small_table, trial
 
@@ -18,28 +21,38 @@ STACKS = [
     [trial(seed=seed, model=mlp(hidden, dropout=0.2), max_epochs=epochs) for seed in (0, 1)]
     for hidden, epochs in [((6, 5), 6), ((4,), 2), ((3,), 4), ((7,), 3)]
 ]
+TRAINER_ON_RAY = TrainerConfig(max_epochs=1, batch_size=8, accelerator="cpu", precision="64-true", progress=False)
+
+
+def on_ray(**changes) -> RayEngineConfig:
+    fields = {"address": None, "cpus_per_stack": 1, "gpus_per_stack": 0.0, "retries": 3, "memory_gb": None}
+    return RayEngineConfig(kind="ray", **fields | changes)
+
+
+@cache
+def table() -> tuple[PreparedTable, Task]:
+    """The same at every call: for another one an engine starts its processes anew, which takes seconds."""
+    return small_table()
 
 
 def run_on(engine: Engine, stacks=STACKS) -> list[Sequence[MemberResult]]:
     """The members of every stack, in the order of the stacks; each must come exactly once."""
-    prepared, task = small_table()
-    return in_order(engine.run(jobs_of(stacks), prepared, task), len(stacks))
+    return in_order(engine.run(jobs_of(stacks), *table()), len(stacks))
 
 
 def run_with_a_pause(engine: Engine, folder: Path) -> list[Sequence[MemberResult]]:
     """Stacks that are kept after an epoch and go on, the first without a member that is ended there."""
-    prepared, task = small_table()
     jobs = [
         replace(job, until_epoch=1, keeping=Keeping(folder / f"{job.number}.pt", 0.0, {"number": job.number}))
         for job in jobs_of(STACKS)
     ]
-    paused = {done.number: done.state for done in engine.run(jobs, prepared, task)}
+    paused = {done.number: done.state for done in engine.run(jobs, *table())}
     assert [load_state(folder / f"{number}.pt")[1] for number in range(len(jobs))] == [job.keeping.note for job in jobs]
     rest = [
         replace(job, state=paused[job.number], until_epoch=None, ended=frozenset({1} if job.number == 0 else {}))
         for job in jobs
     ]
-    return in_order(engine.run(rest, prepared, task), len(rest))
+    return in_order(engine.run(rest, *table()), len(rest))
 
 
 def jobs_of(stacks) -> list[StackJob]:
