@@ -12,10 +12,11 @@ from hydra.core.utils import JobStatus
 from hydra_plugins.sweepstack.storage import open_storage
 from pipelines import train
 from pipelines.errors import UserError
-from tests.hydra_plugins.fake_sweep import WITHOUT_MODEL, FakeSweep
+from tests.hydra_plugins.fake_sweep import WITHOUT_MODEL, FakeSweep, stand_in_for_training
 from tests.hydra_plugins.multirun import batches
 
 RATE = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
+RATE_AND_DROPOUT = (RATE, "model.dropout=interval(0,0.5)")
 STORAGE = "sqlite:///var/optuna.db"
 FOUR_BATCHES = {"n_trials": 16, "batch_size": 4}  # from its tenth trial on TPE learns: all of the last batch
 
@@ -206,31 +207,39 @@ def test_an_interrupted_study_asks_again_what_it_had_not_heard_of(stand_in, monk
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 6
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
-def test_a_study_interrupted_in_a_batch_ends_with_the_trials_of_an_undisturbed_one(stand_in, monkeypatch, sampler):
+@pytest.fixture(scope="module", params=["tpe", "random", "qmc"])
+def undisturbed(request, tmp_path_factory):
+    """The settings of a search, and the trials of a study that nothing disturbs: it is the same for every test."""
+    settings = {**FOUR_BATCHES, "sampler": request.param, "study": "mine"}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(tmp_path_factory.mktemp("undisturbed"))
+        stand_in = stand_in_for_training(patched)
+        search(*RATE_AND_DROPOUT, **settings)
+    return settings, stand_in.trials
+
+
+def test_a_study_interrupted_in_a_batch_ends_with_the_trials_of_an_undisturbed_one(stand_in, monkeypatch, undisturbed):
     def interrupted(sweep, trials):
         if len(stand_in.batches) == 1:
             raise KeyboardInterrupt
         return trained(sweep, trials)
 
-    settings = {**FOUR_BATCHES, "sampler": sampler}
-    space = [RATE, "model.dropout=interval(0,0.5)"]
+    settings, expected = undisturbed
     trained = FakeSweep.train
     with monkeypatch.context() as patched:
         patched.setattr(FakeSweep, "train", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            search(*space, study="disturbed", **settings)
+            search(*RATE_AND_DROPOUT, **settings)
     stand_in.trials.clear()
-    search(*space, study="disturbed", **settings)
-    search(*space, study="undisturbed", **settings)
+    search(*RATE_AND_DROPOUT, **settings)
 
-    assert stand_in.trials[:16] == stand_in.trials[16:]
+    assert len(expected) == 16
+    assert stand_in.trials == expected
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
 @pytest.mark.parametrize("n_attributes", [0, 4, 40])  # three a trial: in the first batch, and in the last
 def test_a_study_interrupted_while_it_was_asked_ends_with_the_trials_of_an_undisturbed_one(
-    stand_in, monkeypatch, sampler, n_attributes
+    stand_in, monkeypatch, undisturbed, n_attributes
 ):
     def interrupted(trial, key, value):
         if len(kept) == n_attributes:
@@ -238,19 +247,18 @@ def test_a_study_interrupted_while_it_was_asked_ends_with_the_trials_of_an_undis
         kept.append(key)
         keep(trial, key, value)
 
-    settings = {**FOUR_BATCHES, "sampler": sampler}
+    settings, expected = undisturbed
     keep, kept = optuna.trial.Trial.set_user_attr, []
     with monkeypatch.context() as patched:
         patched.setattr(optuna.trial.Trial, "set_user_attr", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            search(RATE, study="disturbed", **settings)
+            search(*RATE_AND_DROPOUT, **settings)
     stand_in.batches.clear()
     stand_in.trials.clear()
-    search(RATE, study="disturbed", **settings)
-    search(RATE, study="undisturbed", **settings)
+    search(*RATE_AND_DROPOUT, **settings)
 
-    assert [len(batch) for batch in stand_in.batches] == [4] * 8
-    assert rates(stand_in)[:16] == rates(stand_in)[16:]
+    assert [len(batch) for batch in stand_in.batches] == [4] * 4
+    assert stand_in.trials == expected
 
 
 def test_a_database_that_fails_on_the_way_ends_with_what_is_wrong_with_it(stand_in, monkeypatch):
