@@ -1,6 +1,7 @@
 """Coverage of intervals and sets on rows that were never seen, and temperatures that never make log loss worse."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ def with_calibration_part(prepared: PreparedTable) -> PreparedTable:
     return replace(prepared, calibration=prepared.validation)
 
 
+@cache
 def task(kind: TaskKind) -> Task:
     return task_of(mixed_table(kind))
 
