@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pipelines.config.schema import METRICS_OF, MetricName
 from pipelines.selection.baselines import BaselineResult
+from pipelines.selection.scores import tie_break_metric
 from pipelines.sweeps.finalists import Finalist, Finalists
 from pipelines.sweeps.run import TrialOutcome
 from pipelines.tasks.metrics import HIGHER_IS_BETTER, score
@@ -15,6 +16,7 @@ from pipelines.tasks.task import Task
 
 SHOWN_METRICS = 3
 SHOWN_TRIALS = 5
+LEAST_PLAIN, MOST_PLAIN = 1e-3, 1e9  # beyond them a value's digits, and not its zeros, are shown
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Row:
         kind: trial, ensemble or baseline.
         validation: metrics on the part that chose between trials.
         test: metrics on the part that nothing was chosen by; empty for a model that was not chosen.
-        is_champion: this one is served.
+        is_champion: this one becomes a version of the model.
         errors: standard errors of validation metrics, where these are means over folds.
     """
 
@@ -52,7 +54,12 @@ def leaderboard_rows(
         return test if finalist is finalists.champion else {}
 
     trained = [outcome for outcome in outcomes if outcome.result.failure is None]
-    ranked = sorted(trained, key=lambda outcome: -score(task.metric, outcome.result.metrics[task.metric]))
+    metrics = (task.metric, tie_break_metric(task))
+
+    def quality(outcome: TrialOutcome) -> tuple[float, ...]:
+        return tuple(score(metric, outcome.result.metrics[metric]) for metric in metrics)
+
+    ranked = sorted(trained, key=quality, reverse=True)
     (best,) = finalists.best.members
     rows = []
     if (ensemble := finalists.ensemble) is not None:
@@ -89,12 +96,15 @@ def render_leaderboard(name: str, rows: Sequence[Row], task: Task) -> str:
     widths = [max(len(line[place]) for line in lines) for place in range(len(header))]
     body = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     return "\n".join(
-        [title, body[0], "-" * len(body[0]), *body[1:], "* is served; test is looked at once, for it and the baselines"]
+        [title, body[0], "-" * len(body[0]), *body[1:], "* is chosen; test is looked at once, for it and the baselines"]
     )
 
 
 def _shown(value: float | None, *, error: float | None = None) -> str:
     if value is None:
         return "-"
-    digits = ".4f" if abs(value) < 1000 else ",.1f"  # noqa: PLR2004  four digits
+    size = abs(value)
+    if size != 0 and not LEAST_PLAIN <= size < MOST_PLAIN:  # also infinity, and what is not a number
+        return f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.2g}"
+    digits = ".4f" if size < 1000 else ",.1f"  # noqa: PLR2004  four digits
     return f"{value:{digits}}" if error is None else f"{value:{digits}} ± {error:{digits}}"
