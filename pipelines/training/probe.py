@@ -1,28 +1,17 @@
 """What a stack costs on this device, found out by training small ones for an epoch: bytes, and seconds by `timing`.
 
-Memory is counted tensor by tensor, not read off the process, whose size says more of its past. A stack's memory at
-any one place of the code is a fixed part and a part a member, but where it is largest changes with the number of
-members. So the peak of every function is measured on its own, and a larger stack's is the largest of them all.
-
-Not counted is what the C library keeps between tensors on a CPU: with glibc as it comes, processes grew up to 2.4
-times as much as their tensors; with MALLOC_MMAP_THRESHOLD_=65536 no more than these. Half of the free memory, the
-budget unless one is given, leaves room for most of that.
+A stack's memory at any one place of the code is a fixed part and a part a member, but where it is largest changes with
+the number of members. So the peak of every function is measured on its own (`tensor_memory`), and a larger stack's is
+the largest of them all.
 """
 
 import dataclasses
 import gc
-import sys
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import FrameType
-from typing import Any
-from weakref import ref
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from pipelines.config.schema import CustomConfig, LinearConfig, ModelConfig, TrialConfig
@@ -34,6 +23,7 @@ from pipelines.tasks.task import Task
 from pipelines.training.device import Place, computing_with, place_here
 from pipelines.training.fit import train_stack
 from pipelines.training.state import dropout_rate
+from pipelines.training.tensor_memory import TensorMemory
 from pipelines.training.timing import Timing, first_rows, rows_of_an_epoch, seconds_of, time_stacks, unlearning
 
 SMALL, LARGE = 2, 4  # members; a stack of one takes shorter ways in places
@@ -195,7 +185,7 @@ def _peaks(
     if on_cuda:
         torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device) if on_cuda else 0
-    with _Watch(device.type) as watch:
+    with TensorMemory(device.type) as memory:
         paused = train_stack(members, prepared, task, until_epoch=1, device=device)
         gc.collect()  # Lightning's objects hold each other, and with them the stack: the next one would be beside it
         if paused.members:  # of a net that gives no numbers none is left
@@ -203,9 +193,9 @@ def _peaks(
     gc.collect()
     overhead = 0
     if on_cuda:  # workspaces of kernels, and what is rounded up
-        overhead = max(0, torch.cuda.max_memory_allocated(device) - before - max(watch.peaks.values()))
+        overhead = max(0, torch.cuda.max_memory_allocated(device) - before - max(memory.peaks.values()))
         torch.cuda.empty_cache()
-    return {name: float(peak + overhead) for name, peak in watch.peaks.items()}
+    return {name: float(peak + overhead) for name, peak in memory.peaks.items()}
 
 
 def _count_parameters(trial: TrialConfig, prepared: PreparedTable, task: Task) -> int:
@@ -216,52 +206,3 @@ def _count_parameters(trial: TrialConfig, prepared: PreparedTable, task: Task) -
             n_outputs=task.n_outputs,
         )
     return sum(parameter.numel() for parameter in net.parameters())
-
-
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it without types
-    """Counts the bytes of all tensors on a device that are alive, and keeps each function's peak.
-
-    Args:
-        device: its type.
-    """
-
-    def __init__(self, device: str) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # likewise
-        self.peaks: dict[str, int] = defaultdict(int)
-        self._device = device
-        self._alive = 0
-        self._storages: dict[int, ref[Any]] = {}
-
-    def __torch_dispatch__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor) and tensor.device.type == self._device:
-                self._count(tensor.untyped_storage())
-        function = _function_of_ours()
-        self.peaks[function] = max(self.peaks[function], self._alive)
-        return result
-
-    def _count(self, storage: torch.UntypedStorage) -> None:
-        identity = storage._cdata  # noqa: SLF001  the one name that all tensors on a storage share
-        known = self._storages.get(identity)
-        if known is not None and known() is not None:
-            return
-        n_bytes = storage.nbytes()
-        self._alive += n_bytes
-        self._storages[identity] = ref(storage, lambda _: self._forget(n_bytes))
-
-    def _forget(self, n_bytes: int) -> None:
-        self._alive -= n_bytes
-
-
-def _function_of_ours() -> str:
-    """The innermost function of this project that is running; nothing in a thread of autograd's own."""
-    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001  `inspect` would read source files, thousands of times
-    while frame is not None:
-        module = str(frame.f_globals.get("__name__", ""))
-        if module.startswith("pipelines."):
-            return f"{module}.{frame.f_code.co_qualname}"
-        frame = frame.f_back
-    return ""
