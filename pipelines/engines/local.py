@@ -9,8 +9,9 @@ from pipelines.config.schema import LocalEngineConfig, TrainerConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.engine import Engine
 from pipelines.engines.free_memory import free_memory
-from pipelines.engines.job import DoneJob, StackJob, run_or_fail
+from pipelines.engines.job import DoneJob, StackJob
 from pipelines.engines.processes import WorkerProcesses
+from pipelines.engines.run_job import run_or_fail
 from pipelines.errors import UserError
 from pipelines.tasks.task import Task
 from pipelines.training import Accelerator, check_device, place_here

@@ -19,7 +19,8 @@ import torch
 
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.free_memory import free_memory
-from pipelines.engines.job import DoneJob, StackJob, lost_job, resumed, run_or_fail
+from pipelines.engines.job import DoneJob, StackJob, resumed
+from pipelines.engines.run_job import lost_job, run_or_fail
 from pipelines.errors import UserError
 from pipelines.garbage import spare_modules
 from pipelines.interrupts import interrupts_held_back

@@ -19,7 +19,8 @@ from pipelines.config.schema import RayEngineConfig, TrainerConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines.engine import Engine
 from pipelines.engines.free_memory import free_memory
-from pipelines.engines.job import DoneJob, StackJob, folder_number, lost_job, run_or_fail, where_its_folder_is
+from pipelines.engines.job import DoneJob, StackJob, folder_number, where_its_folder_is
+from pipelines.engines.run_job import lost_job, run_or_fail
 from pipelines.errors import UserError
 from pipelines.interrupts import sigterm_kept
 from pipelines.tasks.task import Task

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipelines.engines import DoneJob, StackJob, free_memory as room, processes
-from pipelines.engines.job import lost_job
+from pipelines.engines.run_job import lost_job
 from tests.tables import small_table, trial
 
 MEBIBYTE = 2**20

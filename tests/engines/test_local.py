@@ -187,7 +187,7 @@ def test_a_stack_that_runs_out_of_memory_says_what_to_try(monkeypatch, error):
     def run_out(*_, **__):
         raise error
 
-    monkeypatch.setattr(job, "train_stack", run_out)
+    monkeypatch.setattr("pipelines.engines.run_job.train_stack", run_out)
     (done,) = ThisProcess().run(jobs_of([STACKS[1]]), *table())
     reason = done.state.results[0].failure
     assert reason.startswith("Out of memory with 2 trials in one stack")

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from pipelines.config.schema import EarlyStoppingConfig
-from pipelines.engines.job import StackJob, run_job
+from pipelines.engines.job import StackJob
 from pipelines.engines.local import ThisProcess
 from pipelines.engines.processes import WorkerProcesses
+from pipelines.engines.run_job import run_job
 from pipelines.stack.randomness import Streams
 from pipelines.sweeps.plan import memory_budget_bytes, plan_stacks
 from pipelines.training import fit

@@ -7,8 +7,8 @@ from pathlib import Path
 from pipelines.config.schema import TrialConfig
 from pipelines.data.prepare import PreparedTable
 from pipelines.engines import DoneJob, Engine, StackJob
-from pipelines.engines.job import lost_job
 from pipelines.engines.local import ThisProcess
+from pipelines.engines.run_job import lost_job
 from pipelines.sweeps.folder import open_sweep_folder, trial_identities
 from pipelines.sweeps.plan import Plan, PlannedStack
 from pipelines.sweeps.records import swept_names

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipelines.config.schema import HalvingConfig, TrialConfig
-from pipelines.engines import job
+from pipelines.engines import run_job
 from pipelines.engines.processes import WorkerProcesses
 from pipelines.errors import UserError
 from pipelines.sweeps.finalists import NoModelError, choose_finalists
@@ -74,7 +74,7 @@ def test_when_all_fail_there_is_no_model_and_the_reason_is_told(tmp_path: Path) 
 @pytest.fixture
 def room_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Lets stacks of so many trials train, and larger ones find too little memory after their first epoch."""
-    real = job.train_stack
+    real = run_job.train_stack
 
     def arm(n_trials: int) -> None:
         def trained(trials: Sequence[TrialConfig], *arguments: Any, **options: Any) -> StackState:
@@ -83,7 +83,7 @@ def room_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
             options["checkpoint"].write(real(trials, *arguments, **options | {"until_epoch": 1}))
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
 
-        monkeypatch.setattr(job, "train_stack", trained)
+        monkeypatch.setattr(run_job, "train_stack", trained)
 
     return arm
 

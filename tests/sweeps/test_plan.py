@@ -168,7 +168,8 @@ def test_trials_for_a_gpu_elsewhere_are_measured_on_what_is_here():
 
 TRAIN_AND_MEASURE = """
 import dataclasses, gc, json, pathlib, psutil
-from pipelines.engines.job import StackJob, run_job
+from pipelines.engines.job import StackJob
+from pipelines.engines.run_job import run_job
 from pipelines.sweeps.plan import plan_stacks
 from tests.tables import mlp, optimizers, small_table, trial
 
