@@ -16,15 +16,15 @@ from pipelines.engines import Engine, open_engine
 from pipelines.errors import UserError
 from pipelines.export import check_publishable
 from pipelines.sweeps.champion import check_numbers
-from pipelines.sweeps.custom_nets import why_trained_alone
+from pipelines.sweeps.custom_nets import check_custom_nets
 from pipelines.sweeps.finalists import NoModelError
 from pipelines.sweeps.finish_table import TableChoice, finish_table
 from pipelines.sweeps.folder import SweepFolder, open_sweep_folder, trial_identities
 from pipelines.sweeps.open_table import describe_table, open_table
 from pipelines.sweeps.ranking import check_one_ranking, places_by_table
-from pipelines.sweeps.records import swept_beside
 from pipelines.sweeps.table_setup import TableSetup
 from pipelines.sweeps.table_sweep import TableSweep
+from pipelines.sweeps.trial_names import swept_beside
 from pipelines.tasks.metrics import score
 from pipelines.tracking.code_version import code_version
 from pipelines.tracking.process import RecorderProcess
@@ -162,8 +162,7 @@ class Sweep:
         prepared, task = open_table(first.data, first.task)
         check_one_ranking(trials, task, task_kind=first.task.kind, name=prepared.table.name)
         self._tell(describe_table(prepared, task, losses=[task.learned_by(trial.task).loss for trial in trials]))
-        for trial in trials:  # before there is a folder or a database: a mistake leaves nothing
-            why_trained_alone(trial, prepared, task)
+        check_custom_nets(trials, prepared, task)  # before there is a folder or a database: a mistake leaves nothing
         check_publishable(Path(first.tracking.bundles), name=prepared.table.name)
         folder = self._leaving.enter_context(_folder(trials, prepared, tell=self._tell))
         recorder = self._leaving.enter_context(

@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 
 from pipelines.config.schema import TrackingConfig, TrialConfig
-from pipelines.sweeps.records import swept_names
 from pipelines.sweeps.table_setup import TableSetup
+from pipelines.sweeps.trial_names import swept_names
 from pipelines.tasks.metrics import HIGHER_IS_BETTER
 from pipelines.tasks.task import Task
 from pipelines.tracking.view import Comparison, save_comparison_view

@@ -5,7 +5,7 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,17 @@ from pipelines.stack.randomness import Purpose, stream_generator
 from pipelines.tasks.task import Task
 from pipelines.training import check_device, device_here
 
-_known: dict[str, str | None] = {}  # of nets that work
+_known: dict[str, str | None] = {}  # what `why_trained_alone` found, of nets that work: trying one out takes seconds
+
+
+def check_custom_nets(trials: Sequence[TrialConfig], prepared: PreparedTable, task: Task) -> None:
+    """Try out the user's own nets among those of the trials, each once.
+
+    Raises:
+        UserError: one cannot be trained or served as it is.
+    """
+    for trial in trials:
+        why_trained_alone(trial, prepared, task)
 
 
 def why_trained_alone(trial: TrialConfig, prepared: PreparedTable, task: Task) -> str | None:

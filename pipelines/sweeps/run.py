@@ -18,8 +18,9 @@ from pipelines.errors import writing
 from pipelines.sweeps.folder import KeptStack, SweepFolder
 from pipelines.sweeps.halving import losers, rungs
 from pipelines.sweeps.plan import Plan, counted
-from pipelines.sweeps.records import Period, trial_name, trial_record
+from pipelines.sweeps.records import Period, trial_record
 from pipelines.sweeps.table_setup import TableSetup
+from pipelines.sweeps.trial_names import trial_name
 from pipelines.sweeps.trial_result import TrialResult, trial_result
 from pipelines.training import StackState
 from pipelines.whole import written_whole

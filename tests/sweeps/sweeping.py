@@ -11,9 +11,9 @@ from pipelines.engines.local import ThisProcess
 from pipelines.engines.run_job import lost_job
 from pipelines.sweeps.folder import open_sweep_folder, trial_identities
 from pipelines.sweeps.plan import Plan, PlannedStack
-from pipelines.sweeps.records import swept_names
 from pipelines.sweeps.run import TrialOutcome, train_trials
 from pipelines.sweeps.table_setup import TableSetup
+from pipelines.sweeps.trial_names import swept_names
 from pipelines.tasks.task import Task
 from pipelines.tracking.memory import MemoryRecorder
 from tests.tables import small_table

@@ -1,7 +1,7 @@
 """What a trial's run says: names that tell it from its neighbours, and values as they are typed."""
 
 from pipelines.config.schema import EarlyStoppingConfig, PlateauScheduleConfig
-from pipelines.sweeps.records import flat_params, swept_names, trial_name
+from pipelines.sweeps.trial_names import flat_params, swept_names, trial_name
 from tests.tables import trial
 
 
