@@ -23,6 +23,9 @@ def sigterm_raised() -> Iterator[None]:
     """Raise `Terminated` for every SIGTERM that arrives inside the block: a second one breaks off what the first began.
 
     For the main thread, as all handling of signals is.
+
+    Raises:
+        Terminated: one arrived.
     """
     has_arrived = False
 
@@ -44,7 +47,11 @@ def sigterm_raised() -> Iterator[None]:
 
 @contextmanager
 def sigterm_kept() -> Iterator[None]:
-    """Leave SIGTERM as it was, whatever a library inside sets; its exiting for one meanwhile is `Terminated` too."""
+    """Leave SIGTERM as it was, whatever a library inside sets.
+
+    Raises:
+        Terminated: the library would have exited for one meanwhile.
+    """
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield

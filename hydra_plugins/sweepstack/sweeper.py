@@ -42,7 +42,11 @@ class GridSweeper(BasicSweeper):
         super().__init__(max_batch_size=None, params=None if params is None else dict(params))
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
-        """Launch every combination; the returns of the one batch."""
+        """Launch every combination; the returns of the one batch.
+
+        Raises:
+            UserError: the grid is larger than anyone means it to be, or an interval is not a list.
+        """
         if self.hydra_context is None or self.launcher is None:
             raise RuntimeError("Hydra sets a sweeper up before it sweeps.")
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)

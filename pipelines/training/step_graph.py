@@ -132,7 +132,11 @@ class StepGraph:
         return batch.counted is None and batch.numbers.shape == self._batch.numbers.shape
 
     def replay(self, batch: Batch) -> None:
-        """Take the step of a batch that fits, at its beginning."""
+        """Take the step of a batch that fits, at its beginning.
+
+        Raises:
+            RuntimeError: no step was recorded.
+        """
         if self._graph is None:
             raise RuntimeError("A step is recorded before it is replayed.")
         for held, new in zip(self._batch[:3], batch[:3], strict=True):

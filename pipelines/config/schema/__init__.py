@@ -1,7 +1,7 @@
 """Everything that can be configured: names, types, ranges, and what may differ inside a stack.
 
-Values live in `conf/`; these classes have no defaults of their own, so that a value stands in one place.
-`pipelines.config.validate` turns a composed configuration into a `TrialConfig`; nothing below the
+Values live in `conf/`, so that each stands in one place; these classes have no defaults, save for what a user's own
+table alone needs. `pipelines.config.validate` turns a composed configuration into a `TrialConfig`; nothing below the
 entry points ever sees Hydra's objects.
 """
 
