@@ -7,7 +7,7 @@ What fields mean together is checked after composition, by `validate`.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice, product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,18 @@ from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from pipelines.config import fields
 from pipelines.config.mistakes import Mistake, did_you_mean, refuse, unknown_field, wrong_value
+from pipelines.config.override_lines import SETTINGS, Line, assignments, read_line
 from pipelines.config.schema import MLPConfig, TrialConfig
 from pipelines.config.scopes import belongs_to_command
 from pipelines.config.sweepers import FIELDS as SWEEPER_FIELDS, unknown_setting
 
 _CONFIG = "config"  # the root of the tree
 _SEARCH_SPACE = "sweep"  # the group whose options hold comma lists of their own
-_SETTINGS = "hydra.sweeper"  # the node that tells the sweeper how to go about it
 _LEAVES_OUT = "optuna"  # the sweeper that gives a trial only what its options have
 _ONE_SWEEP = "stack"  # the launcher that makes all trials one sweep; others run each as a command of its own
 _SWITCHES = {  # what a field of a net is for: nothing at all unless another field has this value
@@ -39,26 +36,6 @@ _SWITCHES = {  # what a field of a net is for: nothing at all unless another fie
     "model.bins": ("numbers", "piecewise"),
     "model.embedding_width": ("categories", "embedding"),
 }
-_CHECKED_ELEMENTS = 1000  # of a list; a range may name a billion, and its values are all alike
-
-
-@dataclass(frozen=True)
-class _Line:
-    """One override.
-
-    Attributes:
-        text: as it was written.
-        key: the group, or the dotted path of the field.
-        elements: its value, or every value of its list; empty for a deletion.
-        swept: whether it is a list to sweep over.
-        origin: where it stands if not on the command line, for the message.
-    """
-
-    text: str
-    key: str
-    elements: tuple[Any, ...]
-    swept: bool
-    origin: str
 
 
 @dataclass(frozen=True)
@@ -97,14 +74,14 @@ def check_overrides(overrides: Sequence[str], conf_dir: Path, *, extra_dir: Path
 
 
 def _mistakes(overrides: Sequence[str], loader: ConfigLoader, searched: Sequence[str]) -> Iterator[Mistake]:
-    read = [_read(text, loader) for text in overrides]
+    read = [read_line(text, loader) for text in overrides]
     yield from (item for item in read if isinstance(item, Mistake))
-    every_line = [item for item in read if isinstance(item, _Line)]
-    lines = [line for line in every_line if not _is_hydra(line)]
-    of_hydra = [line for line in every_line if _is_hydra(line) and not line.swept]
-    tree = _Tree(loader, [*searched, *(line.text for line in of_hydra if not _is_setting(line))])
+    every_line = [item for item in read if isinstance(item, Line)]
+    lines = [line for line in every_line if not line.is_of_hydra]
+    of_hydra = [line for line in every_line if line.is_of_hydra and not line.swept]
+    tree = _Tree(loader, [*searched, *(line.text for line in of_hydra if not line.is_setting)])
     options = tree.options()
-    if settings := [line for line in of_hydra if _is_setting(line)]:
+    if settings := [line for line in of_hydra if line.is_setting]:
         sweeper = str(tree.compose(next(_combinations(lines, options))).hydra.runtime.choices.get("hydra/sweeper"))
         unknown = [list(_unknown_settings(line, sweeper)) for line in settings]
         yield from chain.from_iterable(unknown)
@@ -112,9 +89,17 @@ def _mistakes(overrides: Sequence[str], loader: ConfigLoader, searched: Sequence
         tree = replace(tree, hydra_overrides=[*tree.hydra_overrides, *right])
     composed = [tree.compose(choices) for choices in _combinations(lines, options)]
     lines = [*_of_search_space(composed[0], replaced={line.key for line in lines}, loader=loader), *lines]
+    yield from _wrong_lines(lines, composed, options)
+
+
+def _wrong_lines(
+    lines: Sequence[Line], composed: Sequence[Any], options: Mapping[str, Sequence[str]]
+) -> Iterator[Mistake]:
+    """What is wrong with overrides of a trial, held against all that the command line may compose to."""
     chosen = _chosen(lines, composed, options)
-    leaves_out = composed[0].hydra.runtime.choices.get("hydra/sweeper") == _LEAVES_OUT
-    if composed[0].hydra.runtime.choices.get("hydra/launcher") == _ONE_SWEEP:
+    choices = composed[0].hydra.runtime.choices
+    leaves_out = choices.get("hydra/sweeper") == _LEAVES_OUT
+    if choices.get("hydra/launcher") == _ONE_SWEEP:
         yield from _swept_settings(lines)
         yield from _settings_that_differ(lines, composed)
     yield from _without_effect(lines, composed)
@@ -126,58 +111,18 @@ def _mistakes(overrides: Sequence[str], loader: ConfigLoader, searched: Sequence
         yield from (replace(mistake, where=mistake.where + line.origin) for mistake in found)
 
 
-def _read(text: str, loader: ConfigLoader, origin: str = "") -> _Line | Mistake:
-    try:
-        override = replace(OverridesParser.create().parse_override(text), config_loader=loader)  # for glob(*)
-        line = _Line(text, override.key_or_group, _elements(override), override.is_sweep_override(), origin)
-    except (HydraException, ValueError) as error:  # ValueError: a range whose step is zero
-        reason = str(error).splitlines()[0]
-        return Mistake(
-            text, f"cannot be read as <name>=<value> ({reason}); a value with special characters needs quotes"
-        )
-    return Mistake(text, "is a list of nothing") if line.swept and not line.elements else line
-
-
-def _elements(override: Override) -> tuple[Any, ...]:
-    if override.is_delete():
-        return ()
-    if override.is_discrete_sweep():
-        return tuple(_unquoted(element) for element in islice(override.sweep_iterator(), _CHECKED_ELEMENTS))
-    value = override.value()
-    return (value.start, value.end) if isinstance(value, IntervalSweep) else (value,)
-
-
-def _unquoted(element: Any) -> Any:
-    if isinstance(element, QuotedString):
-        return element.text
-    if isinstance(element, list):
-        return [_unquoted(item) for item in element]
-    if isinstance(element, dict):
-        return {_unquoted(key): _unquoted(value) for key, value in element.items()}
-    return element
-
-
-def _is_hydra(line: _Line) -> bool:
-    return line.key.startswith(("hydra.", "hydra/"))
-
-
-def _is_setting(line: _Line) -> bool:
-    """Whether it sets something of the sweeper, whose names depend on which one is chosen."""
-    return line.key == _SETTINGS or line.key.startswith(f"{_SETTINGS}.")
-
-
-def _unknown_settings(line: _Line, sweeper: str) -> Iterator[Mistake]:
-    for path, _ in _assignments(line.key, line.elements):
-        name = path.removeprefix(f"{_SETTINGS}.").partition(".")[0]
+def _unknown_settings(line: Line, sweeper: str) -> Iterator[Mistake]:
+    for path, _ in line.assignments():
+        name = path.removeprefix(f"{SETTINGS}.").partition(".")[0]
         if sweeper in SWEEPER_FIELDS and name not in (*SWEEPER_FIELDS[sweeper], "_target_"):
             yield unknown_setting(name, sweeper=sweeper)
 
 
-def _is_choice(line: _Line, options: Mapping[str, Sequence[str]]) -> bool:
+def _is_choice(line: Line, options: Mapping[str, Sequence[str]]) -> bool:
     return line.key in options and not any(isinstance(element, dict) for element in line.elements)
 
 
-def _combinations(lines: Sequence[_Line], options: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+def _combinations(lines: Sequence[Line], options: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
     """The choices to compose: those that stand for the whole command line, once for every swept experiment.
 
     An experiment may choose the options of other groups, so each one is composed to see which. A sweep over any
@@ -190,17 +135,17 @@ def _combinations(lines: Sequence[_Line], options: Mapping[str, Sequence[str]]) 
         yield [*fixed, *combination]
 
 
-def _of_search_space(composed: Any, *, replaced: Collection[str], loader: ConfigLoader) -> Iterator[_Line]:
+def _of_search_space(composed: Any, *, replaced: Collection[str], loader: ConfigLoader) -> Iterator[Line]:
     """The lists of the chosen search space, save for those that the command line replaces."""
     origin = f" (from {_SEARCH_SPACE}={composed.hydra.runtime.choices.get(_SEARCH_SPACE)})"
     for key, value in (composed.hydra.sweeper.get("params") or {}).items():
-        line = _read(f"{key}={value}", loader, origin)
-        if isinstance(line, _Line) and line.key not in replaced:
+        line = read_line(f"{key}={value}", loader, origin)
+        if isinstance(line, Line) and line.key not in replaced:
             yield line
 
 
 def _chosen(
-    lines: Sequence[_Line], composed: Sequence[Any], options: Mapping[str, Sequence[str]]
+    lines: Sequence[Line], composed: Sequence[Any], options: Mapping[str, Sequence[str]]
 ) -> dict[str, tuple[Any, ...]]:
     """Every option that some trial may have, by group."""
     kinds = {
@@ -210,7 +155,7 @@ def _chosen(
     return {group: named.get(group, kinds[group]) for group in kinds}
 
 
-def _having(line: _Line, chosen: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
+def _having(line: Line, chosen: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
     """The options that have this field; all of them if none has, so that the message names them."""
     group, _, rest = line.key.partition(".")
     name = rest.partition(".")[0]
@@ -222,17 +167,17 @@ def _having(line: _Line, chosen: Mapping[str, Sequence[Any]]) -> Mapping[str, Se
     return {**chosen, group: having} if having else chosen
 
 
-def _swept_settings(lines: Sequence[_Line]) -> Iterator[Mistake]:
+def _swept_settings(lines: Sequence[Line]) -> Iterator[Mistake]:
     """What the command line sweeps although the trials of one command share it."""
     for line in lines:
-        paths = dict(_assignments(line.key, line.elements)) if line.swept else ()
+        paths = dict(line.assignments()) if line.swept else ()
         yield from (_of_the_command(path, line.origin) for path in paths if belongs_to_command(path))
 
 
-def _settings_that_differ(lines: Sequence[_Line], composed: Sequence[Any]) -> Iterator[Mistake]:
+def _settings_that_differ(lines: Sequence[Line], composed: Sequence[Any]) -> Iterator[Mistake]:
     """Likewise what swept experiments choose, save for what the command line puts in its place."""
     origin = f" (from {' '.join(line.text for line in lines if line.swept and line.key not in fields.groups())})"
-    replaced = {path for line in lines for path, _ in _assignments(line.key, line.elements)}
+    replaced = {path for line in lines for path, _ in line.assignments()}
     settings = [_settings(config) for config in composed]
     for path in dict.fromkeys(chain.from_iterable(settings)):
         if path not in replaced and any(other.get(path) != settings[0].get(path) for other in settings):
@@ -242,7 +187,7 @@ def _settings_that_differ(lines: Sequence[_Line], composed: Sequence[Any]) -> It
 def _settings(composed: Any) -> dict[str, Any]:
     """What belongs to the command, by path. An interpolation is one value, though each table may make another of it."""
     values: Any = OmegaConf.to_container(composed, resolve=False)
-    found = chain.from_iterable(_assignments(group, [values[group]]) for group in fields.groups())
+    found = chain.from_iterable(assignments(group, [values[group]]) for group in fields.groups())
     return {path: value for path, [value] in found if belongs_to_command(path)}
 
 
@@ -250,11 +195,11 @@ def _of_the_command(path: str, origin: str) -> Mistake:
     return Mistake(f"{path}{origin}", "belongs to the command, not to a trial; give one value")
 
 
-def _without_effect(lines: Sequence[_Line], composed: Sequence[Any]) -> Iterator[Mistake]:
+def _without_effect(lines: Sequence[Line], composed: Sequence[Any]) -> Iterator[Mistake]:
     """Fields that are given while they are switched off; swept, they would train one net as several architectures."""
     if any(line.key == "model" and line.swept for line in lines):
         return  # each of them may have them on or off
-    given = [(path, values, line.origin) for line in lines for path, values in _assignments(line.key, line.elements)]
+    given = [(path, values, line.origin) for line in lines for path, values in line.assignments()]
     set_to = {path: values for path, values, _ in given if values}
     for path, _, origin in given:
         if path in set_to and path in _SWITCHES:
@@ -267,7 +212,7 @@ def _without_effect(lines: Sequence[_Line], composed: Sequence[Any]) -> Iterator
                 yield Mistake(f"{path}{origin}", f"does nothing with {now}; give {switch}={needed} as well")
 
 
-def _in_options(line: _Line, options: Sequence[str]) -> Iterator[Mistake]:
+def _in_options(line: Line, options: Sequence[str]) -> Iterator[Mistake]:
     if line.key == _SEARCH_SPACE and line.swept:
         yield Mistake(line.text, f"only one can be searched at a time (has: {', '.join(options)})")
     for element in line.elements:
@@ -277,9 +222,9 @@ def _in_options(line: _Line, options: Sequence[str]) -> Iterator[Mistake]:
             yield Mistake(f"{line.key}={written}", f"no such option{near} (has: {', '.join(options)})")
 
 
-def _in_fields(line: _Line, chosen: Mapping[str, Sequence[Any]]) -> Iterator[Mistake]:
+def _in_fields(line: Line, chosen: Mapping[str, Sequence[Any]]) -> Iterator[Mistake]:
     top = fields.fields_of(TrialConfig)
-    for path, elements in _assignments(line.key, line.elements):
+    for path, elements in line.assignments():
         group, _, rest = path.partition(".")
         name, _, deeper = rest.partition(".")
         if group in chosen and name:
@@ -290,15 +235,6 @@ def _in_fields(line: _Line, chosen: Mapping[str, Sequence[Any]]) -> Iterator[Mis
         elif path not in chosen:
             near = did_you_mean(path, _every_path(chosen))
             yield Mistake(path, f"no such field{near or '; the groups are ' + ', '.join(chosen)}")
-
-
-def _assignments(path: str, elements: Sequence[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
-    """Fields and their values: `optimizer={lr: 0.1}` sets optimizer.lr."""
-    groups = [element for element in elements if isinstance(element, dict)]
-    for name, value in chain.from_iterable(group.items() for group in groups):
-        yield from _assignments(f"{path}.{name}", [value])
-    if not groups:
-        yield path, elements
 
 
 def _in_group(group: str, option: object, name: str, elements: Sequence[Any]) -> Iterator[Mistake]:
