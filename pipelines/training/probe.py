@@ -7,6 +7,7 @@ the largest of them all.
 
 import dataclasses
 import gc
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -49,7 +50,7 @@ class StackCost:
 
     def memory_bytes(self, n_members: int) -> int:
         """The most that a stack of so many members holds at once."""
-        return int(MARGIN * max(fixed + per_member * n_members for fixed, per_member in self.peaks))
+        return math.ceil(MARGIN * max(fixed + per_member * n_members for fixed, per_member in self.peaks))
 
     def seconds(self, n_members: int, n_epochs: int) -> float:
         """How long a stack of so many members takes for so many epochs, about."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from pipelines.config.schema import LocalEngineConfig
 from pipelines.engines.free_memory import free_memory
@@ -50,6 +50,7 @@ costs = st.builds(
 )
 
 
+@example(cost=StackCost(1, ((0.0, 0.5),), (Timing(1, 0.0, 0.0),)), budget_bytes=1, n_members=2)
 @given(cost=costs, budget_bytes=st.integers(1, 10**10), n_members=st.integers(1, 500))
 def test_the_most_members_are_as_many_as_fit_and_no_more(cost, budget_bytes, n_members):
     most = cost.most_members(budget_bytes, n_members)
