@@ -22,7 +22,7 @@ NO_OFFSET = r"^(.{10}[^Z+-]*)Z?$"
 BOOLEAN_WORDS = ("true", "false")
 
 
-def check_names(field: str, names: Sequence[str], *, columns: Sequence[str], place: str) -> None:
+def check_names(field: str, names: Sequence[str], *, columns: Sequence[str], origin: str) -> None:
     """Raise a UserError that lists every name that is not a column, each with the nearest that is."""
     wrong = [name for name in names if name not in columns]
     if not wrong:
@@ -32,7 +32,7 @@ def check_names(field: str, names: Sequence[str], *, columns: Sequence[str], pla
         near = get_close_matches(name, columns, n=3, cutoff=0.5)
         hints.append(f"{name!r}" + (f" (did you mean {', '.join(map(repr, near))}?)" if near else ""))
     shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")  # noqa: PLR2004  what fits a line or two
-    raise UserError(f"{field} names no column of {place}: {'; '.join(hints)}. Columns: {shown}.")
+    raise UserError(f"{field} names no column of {origin}: {'; '.join(hints)}. Columns: {shown}.")
 
 
 def holds_single_things(raw: pl.Series) -> bool:
@@ -52,12 +52,12 @@ def kind_of(raw: pl.Series) -> ColumnKind | None:
     return "date" if dtype in (pl.Date, pl.Datetime) else None
 
 
-def read_column(raw: pl.Series, *, place: str, forced: ColumnKind | None = None) -> tuple[Column, pl.Series]:
+def read_column(raw: pl.Series, *, origin: str, forced: ColumnKind | None = None) -> tuple[Column, pl.Series]:
     """Recognise a column and bring its values into the raw form that `table.Column` describes.
 
     Args:
         raw: as read.
-        place: the file, for messages.
+        origin: the file or the built-in table, for messages.
         forced: the user's word, which goes before what the values look like.
 
     Raises:
@@ -66,20 +66,20 @@ def read_column(raw: pl.Series, *, place: str, forced: ColumnKind | None = None)
     """
     name = raw.name
     if raw.null_count() == len(raw):
-        raise _all_missing(name, place)
+        raise _all_missing(name, origin)
     if isinstance(raw.dtype, pl.Categorical | pl.Enum):
         raw = raw.cast(pl.String)
     kind = forced or kind_of(raw)
     if kind is None or not holds_single_things(raw):
         raise UserError(
-            f"{place}, column {name!r}: {raw.dtype} values are not understood. Leave it out with data.drop=[{name}]."
+            f"{origin}, column {name!r}: {raw.dtype} values are not understood. Leave it out with data.drop=[{name}]."
         )
-    values = {"numeric": _numbers, "boolean": _booleans, "categorical": _labels, "date": _days}[kind](raw, place)
+    values = {"numeric": _numbers, "boolean": _booleans, "categorical": _labels, "date": _days}[kind](raw, origin)
     return Column(name, kind), values
 
 
-def _all_missing(name: str, place: str) -> UserError:
-    return UserError(f"{place}, column {name!r}: every value is missing. Leave it out with data.drop=[{name}].")
+def _all_missing(name: str, origin: str) -> UserError:
+    return UserError(f"{origin}, column {name!r}: every value is missing. Leave it out with data.drop=[{name}].")
 
 
 def _kind_of_words(raw: pl.Series) -> ColumnKind:
@@ -96,23 +96,23 @@ def _kind_of_words(raw: pl.Series) -> ColumnKind:
     return "categorical"
 
 
-def _numbers(raw: pl.Series, place: str) -> pl.Series:
-    values = without_nan(_as_number_type(raw, place))
+def _numbers(raw: pl.Series, origin: str) -> pl.Series:
+    values = without_nan(_as_number_type(raw, origin))
     if values.null_count() == len(values):
-        raise _all_missing(raw.name, place)
+        raise _all_missing(raw.name, origin)
     extremes = [abs(extreme) for extreme in (values.min(), values.max()) if isinstance(extreme, float)]
     if any(extreme > LARGEST_NUMBER for extreme in extremes):
         is_too_large = values.abs() > LARGEST_NUMBER
         row = is_too_large.arg_max() or 0
         what = "infinite values" if np.isinf(values[row]) else f"values beyond {LARGEST_NUMBER:g}"
         raise UserError(
-            f"{place}, column {raw.name!r}: {is_too_large.sum()} {what}, first in row {row + 1}. "
+            f"{origin}, column {raw.name!r}: {is_too_large.sum()} {what}, first in row {row + 1}. "
             "Replace them by a number or leave them empty."
         )
     return values
 
 
-def _as_number_type(raw: pl.Series, place: str) -> pl.Series:
+def _as_number_type(raw: pl.Series, origin: str) -> pl.Series:
     if raw.dtype.is_float() or raw.dtype.is_integer():
         return raw
     words = raw.str.strip_chars() if raw.dtype == pl.String else raw
@@ -121,22 +121,22 @@ def _as_number_type(raw: pl.Series, place: str) -> pl.Series:
     if wrong.any():
         row = wrong.arg_max() or 0
         raise UserError(
-            f"{place}, column {raw.name!r}: {wrong.sum()} values are not numbers, first {raw[row]!r} in row {row + 1}. "
-            f"Mend them, or use data.categorical=[{raw.name}]."
+            f"{origin}, column {raw.name!r}: {wrong.sum()} values are not numbers, first {raw[row]!r} in row "
+            f"{row + 1}. Mend them, or use data.categorical=[{raw.name}]."
         )
     return values
 
 
-def _booleans(raw: pl.Series, place: str) -> pl.Series:  # noqa: ARG001  one signature for every kind
+def _booleans(raw: pl.Series, origin: str) -> pl.Series:  # noqa: ARG001  one signature for every kind
     return raw.str.to_lowercase() == "true" if raw.dtype == pl.String else raw
 
 
-def _days(raw: pl.Series, place: str) -> pl.Series:
+def _days(raw: pl.Series, origin: str) -> pl.Series:
     """Days since 1970-01-01 UTC; a time without an offset is UTC."""
     moments = _parse_moments(raw) if raw.dtype == pl.String else raw
     if moments.null_count() > raw.null_count():
         row = (moments.is_null() & raw.is_not_null()).arg_max() or 0
-        raise UserError(f"{place}, column {raw.name!r}, row {row + 1}: {raw[row]!r} is no date of the calendar.")
+        raise UserError(f"{origin}, column {raw.name!r}, row {row + 1}: {raw[row]!r} is no date of the calendar.")
     if moments.dtype == pl.Date:
         return moments.to_physical()
     return moments.dt.epoch("ms").cast(pl.Float64) / MILLISECONDS_A_DAY
@@ -152,11 +152,11 @@ def _parse_moments(raw: pl.Series) -> pl.Series:
     return spaced.str.to_datetime(strict=False, time_unit="ms", time_zone="UTC")
 
 
-def _labels(raw: pl.Series, place: str) -> pl.Series:
+def _labels(raw: pl.Series, origin: str) -> pl.Series:
     if raw.dtype.is_float():
         raw = raw.fill_nan(None)
         if raw.null_count() == len(raw):
-            raise _all_missing(raw.name, place)
+            raise _all_missing(raw.name, origin)
         raw = as_whole(raw)  # 501.0 and 501 are one label, whatever the file's missing values made of the type
     labels = raw.cast(pl.String)
     # The first rows mostly hold every label, and to look for more costs as much as to code all rows.
@@ -165,7 +165,7 @@ def _labels(raw: pl.Series, place: str) -> pl.Series:
         coded = _coded(labels, among=labels)
     if coded is None:
         raise UserError(
-            f"{place}, column {raw.name!r}: {labels.fill_null('').n_unique():,} different labels, more than "
+            f"{origin}, column {raw.name!r}: {labels.fill_null('').n_unique():,} different labels, more than "
             f"{MAX_CATEGORIES:,}. Leave it out with data.drop=[{raw.name}]"
             + (f", or use data.numeric=[{raw.name}]." if raw.dtype.is_numeric() else ".")
         )

@@ -91,11 +91,11 @@ def check_columns(config: DataConfig) -> None:
     """
     if config.source != "table":
         frame, target_name = load_builtin(config.source)
-        _check_asked(_asked_columns(config, target_name), frame.columns, place=f"data={config.source}")
+        _check_asked(_asked_columns(config, target_name), frame.columns, origin=f"data={config.source}")
     elif config.path is not None and config.target is not None:
         path, asked = Path(config.path), _asked_columns(config, config.target)
         names = column_names(path, wanted=set(chain.from_iterable(asked.values())))
-        _check_asked(asked, names, place=str(path))
+        _check_asked(asked, names, origin=str(path))
 
 
 def prepare_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> PreparedTable:
@@ -186,14 +186,14 @@ def _named_after(path: Path) -> str:
 
 def _read_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> tuple[Table, Mapping[str, pl.Series]]:
     """The table, and the columns that divide its rows; rows without a target are left out."""
-    name, place, frame, target_name = _read(config)
+    name, origin, frame, target_name = _read(config)
     columns = frame.columns
-    check_rows(frame.height, place=place)
-    _check_asked(_asked_columns(config, target_name), columns, place=place)
+    check_rows(frame.height, origin=origin)
+    _check_asked(_asked_columns(config, target_name), columns, origin=origin)
     raw = {column.name: column for column in frame.iter_columns()}
     del frame  # so that a raw column goes as soon as it is read: a large table is never held twice
-    target, target_values, is_kept = read_target(raw.pop(target_name), kind, place=place)
-    check_rows(int(is_kept.sum()), place=place, which=" with a target")
+    target, target_values, is_kept = read_target(raw.pop(target_name), kind, origin=origin)
+    check_rows(int(is_kept.sum()), origin=origin, which=" with a target")
     keys = {
         column: _read_key(raw[column], is_kept, read=read)
         for column, read in ((config.group, _groups), (config.time, _times))
@@ -201,10 +201,10 @@ def _read_table(config: DataConfig, kind: TaskKind | Literal["auto"]) -> tuple[T
     }
     left_out = {*config.drop, *keys}
     names = [column for column in raw if column not in left_out]
-    _check_features(names, columns=columns, place=place)
+    _check_features(names, columns=columns, origin=origin)
 
     def read_one(column: str) -> tuple[Column, pl.Series]:
-        return read_column(raw.pop(column), place=place, forced=_forced(config, column))
+        return read_column(raw.pop(column), origin=origin, forced=_forced(config, column))
 
     with ThreadPoolExecutor(pl.thread_pool_size()) as threads:
         read = list(threads.map(read_one, names))
@@ -227,23 +227,23 @@ def _asked_columns(config: DataConfig, target_name: str) -> Mapping[str, Sequenc
     }
 
 
-def _check_asked(asked: Mapping[str, Sequence[str]], columns: Sequence[str], *, place: str) -> None:
+def _check_asked(asked: Mapping[str, Sequence[str]], columns: Sequence[str], *, origin: str) -> None:
     for field, names in asked.items():
-        check_names(field, names, columns=columns, place=place)
+        check_names(field, names, columns=columns, origin=origin)
         if field in ("data.group", "data.time") and names == asked["data.target"]:
             raise UserError(f"{field} names the target, {names[0]!r}. Rows are divided by another column than that.")
 
 
-def _check_features(names: Sequence[str], *, columns: Sequence[str], place: str) -> None:
+def _check_features(names: Sequence[str], *, columns: Sequence[str], origin: str) -> None:
     if not names:
-        raise UserError(f"{place}: no column is left to learn from.")
+        raise UserError(f"{origin}: no column is left to learn from.")
     if RESERVED in names:
         raise UserError(
-            f"{place}, column {RESERVED!r}: a served model's answer has this name. Rename it, or use data.drop."
+            f"{origin}, column {RESERVED!r}: a served model's answer has this name. Rename it, or use data.drop."
         )
     for blank in (name for name in names if not name.strip()):
         raise UserError(
-            f"{place}: column {columns.index(blank) + 1} has no name. Name it, or leave it out with "
+            f"{origin}: column {columns.index(blank) + 1} has no name. Name it, or leave it out with "
             f"'data.drop=[\"{blank}\"]' (pandas writes its index so unless told to_csv(index=False))."
         )
 
@@ -295,5 +295,5 @@ def _times(key: pl.Series) -> pl.Series:
             f"data.time: column {key.name!r} holds {held}, which have no order in time. "
             "Give ISO dates (2024-12-31), date-times (2024-12-31T23:59) or numbers."
         )
-    _, values = read_column(key, place="data.time", forced=kind)
+    _, values = read_column(key, origin="data.time", forced=kind)
     return values.rank("dense")  # NumPy has no whole numbers of 128 bits

@@ -187,11 +187,11 @@ def _cut(key: np.ndarray, validation_fraction: float, test_fraction: float, cali
     return Split(train, validation, test, calibration)
 
 
-def check_rows(n_rows: int, *, place: str = "The table", which: str = "") -> None:
+def check_rows(n_rows: int, *, origin: str = "The table", which: str = "") -> None:
     """Raise a UserError when there are too few rows; `which` says of which ones, if not of all, as " with a target"."""
     if n_rows < FEWEST_ROWS:
         counted = "1 row" if n_rows == 1 else f"{n_rows} rows"
         raise UserError(
-            f"{place} has {counted}{which}, too few to divide into train, validation and test: give at least "
+            f"{origin} has {counted}{which}, too few to divide into train, validation and test: give at least "
             f"{FEWEST_ROWS}."
         )

@@ -15,14 +15,14 @@ BINARY_CLASSES = 2
 
 
 def read_target(
-    raw: pl.Series, kind: TaskKind | Literal["auto"], *, place: str
+    raw: pl.Series, kind: TaskKind | Literal["auto"], *, origin: str
 ) -> tuple[Target, np.ndarray, pl.Series]:
     """Infer or force the task and read the values of the rows that have one.
 
     Args:
         raw: the column as read; null and NaN are missing.
         kind: what the user asked for.
-        place: the file, for messages.
+        origin: the file or the built-in table, for messages.
 
     Returns:
         The target; the values that are not missing: float64 in raw units, or int64 codes in the order of the classes;
@@ -31,14 +31,14 @@ def read_target(
     Raises:
         UserError: no value or one alone, an infinite one, or the values do not suit the task asked for.
     """
-    raw = _plain(raw, place)
+    raw = _plain(raw, origin)
     is_known = raw.is_not_null()
     known = raw.drop_nulls()
     if not len(known):
-        raise UserError(f"{place}, column {raw.name!r}: every value of the target is missing.")
+        raise UserError(f"{origin}, column {raw.name!r}: every value of the target is missing.")
     if (known == known[0]).all():
         raise UserError(
-            f"{place}, column {raw.name!r}: the target has one value only, {known[0]!r}. Nothing can be learned."
+            f"{origin}, column {raw.name!r}: the target has one value only, {known[0]!r}. Nothing can be learned."
         )
     inferred, why = _infer(known)
     settled = inferred if kind == "auto" else kind
@@ -46,25 +46,25 @@ def read_target(
     if n_missing := raw.null_count():
         reason += f"; {n_missing:,} rows without a target are left out"
     if settled == "regression":
-        return Target(raw.name, settled, (), reason), _numbers(raw, place), is_known
+        return Target(raw.name, settled, (), reason), _numbers(raw, origin), is_known
     classes, codes = _classes(known)
     if settled == "binary" and len(classes) != BINARY_CLASSES:
         raise UserError(
-            f"{place}, column {raw.name!r}: task=binary needs 2 classes, found {len(classes)}. Try task=multiclass."
+            f"{origin}, column {raw.name!r}: task=binary needs 2 classes, found {len(classes)}. Try task=multiclass."
         )
     if len(classes) > len(known) // 2:
         raise UserError(
-            f"{place}, column {raw.name!r}: {len(classes)} classes in {len(known)} rows are too many to learn. "
+            f"{origin}, column {raw.name!r}: {len(classes)} classes in {len(known)} rows are too many to learn. "
             "Is it the right column? For a number use task=regression."
         )
     return Target(raw.name, settled, classes, reason), codes, is_known
 
 
-def _plain(raw: pl.Series, place: str) -> pl.Series:
+def _plain(raw: pl.Series, origin: str) -> pl.Series:
     """Decimals as floats, and those finite or missing."""
     if not holds_single_things(raw):
         raise UserError(
-            f"{place}, column {raw.name!r}: {raw.dtype} values cannot be predicted. Give numbers, booleans or labels."
+            f"{origin}, column {raw.name!r}: {raw.dtype} values cannot be predicted. Give numbers, booleans or labels."
         )
     if raw.dtype.is_decimal():
         return raw.cast(pl.Float64)
@@ -75,7 +75,7 @@ def _plain(raw: pl.Series, place: str) -> pl.Series:
     if is_infinite.any():
         row = is_infinite.arg_max() or 0
         raise UserError(
-            f"{place}, column {raw.name!r}: the target needs finite numbers, found {raw[row]!r} in row {row + 1}. "
+            f"{origin}, column {raw.name!r}: the target needs finite numbers, found {raw[row]!r} in row {row + 1}. "
             "Mend it, or leave it empty: rows without a target are left out."
         )
     return raw
@@ -98,13 +98,13 @@ def _infer(raw: pl.Series) -> tuple[TaskKind, str]:
     return "regression", f"{raw.name!r} holds {n_values} different numbers"
 
 
-def _numbers(raw: pl.Series, place: str) -> np.ndarray:
+def _numbers(raw: pl.Series, origin: str) -> np.ndarray:
     values = raw.cast(pl.Float64, strict=False)
     wrong = raw.is_not_null() & ~values.is_finite().fill_null(value=False)
     if wrong.any():
         row = wrong.arg_max() or 0
         raise UserError(
-            f"{place}, column {raw.name!r}: regression needs finite numbers, found {raw[row]!r} in row {row + 1}. "
+            f"{origin}, column {raw.name!r}: regression needs finite numbers, found {raw[row]!r} in row {row + 1}. "
             "Mend it, or use task=multiclass for labels."
         )
     return values.drop_nulls().to_numpy(writable=True)

@@ -224,7 +224,7 @@ def test_what_training_read_is_read_alike_from_files_and_over_http(folder: Path,
     table = data.draw(tables(form))
     parquet, text = folder / "rows.parquet", folder / "rows.csv"
     pa.parquet.write_table(table, parquet)
-    column, trained = read_column(read_file(parquet)[NAME], place="table", forced=form.forced)
+    column, trained = read_column(read_file(parquet)[NAME], origin="table", forced=form.forced)
     assert column.kind == form.kind
     contract = contract_of(form.kind, trained, n_known=data.draw(st.integers(1, len(trained))))
     first = data.draw(st.integers(0, len(trained) - 1))  # a portion of a file knows nothing of the rows before it

@@ -11,7 +11,7 @@ from pipelines.errors import UserError
 
 
 def read(values, *, forced=None, dtype=None):
-    column, raw = read_column(pl.Series("c", values, dtype=dtype), place="FILE", forced=forced)
+    column, raw = read_column(pl.Series("c", values, dtype=dtype), origin="FILE", forced=forced)
     assert column.name == "c"
     return column.kind, raw.to_list() if column.kind == "categorical" else as_numbers(raw).to_list()
 
@@ -194,9 +194,9 @@ def test_a_value_that_is_no_single_thing_is_refused(values, kind, forced):
 @pytest.mark.parametrize("field", ["data.drop", "data.categorical", "data.numeric", "data.target"])
 def test_names_that_are_no_columns_come_with_near_ones(field):
     columns = ["price", "size", "city"]
-    check_names(field, ["price", "city"], columns=columns, place="FILE")
+    check_names(field, ["price", "city"], columns=columns, origin="FILE")
     with pytest.raises(UserError) as caught:
-        check_names(field, ["Prise", "city", "zzz"], columns=columns, place="FILE")
+        check_names(field, ["Prise", "city", "zzz"], columns=columns, origin="FILE")
     assert str(caught.value) == (
         f"{field} names no column of FILE: 'Prise' (did you mean 'price'?); 'zzz'. Columns: price, size, city."
     )
@@ -204,4 +204,4 @@ def test_names_that_are_no_columns_come_with_near_ones(field):
 
 def test_of_many_columns_twenty_are_listed():
     with pytest.raises(UserError, match=r"c18, c19, \.\.\.\.$"):
-        check_names("data.drop", ["none"], columns=[f"c{place}" for place in range(21)], place="FILE")
+        check_names("data.drop", ["none"], columns=[f"c{place}" for place in range(21)], origin="FILE")

@@ -88,7 +88,7 @@ def test_raw_rows_survive_json_and_mean_the_same(tmp_path):
     assert sent[0].keys() == {column.name for column in table.columns}
     for column in table.columns:
         values = pl.Series(column.name, [row[column.name] for row in sent])
-        _, read = read_column(values, place="JSON")
+        _, read = read_column(values, origin="JSON")
         np.testing.assert_array_equal(read.to_numpy(), table.features[column.name].to_numpy())
     known = [row["age"] for row in sent if row["age"] is not None]
     assert known

@@ -10,7 +10,7 @@ from pipelines.errors import UserError
 
 
 def read(values, kind="auto", **options):
-    return read_target(pl.Series("y", values, **options), kind, place="FILE")
+    return read_target(pl.Series("y", values, **options), kind, origin="FILE")
 
 
 def message(values, kind="auto", **options) -> str:

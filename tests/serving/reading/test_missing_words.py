@@ -72,7 +72,7 @@ def trained_on(content: bytes, folder: Path, name: str) -> pl.Series:
     """The values of a column as training has them, null for missing."""
     path = folder / "table.csv"
     path.write_bytes(content)
-    column, values = read_column(read_file(path)[name], place="table")
+    column, values = read_column(read_file(path)[name], origin="table")
     assert column.kind == KINDS[name]
     return values.cast(pl.String).replace("", None) if column.kind == "categorical" else values
 
