@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,20 +139,21 @@ def typed(tmp_path_factory: pytest.TempPathFactory) -> Typed:
     for name in ("requirements.lock", "pyproject.toml"):
         (folder / name).touch()
         os.utime(folder / name, (0, 0))
-    typed = Typed(folder, {}, [])
-    for command in commands():
-        if command in TYPED_ELSEWHERE:
-            continue
-        if command in SERVERS:
-            typed.served.append(command)
-            with running(command, folder, environment):
-                pass
-        elif command.startswith("curl"):
-            assert SERVED in command
-            with running("make serve", folder, environment) as address:
+    typed, address = Typed(folder, {}, []), ""
+    with ExitStack() as serving:  # the server started last, for those who ask it
+        for command in commands():
+            if command in TYPED_ELSEWHERE:
+                continue
+            if command.startswith("curl"):
+                assert SERVED in command
                 typed.printed[command] = type_in(folder, command.replace(SERVED, address), environment)
-        else:
-            typed.printed[command] = type_in(folder, command.split(), environment)
+                continue
+            serving.close()
+            if command in SERVERS:
+                typed.served.append(command)
+                address = serving.enter_context(running(command, folder, environment))
+            else:
+                typed.printed[command] = type_in(folder, command.split(), environment)
     return typed
 
 
