@@ -17,6 +17,7 @@ from pipelines.sweep import SweepResult, open_sweep
 from pipelines.tracking.memory import MemoryRecorder
 from pipelines.tracking.process import RecorderProcess
 from pipelines.tracking.recorder import RegisteredVersion, RunRecord
+from pipelines.tracking.view import run_color
 from tests.config.composed import composed
 from tests.sweeps.sweeping import LosesAStack
 from tests.tables import custom
@@ -205,7 +206,9 @@ def test_what_a_search_may_vary_is_in_every_name_and_run_from_the_first_batch_on
         sweep.train([replace(one, optimizer=replace(one.optimizer, l2=0.01))])
         sweep.finish()
 
-    assert [run.name for run in recorders.of_kind("trial")] == ["lr=0.1 seed=0", "lr=0.1 l2=0.01 seed=0"]
+    runs_of_both = recorders.of_kind("trial")
+    assert [run.name for run in runs_of_both] == ["lr=0.1 seed=0", "lr=0.1 l2=0.01 seed=0"]
+    assert [run.tags["mlflow.runColor"] for run in runs_of_both] == [run_color(0), run_color(1)]
 
 
 def test_trials_on_other_rows_of_one_table_are_told_apart_by_name(recorders):

@@ -22,6 +22,7 @@ from pipelines.sweeps.records import Period, trial_record
 from pipelines.sweeps.table_setup import TableSetup
 from pipelines.sweeps.trial_names import trial_name
 from pipelines.sweeps.trial_result import TrialResult, trial_result
+from pipelines.tracking.view import RUN_COLOR, run_color
 from pipelines.training import StackState
 from pipelines.whole import written_whole
 
@@ -134,6 +135,7 @@ def train_trials(
     plan: Plan,
     setup: TableSetup,
     *,
+    n_before: int,
     kept: Sequence[KeptStack],
     swept: Sequence[str],
     new_number: Callable[[], int],
@@ -145,6 +147,7 @@ def train_trials(
         trials: by their identities.
         plan: of those that no kept stack has, in their order.
         setup: their table, and where they are trained, kept and recorded.
+        n_before: trials of the sweep's earlier batches.
         kept: stacks of these trials that an earlier run left.
         swept: names of the parameters that differ between the sweep's trials.
         new_number: of a stack that is not planned.
@@ -167,7 +170,12 @@ def train_trials(
                 results[place],
                 identity=identities[place],
                 swept=swept,
-                tags={**setup.tags, "stack": str(stack.number), "member": str(member)},
+                tags={
+                    **setup.tags,
+                    "stack": str(stack.number),
+                    "member": str(member),
+                    RUN_COLOR: run_color(n_before + place),
+                },
                 period=Period(now - stack.seconds, now),
                 prepared=setup.prepared,
                 task=setup.task,

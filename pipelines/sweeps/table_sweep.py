@@ -84,7 +84,16 @@ class TableSweep:
         self._next_number += len(plan.stacks)
         if plan.stacks:
             tell(str(plan))
-        return train_trials(trials, plan, setup, kept=kept, swept=swept, new_number=self._new_number, tell=tell)
+        return train_trials(
+            trials,
+            plan,
+            setup,
+            n_before=len(self.known),
+            kept=kept,
+            swept=swept,
+            new_number=self._new_number,
+            tell=tell,
+        )
 
     def _new_number(self) -> int:
         self._next_number += 1

@@ -18,6 +18,12 @@ from pipelines.errors import UserError
 from pipelines.tracking.recorder import Recorder
 
 TAG_PREFIX = "mlflow.sharedViewState."
+RUN_COLOR = "mlflow.runColor"  # tag of a run; left alone, the UI draws colours by lot, and of six runs three have one
+# Of Tableau, as many as there are runs in the curves: strong ones first, then the same in pale.
+COLORS = (
+    *("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"),
+    *("#aec7e8", "#ffbb78", "#98df8a", "#ff9896", "#c5b0d5", "#c49c94", "#f7b6d2", "#c7c7c7", "#dbdb8d", "#9edae5"),
+)
 RUNS_SHOWN = "FIRST_20_RUNS"  # in the curves; the parallel coordinates show all
 CHARTS_A_ROW = {"Sweep": 1, "Curves": 3}  # in the sections, in their order on the page
 
@@ -39,6 +45,15 @@ class Comparison:
     metric: str
     best: Literal["highest", "lowest"]
     curves: Sequence[str]
+
+
+def run_color(place: int) -> str:
+    """Of the trial at this place in its sweep; no two of twenty neighbours have the same.
+
+    Args:
+        place: from 0.
+    """
+    return COLORS[place % len(COLORS)]
 
 
 def save_comparison_view(recorder: Recorder, comparison: Comparison) -> str:

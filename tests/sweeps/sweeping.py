@@ -42,6 +42,7 @@ def train(
             dict(zip(identities, trials, strict=True)),
             Plan(tuple(stacks), first_number=folder.next_number),
             TableSetup(prepared, task, engine or ThisProcess(), folder, recorder, {"sweep": folder.name}),
+            n_before=0,
             kept=kept,
             swept=swept_names(trials),
             new_number=count(folder.next_number + len(stacks)).__next__,

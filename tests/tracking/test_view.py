@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines.errors import UserError
 from pipelines.tracking.memory import MemoryRecorder
-from pipelines.tracking.view import TAG_PREFIX, Comparison, save_comparison_view, view_tag
+from pipelines.tracking.view import TAG_PREFIX, Comparison, run_color, save_comparison_view, view_tag
 
 COMPARISON = Comparison(
     sweep="s1",
@@ -39,6 +39,11 @@ def test_the_view_shows_what_was_swept_against_the_metric_and_every_curve() -> N
 def test_losses_are_drawn_over_powers_of_ten_so_that_one_that_explodes_hides_no_other() -> None:
     _, *lines = unpacked(view_tag(COMPARISON))["compareRunCharts"]
     assert [line["scaleType"] for line in lines] == ["log", "log", "linear"]
+
+
+def test_as_many_runs_as_are_drawn_have_colours_of_their_own() -> None:
+    assert unpacked(view_tag(COMPARISON))["runsHiddenMode"] == "FIRST_20_RUNS"
+    assert len({run_color(place) for place in range(100, 120)}) == 20
 
 
 def test_the_address_leads_to_the_view_that_was_saved() -> None:
