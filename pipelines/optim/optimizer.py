@@ -1,6 +1,6 @@
 """The optimizer that Lightning sees: one chain a kind, each on its own members, one learning rate a member."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -158,6 +158,26 @@ class StackOptimizer(torch.optim.Optimizer):
         self._plateau = self._plateau.take(members.numpy())
         self._scale_rates()
         self._factors = StepsAhead(self._factors_of)
+
+
+def state_of_members(
+    state_dict: Mapping[str, Any], members: Sequence[OptimizerConfig], kept: Int[Tensor, " kept"]
+) -> dict[str, Any]:
+    """What an optimizer of some members goes on from.
+
+    Args:
+        state_dict: of the optimizer of all.
+        members: one configuration each.
+        kept: their places, ascending.
+    """
+    states, start = [], 0
+    for own, (_, group) in zip(state_dict["states"], groupby(members, key=lambda member: member.kind), strict=True):
+        stop = start + len(list(group))
+        inside = kept[(kept >= start) & (kept < stop)] - start
+        if len(inside):
+            states.append(take_members(own, inside))
+        start = stop
+    return {**state_dict, "states": states, "plateau": take_members(state_dict["plateau"], kept)}
 
 
 def _columns(params: Sequence[nn.Parameter], decayed: Sequence[bool]) -> tuple[list[tuple[nn.Parameter, slice]], int]:

@@ -1,7 +1,7 @@
 """Trains the trials of one table, stack by stack, and records each as soon as its stack has ended.
 
 Training goes from rung to rung of `halving`; without it there is one stretch. What an earlier run of the same sweep
-left in its folder is not trained again. A stack that finds too little memory begins anew as two.
+left in its folder is not trained again. A stack that finds too little memory goes on as two.
 """
 
 import sys
@@ -23,7 +23,7 @@ from pipelines.sweeps.table_setup import TableSetup
 from pipelines.sweeps.trial_names import trial_name
 from pipelines.sweeps.trial_result import TrialResult, trial_result
 from pipelines.tracking.view import RUN_COLOR, run_color
-from pipelines.training import StackState
+from pipelines.training import StackState, state_of_trials
 from pipelines.whole import written_whole
 
 
@@ -90,12 +90,12 @@ class _Stack:
             yield range(trial * n_folds, (trial + 1) * n_folds)
 
     @property
-    def n_training(self) -> int:
-        """How many trials still train."""
+    def training(self) -> list[int]:
+        """Which of its trials still train, in their order: all of a stack that has not begun."""
         if self.state is None:
-            return 0
-        training = set(self.state.members)
-        return sum(not training.isdisjoint(numbers) for numbers in self.numbers(self.state))
+            return list(range(len(self.places)))
+        members = set(self.state.members)
+        return [trial for trial, numbers in enumerate(self.numbers(self.state)) if not members.isdisjoint(numbers)]
 
     @property
     def curves(self) -> Iterator[Sequence[Mapping[str, Sequence[float]]]]:
@@ -115,12 +115,23 @@ class _Stack:
             with writing(self.traceback, otherwise=room), written_whole(self.traceback) as file:
                 file.write(done.traceback.encode())
 
-    def halves(self, new_number: Callable[[], int]) -> "list[_Stack]":
-        """Its trials as two stacks that have not begun; none where it cannot be divided, or has brought something."""
-        if self.state is not None or len(self.places) < 2:  # noqa: PLR2004  that is what halves are
+    def halves(self, trials: Sequence[TrialConfig], new_number: Callable[[], int]) -> "list[_Stack]":
+        """Its trials as two stacks that go on from where it was, each with half of those that train; none of one."""
+        training = self.training
+        if len(training) < 2:  # noqa: PLR2004  that is what halves are
             return []
-        middle = (len(self.places) + 1) // 2
-        return [_Stack(new_number(), places, None) for places in (self.places[:middle], self.places[middle:])]
+        second = training[(len(training) + 1) // 2 :]
+        first = [place for place in range(len(self.places)) if place not in second]
+        configs = [trials[place] for place in self.places]
+        return [
+            _Stack(
+                new_number(),
+                tuple(self.places[place] for place in half),
+                None if self.state is None else state_of_trials(self.state, configs, half),
+                self.seconds,
+            )
+            for half in (first, second)
+        ]
 
     def results(self, prepared: PreparedTable) -> Iterator[TrialResult]:
         """What every trial left; the stack must have ended."""
@@ -206,7 +217,7 @@ def _stacks(
         _Stack(stack.number, tuple(place_of[identity] for identity in stack.trials), stack.state) for stack in kept
     ]
     if stacks:
-        n_training = sum(stack.n_training for stack in stacks)
+        n_training = sum(len(stack.training) for stack in stacks)
         n_ended = sum(len(stack.places) for stack in stacks) - n_training
         ended, training = counted(n_ended, "trial"), "was" if n_training == 1 else "were"
         tell(f"  going on with an earlier run of this sweep: {ended} had ended, {n_training} {training} in training")
@@ -238,7 +249,7 @@ def _train(
             divided: dict[int, _Stack] = {}
             for done in setup.engine.run(jobs, setup.prepared, setup.task):
                 stack = waiting[done.number]
-                if done.is_too_large and (halves := stack.halves(new_number)):
+                if done.is_too_large and (halves := stack.halves(configs, new_number)):
                     tell(_division_line(stack, halves))
                     setup.folder.forget(stack.number)
                     stacks[:] = [other for other in stacks if other is not stack] + halves

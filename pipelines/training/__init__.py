@@ -8,7 +8,7 @@ from pipelines.training.fit import fit, train_stack
 from pipelines.training.probe import StackCost, probe_stack, variety
 from pipelines.training.progress import Progress, ProgressLine
 from pipelines.training.result import MemberResult
-from pipelines.training.state import StackState, UnreadableStateError, load_state, save_state
+from pipelines.training.state import StackState, UnreadableStateError, load_state, save_state, state_of_trials
 from pipelines.training.timing import Timing
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "probe_stack",
     "rows_sitting_out",
     "save_state",
+    "state_of_trials",
     "train_stack",
     "variety",
 ]

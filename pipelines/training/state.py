@@ -13,8 +13,10 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
+from pipelines.axes import take_members
 from pipelines.config.schema import TrialConfig
 from pipelines.errors import writing
+from pipelines.optim import state_of_members
 from pipelines.training.result import MemberResult, result_from_plain, result_to_plain
 from pipelines.training.stopping import StoppingState, start_stopping
 from pipelines.whole import written_whole
@@ -82,6 +84,32 @@ def untrained(trials: Sequence[TrialConfig]) -> StackState:
         max_epochs=[of_number[number].trainer.max_epochs for number in members],
     )
     return StackState(epoch=0, members=members, curves=tuple({} for _ in of_number), results={}, stopping=stopping)
+
+
+def state_of_trials(state: StackState, trials: Sequence[TrialConfig], places: Sequence[int]) -> StackState:
+    """What a stack of some of a stack's trials goes on from.
+
+    Args:
+        state: of the stack.
+        trials: all of them, as given to `train_stack`.
+        places: of those that are kept, as they will be given to it.
+    """
+    n_folds = count_folds(trials[0])
+    numbers = [place * n_folds + fold for place in places for fold in range(n_folds)]
+    new = {number: own for own, number in enumerate(numbers)}
+    kept = torch.tensor([own for own, number in enumerate(state.members) if number in new], dtype=torch.int64)
+    optimizers = [trials[number // n_folds].optimizer for number in state.members]
+    return StackState(
+        epoch=state.epoch,
+        members=tuple(new[state.members[own]] for own in kept.tolist()),
+        curves=tuple(state.curves[number] for number in numbers),
+        results={new[number]: result for number, result in state.results.items() if number in new},
+        stopping=state.stopping.take(kept.numpy()),
+        weights=take_members(dict(state.weights), kept),
+        optimizer=state_of_members(state.optimizer, optimizers, kept) if state.optimizer else {},
+        best_weights=take_members(dict(state.best_weights), kept),
+        best_predictions=state.best_predictions[kept],
+    )
 
 
 def save_state(path: Path, state: StackState, *, note: Mapping[str, Any]) -> None:

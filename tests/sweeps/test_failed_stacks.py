@@ -17,9 +17,10 @@ from pipelines.tracking.memory import MemoryRecorder
 from pipelines.training import StackState
 from tests.contracts.test_stack_equality import assert_same
 from tests.engines.sweeps import deadly_trial, raising_trial
+from tests.folds import folded_trial, in_folds, raw_table
 from tests.full_disk import files_at_most
 from tests.sweeps.sweeping import train
-from tests.tables import early, small_table, trial
+from tests.tables import early, optimizers, small_table, trial
 
 REASON = "Training its stack raised RuntimeError: mat1 and mat2 shapes"
 
@@ -73,14 +74,16 @@ def test_when_all_fail_there_is_no_model_and_the_reason_is_told(tmp_path: Path) 
 
 @pytest.fixture
 def room_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Lets stacks of so many trials train, and larger ones find too little memory after their first epoch."""
+    """Lets stacks of so many trials train, and larger ones find too little memory an epoch later: at once, or later."""
     real = run_job.train_stack
 
-    def arm(n_trials: int) -> None:
+    def arm(n_trials: int, *, later: bool = False) -> None:
         def trained(trials: Sequence[TrialConfig], *arguments: Any, **options: Any) -> StackState:
-            if len(trials) <= n_trials:
+            state = options["state"]
+            if len(trials) <= n_trials or (later and state is None):
                 return real(trials, *arguments, **options)
-            options["checkpoint"].write(real(trials, *arguments, **options | {"until_epoch": 1}))
+            until = 1 if state is None else state.epoch + 1
+            options["checkpoint"].write(real(trials, *arguments, **options | {"until_epoch": until}))
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
 
         monkeypatch.setattr(run_job, "train_stack", trained)
@@ -113,6 +116,54 @@ def test_a_stack_that_finds_too_little_memory_begins_anew_as_smaller_ones(
     told.clear()
     train(trials, tmp_path / "short", recorder, members_a_stack=5, told=told)
     assert told == ["  going on with an earlier run of this sweep: 7 trials had ended, 0 were in training"]
+
+
+@pytest.mark.parametrize("folds", [0, 3])
+def test_a_stack_that_finds_too_little_memory_at_a_rung_goes_on_as_smaller_ones(
+    tmp_path: Path, room_for: Callable[[int], None], folds: int
+) -> None:
+    kinds = [own for kind in ("momentum", "adam") for own in (optimizers()[kind], optimizers(l2=0.1)[kind])]
+    halving = HalvingConfig(kind="halving", eta=2, min_epochs=2)
+    table = in_folds(raw_table()) if folds else small_table()
+    fixed = {"folds": folds, "stopping": halving, "max_epochs": 6}
+    trials = [folded_trial(optimizer=own, seed=seed, **fixed) for own in kinds for seed in (0, 1)]
+    expected = train(trials, tmp_path / "undisturbed", MemoryRecorder(), members_a_stack=8, table=table)
+    room_for(3, later=True)
+    told: list[str] = []
+    outcomes = train(trials, tmp_path / "short", MemoryRecorder(), members_a_stack=8, table=table, told=told)
+    for own, known in zip(outcomes, expected, strict=True):
+        for one, other in zip(known.result.members, own.result.members, strict=True):
+            assert_same(one, other)
+    assert [line for line in told if "out of memory" in line] == [
+        "  stack 0: out of memory with 8 trials; again as stacks 1 and 2, of 4 trials and 4 trials",
+        "  stack 1: out of memory with 4 trials; again as stacks 3 and 4, of 2 trials and 2 trials",
+        "  stack 2: out of memory with 4 trials; again as stacks 5 and 6, of 2 trials and 2 trials",
+    ]
+
+
+def test_a_stack_that_went_on_from_its_file_and_finds_too_little_memory_goes_on_as_smaller_ones(
+    tmp_path: Path, room_for: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = [trial(seed=seed, stopping=early(2), max_epochs=6) for seed in range(4)]
+    expected = train(trials, tmp_path / "undisturbed", MemoryRecorder(), members_a_stack=4)
+    room_for(0)
+    monkeypatch.setattr(run_job, "_describe", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(trials, tmp_path / "short", MemoryRecorder(), members_a_stack=4)
+    monkeypatch.undo()
+    room_for(2)
+    told: list[str] = []
+    outcomes = train(trials, tmp_path / "short", MemoryRecorder(), members_a_stack=4, told=told)
+    for own, known in zip(outcomes, expected, strict=True):
+        assert_same(known.result.members[0], own.result.members[0])
+    assert [line for line in told if "out of memory" in line] == [
+        "  stack 0: out of memory with 4 trials; again as stacks 1 and 2, of 2 trials and 2 trials"
+    ]
+    assert sorted(path.name for path in tmp_path.glob("short/*/stack-*")) == ["stack-1.pt", "stack-2.pt"]
+
+
+def interrupt(*_: Any) -> str:
+    raise KeyboardInterrupt
 
 
 def test_a_trial_that_alone_finds_too_little_memory_fails_and_says_what_to_try(
