@@ -147,7 +147,7 @@ def test_a_stack_that_went_on_from_its_file_and_finds_too_little_memory_goes_on_
     trials = [trial(seed=seed, stopping=early(2), max_epochs=6) for seed in range(4)]
     expected = train(trials, tmp_path / "undisturbed", MemoryRecorder(), members_a_stack=4)
     room_for(0)
-    monkeypatch.setattr(run_job, "_describe", interrupt)
+    monkeypatch.setattr(run_job, "format_exc", interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(trials, tmp_path / "short", MemoryRecorder(), members_a_stack=4)
     monkeypatch.undo()
@@ -162,7 +162,7 @@ def test_a_stack_that_went_on_from_its_file_and_finds_too_little_memory_goes_on_
     assert sorted(path.name for path in tmp_path.glob("short/*/stack-*")) == ["stack-1.pt", "stack-2.pt"]
 
 
-def interrupt(*_: Any) -> str:
+def interrupt() -> str:
     raise KeyboardInterrupt
 
 

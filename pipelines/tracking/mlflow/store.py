@@ -90,8 +90,9 @@ def open_store(uri: str, *, experiment: str, artifacts: str | None) -> Store:
 
 
 def reason(error: Exception) -> str:
-    """What MLflow says; of a database's error its one line, without the statement and where to read on."""
-    return _first_line(error) if isinstance(error.__cause__, SQLAlchemyError) else str(error)
+    """What MLflow says, or what its database does: what SQLAlchemy puts around that is of no use to a user."""
+    said_by_database = getattr(error.__cause__, "orig", None)
+    return str(said_by_database or error)
 
 
 def _first_line(error: Exception) -> str:

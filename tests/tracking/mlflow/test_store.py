@@ -1,17 +1,20 @@
 """What is said of a server before anything is asked of it."""
 
+import sqlite3
 import ssl
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import OperationalError
 
 from pipelines.errors import UserError
 from pipelines.tracking.mlflow import MlflowRecorder
 from pipelines.tracking.mlflow.runs import whole_runs
-from pipelines.tracking.mlflow.store import Store, open_store
+from pipelines.tracking.mlflow.store import Store, open_store, reason
 from tests.full_disk import files_at_most
 from tests.tracking.records import make_run
 
@@ -66,8 +69,16 @@ def test_what_the_database_refuses_is_told_once_and_in_one_line(tmp_path: Path, 
     recorder = MlflowRecorder(f"sqlite:///{tmp_path}/mlflow.db", experiment="wine", artifacts=str(tmp_path / "files"))
     with (
         files_at_most(1),
-        pytest.raises(UserError, match=r"could not be written to sqlite:///.* \(sqlite3\.") as caught,
+        pytest.raises(UserError, match=r"could not be written to sqlite:///.*: disk I/O error") as caught,
     ):
         recorder.record([make_run()])
     assert "\n" not in str(caught.value)
     assert capsys.readouterr().err == ""
+
+
+def test_of_a_database_that_is_locked_the_reason_is_told() -> None:
+    locked = OperationalError("INSERT", {}, sqlite3.OperationalError("database is locked"))
+    locked.add_detail("(raised as a result of Query-invoked autoflush)")  # type: ignore[no-untyped-call]  # SQLAlchemy left it bare
+    error = MlflowException(str(locked))
+    error.__cause__ = locked
+    assert reason(error) == "database is locked"
