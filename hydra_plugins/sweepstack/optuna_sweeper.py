@@ -123,9 +123,10 @@ def _scores(asked: Sequence[Asked], batch: Sequence[JobReturn]) -> dict[int, flo
 
 
 def _last_words(search: Search, config: SearchConfig, *, n_trials: int) -> str:
-    best = " ".join(search.best_overrides())
+    best, *others = search.best_overrides() or [[]]
+    alike = f", the first of {1 + len(others)} that score alike" if others else ""  # the leaderboard parts them
     if config.study is None:
         further = "a search that is to be continued needs a name: hydra.sweeper.study=<name>"
     else:
         further = f"to go on, type the command again with hydra.sweeper.n_trials={2 * n_trials}"
-    return f"Search: best of {n_trials} trials: {best}; {further}"
+    return f"Search: best of {n_trials} trials{alike}: {' '.join(best)}; {further}"

@@ -140,14 +140,15 @@ class Search:
             # A trial of an earlier run may have been told before an interruption.
             self._study.tell(number, None if failed else score, state=state, skip_if_finished=True)
 
-    def best_overrides(self) -> list[str]:
-        """What the best trial has beside the fixed values; empty when no trial ended with a model."""
-        told = [trial for trial in self._ours() if trial.value is not None]
-        if not told:
-            return []
-        best = max(told, key=lambda trial: (trial.value or 0.0, -trial.number))
-        proposed: list[str] = best.user_attrs[PROPOSED]
-        return proposed
+    def best_overrides(self) -> list[list[str]]:
+        """What the best trials have beside the fixed values: of several that score alike each once, the first first.
+
+        Empty when no trial ended with a model.
+        """
+        told = [(trial.value, trial.user_attrs[PROPOSED]) for trial in self._ours() if trial.value is not None]
+        greatest = max((value for value, _ in told), default=None)
+        best: list[list[str]] = [proposed for value, proposed in told if value == greatest]
+        return [own for place, own in enumerate(best) if own not in best[:place]]
 
     def _ours(self) -> "list[FrozenTrial]":
         return [trial for trial in self._study.get_trials(deepcopy=False) if PROPOSED in trial.user_attrs]

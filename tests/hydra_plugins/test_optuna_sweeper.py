@@ -170,6 +170,15 @@ def test_the_greatest_score_is_the_best(stand_in, capsys):
     assert f"best of 12 trials: optimizer.lr={min(rates(stand_in))!r};" in capsys.readouterr().out
 
 
+def test_a_best_trial_that_others_equal_is_told_so(stand_in, capsys):
+    search("seed=3,4,5", n_trials=12)
+
+    seeds = dict.fromkeys(trial.seed for trial in stand_in.trials)
+    assert len(seeds) > 1
+    best = f"best of 12 trials, the first of {len(seeds)} that score alike: seed={next(iter(seeds))};"
+    assert best in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
 def test_a_study_is_continued_by_its_name_to_more_trials_as_one_sweep(stand_in, sampler, capsys):
     settings = {"study": "mine", "batch_size": 3, "sampler": sampler}
