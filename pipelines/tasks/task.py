@@ -97,10 +97,12 @@ class Task:
         return torch.softmax(outputs, dim=-1)
 
 
-def member_scales(task: Task, folds: Sequence[int], *, dtype: torch.dtype, device: torch.device) -> Scales | None:
-    """Center and scale of each member's target, [K, 1, 1]; None where all members have the task's own."""
-    if not task.folds:
-        return None
+def member_scales(task: Task, folds: Sequence[int], *, dtype: torch.dtype, device: torch.device) -> Scales:
+    """Center and scale of each member's target, [K, 1, 1].
+
+    As tensors, also where all members have the same: torch's exporter takes a number below 1e-8 for 0, and would leave
+    the mean of a small target out.
+    """
     of_members = [task.of_fold(fold) for fold in folds]
     center, scale = (
         torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
@@ -110,10 +112,10 @@ def member_scales(task: Task, folds: Sequence[int], *, dtype: torch.dtype, devic
 
 
 def link_members(
-    task: Task, outputs: Float[Tensor, "members rows outputs"], scales: Scales | None
+    task: Task, outputs: Float[Tensor, "members rows outputs"], scales: Scales
 ) -> Float[Tensor, "members rows predictions"]:
     """As `Task.link`, where members may have learned targets of different scales (`member_scales`)."""
-    if scales is None or task.kind != "regression":
+    if task.kind != "regression":
         return task.link(outputs)
     center, scale = scales
     return outputs * scale + center

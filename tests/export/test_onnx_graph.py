@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -32,6 +34,17 @@ def test_served_equals_trained(written: Written, n_rows: int):
     assert actual.shape == (n_rows, written.task.n_predictions)
     expected = written.served.predict(encode(encoder, features))
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_a_target_of_small_numbers_keeps_its_mean(n_members: int):
+    """Farads, say: torch's exporter leaves out what it takes for adding 0 or multiplying by 1."""
+    table = mixed_table().table
+    prepared = prepare(replace(table, target_values=table.target_values * 1e-12))
+    members = drawn_members(prepared, [LINEAR] * n_members)
+    served = build_served(members, inputs=input_facts(prepared), task=task_of(prepared))
+    answers = predict(export_model(served, prepared), table.features, input_columns(prepared.encoder))
+    np.testing.assert_allclose(answers, served.predict(encode(prepared.encoder, table.features)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("written", ["multiclass"], indirect=True)
