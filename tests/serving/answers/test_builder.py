@@ -80,10 +80,10 @@ def answered(app: FastAPI, name: str, query: str = "", rows: Any = None) -> list
 def test_a_value_has_an_interval_unasked(app: FastAPI):
     answer = answer_of(app, "sales")
     assert answer["coverage"] == 0.9
-    for own in answer["predictions"]:
+    for prediction in answer["predictions"]:
         # The score of rank ceil(101 * 0.9) = 91.
-        assert own["interval"]["upper"] - own["value"] == pytest.approx(WIDTHS[90])
-        assert own["value"] - own["interval"]["lower"] == pytest.approx(WIDTHS[90])
+        assert prediction["interval"]["upper"] - prediction["value"] == pytest.approx(WIDTHS[90])
+        assert prediction["value"] - prediction["interval"]["lower"] == pytest.approx(WIDTHS[90])
 
 
 @pytest.mark.parametrize(
@@ -92,28 +92,30 @@ def test_a_value_has_an_interval_unasked(app: FastAPI):
 def test_an_interval_is_as_wide_as_the_coverage_asks(app: FastAPI, coverage: str, rank: int):
     answer = answer_of(app, "sales", f"?coverage={coverage}")
     assert answer["coverage"] == float(coverage)
-    own = answer["predictions"][0]
-    assert own["interval"]["upper"] - own["value"] == pytest.approx(WIDTHS[rank - 1])
+    prediction = answer["predictions"][0]
+    assert prediction["interval"]["upper"] - prediction["value"] == pytest.approx(WIDTHS[rank - 1])
 
 
 @pytest.mark.parametrize("name", ["relapse", "risk"])
 def test_a_set_of_labels_is_there_when_asked_and_grows_with_the_coverage(app: FastAPI, name: str):
     assert "coverage" not in answer_of(app, name)
-    assert all("label_set" not in own for own in answered(app, name))
+    assert all("label_set" not in prediction for prediction in answered(app, name))
     before = [set[str]() for _ in rows_of(name)]
     for coverage in ("1e-12", "0.05", "0.5", "0.8", "0.95"):
         found = answered(app, name, f"?coverage={coverage}")
-        sets = [set(own["label_set"]) for own in found]
-        assert all(own["label"] in labels <= set(CLASSES[name]) for own, labels in zip(found, sets, strict=True))
+        sets = [set(prediction["label_set"]) for prediction in found]
+        assert all(
+            prediction["label"] in labels <= set(CLASSES[name]) for prediction, labels in zip(found, sets, strict=True)
+        )
         assert all(smaller <= larger for smaller, larger in zip(before, sets, strict=True))
         before = sets
     assert before[0] == set(CLASSES[name])
 
 
 def test_the_rules_used_are_named_row_by_row(app: FastAPI):
-    assert [own.get("rules") for own in answered(app, "sales")] == [{"humidity": "missing"}, None, None]
+    assert [prediction.get("rules") for prediction in answered(app, "sales")] == [{"humidity": "missing"}, None, None]
     for name in ("relapse", "risk"):
-        assert [own.get("rules") for own in answered(app, name)] == [
+        assert [prediction.get("rules") for prediction in answered(app, name)] == [
             {"blood pressure": "missing", "left": "missing"},
             {"blood pressure": "missing", "city": "unseen"},
             {"left": "missing", "city": "missing"},
@@ -128,23 +130,23 @@ def test_columns_are_answered_as_rows_are(app: FastAPI, name: str, query: str):
     assert by_columns == answer_of(app, name, query)
 
 
-def explained_value(own: dict[str, Any]) -> float:
-    value: float = own["value"] if "value" in own else own["probabilities"][own["label"]]
+def explained_value(prediction: dict[str, Any]) -> float:
+    value: float = prediction["value"] if "value" in prediction else prediction["probabilities"][prediction["label"]]
     return value
 
 
-def assert_adds_up(own: dict[str, Any], columns: Any) -> None:
-    explanation = own["explanation"]
+def assert_adds_up(prediction: dict[str, Any], columns: Any) -> None:
+    explanation = prediction["explanation"]
     assert list(explanation["contributions"]) == list(columns)
     total = explanation["base"] + sum(explanation["contributions"].values())
-    assert total == pytest.approx(explained_value(own), rel=1e-9, abs=1e-9)
+    assert total == pytest.approx(explained_value(prediction), rel=1e-9, abs=1e-9)
 
 
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.none() | st.integers(-100, 1000)), min_size=1, max_size=5))
 def test_contributions_to_a_value_add_up_to_it(app: FastAPI, cells: list[tuple[float, int | None]]):
     rows = [dict(zip(SALES_ROW, row, strict=True)) for row in cells]
-    for own in answered(app, "sales", "?explain=true", rows):
-        assert_adds_up(own, SALES_ROW)
+    for prediction in answered(app, "sales", "?explain=true", rows):
+        assert_adds_up(prediction, SALES_ROW)
 
 
 @given(
@@ -159,8 +161,8 @@ def test_contributions_to_a_value_add_up_to_it(app: FastAPI, cells: list[tuple[f
 )
 def test_contributions_to_a_probability_add_up_to_it(app: FastAPI, cells: dict[str, Any]):
     for name in ("relapse", "risk"):
-        for own in answered(app, name, "?explain=true", [PATIENT_ROW | cells]):
-            assert_adds_up(own, PATIENT_ROW)
+        for prediction in answered(app, name, "?explain=true", [PATIENT_ROW | cells]):
+            assert_adds_up(prediction, PATIENT_ROW)
 
 
 def test_a_sum_of_columns_is_explained_by_what_each_of_them_adds(app: FastAPI):
@@ -195,13 +197,13 @@ def tables_of(app: FastAPI, name: str, query: str) -> dict[str, pl.DataFrame]:
 def test_a_table_has_what_is_asked_for_as_columns(app: FastAPI, name: str):
     expected = answered(app, name, "?coverage=0.8&explain=true")
     plain = ["prediction", *(f"probability_{label}" for label in CLASSES[name])]
-    for own in tables_of(app, name, "").values():
-        assert own.columns == plain
-    for own in tables_of(app, name, "?coverage=0.8&explain=true").values():
+    for table in tables_of(app, name, "").values():
+        assert table.columns == plain
+    for table in tables_of(app, name, "?coverage=0.8&explain=true").values():
         certain = [f"in_set_{label}" for label in CLASSES[name]] or ["lower", "upper"]
         contributions = [f"contribution_{column}" for column in rows_of(name)[0]]
-        assert own.columns == [*plain, *certain, "base", *contributions, "rules"]
-        for row, found in zip(own.iter_rows(named=True), expected, strict=True):
+        assert table.columns == [*plain, *certain, "base", *contributions, "rules"]
+        for row, found in zip(table.iter_rows(named=True), expected, strict=True):
             if CLASSES[name]:
                 assert [label for label in CLASSES[name] if row[f"in_set_{label}"] is True] == found["label_set"]
             else:
@@ -227,7 +229,7 @@ BAD_QUERIES: list[tuple[str, list[str], str]] = [
 
 
 @pytest.mark.parametrize("name", TASKS)
-@pytest.mark.parametrize(("query", "path", "said"), BAD_QUERIES, ids=[own[0][:30] for own in BAD_QUERIES])
+@pytest.mark.parametrize(("query", "path", "said"), BAD_QUERIES, ids=[bad[0][:30] for bad in BAD_QUERIES])
 def test_a_query_that_cannot_be_answered_is_refused(app: FastAPI, name: str, query: str, path: list[str], said: str):
     refused = ask(app, "POST", path_of(name, f"?{query}"), json={"rows": rows_of(name)})
     assert refused.status_code == 422, refused.text
@@ -240,7 +242,7 @@ def test_a_query_that_cannot_be_answered_is_refused(app: FastAPI, name: str, que
 
 def test_both_mistakes_of_a_query_are_named(app: FastAPI):
     refused = ask(app, "POST", path_of("risk", "?coverage=2&explain=2"), json={"rows": PATIENT_ROWS})
-    assert [own["path"][1] for own in refused.json()["error"]["details"]] == ["coverage", "explain"]
+    assert [detail["path"][1] for detail in refused.json()["error"]["details"]] == ["coverage", "explain"]
 
 
 def test_the_largest_coverage_that_is_named_is_answered(app: FastAPI):
@@ -252,7 +254,7 @@ def test_the_largest_coverage_that_is_named_is_answered(app: FastAPI):
 
 def test_the_largest_coverage_that_is_described_is_the_largest_that_is_answered(app: FastAPI):
     described = ask(app, "GET", "/openapi.json").json()["paths"][path_of("risk")]["post"]["parameters"]
-    (most,) = [own["schema"]["maximum"] for own in described if own["name"] == "coverage"]
+    (most,) = [parameter["schema"]["maximum"] for parameter in described if parameter["name"] == "coverage"]
     answered(app, "risk", f"?coverage={most}")
     more = ask(app, "POST", path_of("risk", f"?coverage={math.nextafter(most, 1)}"), json={"rows": PATIENT_ROWS})
     assert more.status_code == 422
@@ -302,22 +304,24 @@ def test_what_is_not_finite_is_not_explained(tmp_path: Path):
 
 def parameters_of(app: FastAPI, name: str) -> dict[str, Any]:
     described = ask(app, "GET", "/openapi.json").json()["paths"][path_of(name)]["post"]["parameters"]
-    return {own["name"]: own["schema"] for own in described}
+    return {parameter["name"]: parameter["schema"] for parameter in described}
 
 
 def test_only_what_a_model_can_say_is_described(app: FastAPI, old: FastAPI):
     for name in TASKS:
         assert parameters_of(old, name).keys() == {"traffic"}
-        own = parameters_of(app, name)
-        assert own["explain"] == {"type": "boolean", "default": False}
-        assert own["coverage"]["maximum"] == pytest.approx(100 / 101)
-        assert own["coverage"].get("default") == (0.9 if name == "sales" else None)
+        parameters = parameters_of(app, name)
+        assert parameters["explain"] == {"type": "boolean", "default": False}
+        assert parameters["coverage"]["maximum"] == pytest.approx(100 / 101)
+        assert parameters["coverage"].get("default") == (0.9 if name == "sales" else None)
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_full_answers_fit_the_model_that_describes_them(app: FastAPI, name: str):
     document = ask(app, "GET", "/openapi.json").json()
-    (form,) = [own for title, own in document["components"]["schemas"].items() if title.startswith(f"{name}_answer")]
+    (form,) = [
+        schema for title, schema in document["components"]["schemas"].items() if title.startswith(f"{name}_answer")
+    ]
     assert form["required"] == ["model", "version", "predictions"]
     assert {"type": "number"}.items() <= form["properties"]["coverage"].items()
     for query in ("", "?coverage=0.8&explain=true"):

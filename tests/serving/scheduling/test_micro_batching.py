@@ -29,26 +29,28 @@ TOO_HOT = 1e300  # finite in float64, and not in the model's float32
 class Counting:
     """A predictor that writes down how many rows each of its runs had, and may fail on hot days."""
 
-    def __init__(self, own: ServedModel) -> None:
-        self.contract = own.contract
+    def __init__(self, model: ServedModel) -> None:
+        self.contract = model.contract
         self.fails_above = np.inf
         self.runs: list[int] = []
-        self._own = own.predictor
+        self._predictor = model.predictor
 
     def predict(self, columns: Any) -> Any:
         hottest = columns["Temperatur in °C"].max()
         self.runs.append(len(columns["humidity"]))
         if hottest > self.fails_above:
             raise RuntimeError("too hot")
-        return self._own.predict(columns)
+        return self._predictor.predict(columns)
 
 
 def counting_app(folder: Path, *, rows_at_once: int = SMALL_ROWS, **changes: Any) -> tuple[ASGIApp, Counting]:
     publish_sales(folder)
     settings = Settings(bundles=folder, **changes)
-    own = load_champions(settings)["ice cream"]
-    predictor = Counting(own)
-    return create_app({"ice cream": replace(own, predictor=predictor, rows_at_once=rows_at_once)}, settings), predictor
+    model = load_champions(settings)["ice cream"]
+    predictor = Counting(model)
+    return create_app(
+        {"ice cream": replace(model, predictor=predictor, rows_at_once=rows_at_once)}, settings
+    ), predictor
 
 
 def ask_all(app: ASGIApp, bodies: Sequence[dict[str, Any]], *, path: str = "/predict") -> list[httpx.Response]:
@@ -64,20 +66,20 @@ def ask_all(app: ASGIApp, bodies: Sequence[dict[str, Any]], *, path: str = "/pre
 
 
 def rows(*temperatures: float) -> dict[str, Any]:
-    return {"rows": [{**SALES_ROW, "Temperatur in °C": own} for own in temperatures]}
+    return {"rows": [{**SALES_ROW, "Temperatur in °C": temperature} for temperature in temperatures]}
 
 
 def values(answer: httpx.Response) -> list[float]:
     assert answer.status_code == 200, answer.text
-    return [own["value"] for own in answer.json()["predictions"]]
+    return [prediction["value"] for prediction in answer.json()["predictions"]]
 
 
 def test_requests_that_are_here_together_share_a_run_and_have_their_own_answers(tmp_path: Path):
     app, predictor = counting_app(tmp_path)
-    asked = [[float(own), own + 0.5] for own in range(10)]
-    alone = [values(ask_all(app, [rows(*own)])[0]) for own in asked]
+    asked = [[float(place), place + 0.5] for place in range(10)]
+    alone = [values(ask_all(app, [rows(*temperatures)])[0]) for temperatures in asked]
     predictor.runs.clear()
-    assert [values(own) for own in ask_all(app, [rows(*own) for own in asked])] == alone
+    assert [values(answer) for answer in ask_all(app, [rows(*temperatures) for temperatures in asked])] == alone
     assert predictor.runs == [20]
 
 
@@ -88,10 +90,10 @@ def test_answers_are_the_same_together_and_alone(tmp_path: Path):
         {"rows": [{**SALES_ROW, "humidity": None}, SALES_ROW]},  # by a rule of the contract
         {"rows": [{**SALES_ROW, "humidity": 40}]},
     ]
-    alone = [ask_all(app, [own])[0].json() for own in bodies]
+    alone = [ask_all(app, [body])[0].json() for body in bodies]
     assert alone[1]["predictions"][0]["rules"] == {"humidity": "missing"}
     predictor.runs.clear()
-    assert [own.json() for own in ask_all(app, bodies)] == alone
+    assert [answer.json() for answer in ask_all(app, bodies)] == alone
     assert predictor.runs == [5]
 
 
@@ -108,7 +110,7 @@ def test_a_row_that_does_not_fit_fails_alone(tmp_path: Path):
 def test_where_no_row_fits_the_model_has_no_run(tmp_path: Path):
     app, predictor = counting_app(tmp_path)
     answers = ask_all(app, [{"rows": [{"humidity": 1.0}]}] * 3)
-    assert [own.status_code for own in answers] == [422] * 3
+    assert [answer.status_code for answer in answers] == [422] * 3
     assert predictor.runs == []
 
 
@@ -137,7 +139,7 @@ def test_only_who_is_alone_waits_for_nobody(tmp_path: Path, *, n_under_way: int,
         await started
 
     asyncio.run(main())
-    assert [own.get("status") for own in sent] == [200, None]
+    assert [message.get("status") for message in sent] == [200, None]
     assert predictor.runs == [1]
 
 
@@ -150,14 +152,14 @@ def test_protocols_share_runs(tmp_path: Path):
         ("/v2/models/ice%20cream/infer", record),
     ):
         predictor.runs.clear()
-        assert [own.status_code for own in ask_all(app, [body] * 3, path=path)] == [200] * 3
+        assert [answer.status_code for answer in ask_all(app, [body] * 3, path=path)] == [200] * 3
         assert predictor.runs == [3], path
 
 
 def test_a_large_request_waits_for_nobody(tmp_path: Path):
     app, predictor = counting_app(tmp_path)
     answers = ask_all(app, [rows(1.0), rows(*range(MOST_ROWS + 1)), rows(2.0)])
-    assert [len(values(own)) for own in answers] == [1, MOST_ROWS + 1, 1]
+    assert [len(values(answer)) for answer in answers] == [1, MOST_ROWS + 1, 1]
     assert sorted(predictor.runs) == [2, MOST_ROWS + 1]
 
 
@@ -179,7 +181,7 @@ def test_a_turn_of_the_event_loop_has_no_more_rows_than_it_may(tmp_path: Path):
         others.cancel()
         return answers
 
-    assert [len(values(own)) for own in asyncio.run(main())] == [3, 1, 2, 3, 4, 1, 1]
+    assert [len(values(answer)) for answer in asyncio.run(main())] == [3, 1, 2, 3, 4, 1, 1]
     assert predictor.runs == [4, 2, 3, 4, 2]
     assert set(turns) == {0, 1, 2, 3, 4, 5}, "somebody else had a turn between any two"
 
@@ -203,14 +205,14 @@ def test_a_row_on_which_the_model_breaks_breaks_no_other_answer(tmp_path: Path):
 
 def test_more_than_may_wait_are_answered_alone(tmp_path: Path):
     app, predictor = counting_app(tmp_path)
-    answers = ask_all(app, [rows(float(own)) for own in range(MOST_REQUESTS + 9)])
-    assert all(len(values(own)) == 1 for own in answers)
+    answers = ask_all(app, [rows(float(temperature)) for temperature in range(MOST_REQUESTS + 9)])
+    assert all(len(values(answer)) == 1 for answer in answers)
     assert sorted(predictor.runs) == [*[1] * 9, MOST_REQUESTS]
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 8])
 def test_who_waits_takes_no_more_than_half_of_the_places(tmp_path: Path, most: int):
     app, predictor = counting_app(tmp_path, max_concurrent=most)
-    answers = ask_all(app, [rows(float(own)) for own in range(30)])
-    assert [own.status_code for own in answers] == [200] * 30
+    answers = ask_all(app, [rows(float(temperature)) for temperature in range(30)])
+    assert [answer.status_code for answer in answers] == [200] * 30
     assert max(predictor.runs) == max(1, most // 2)
