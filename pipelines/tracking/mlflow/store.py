@@ -6,6 +6,7 @@ Everything a user can get wrong about that place is said here, before any traini
 import logging
 import os
 import re
+import shutil
 import sqlite3
 import ssl
 import tempfile
@@ -14,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -110,8 +112,11 @@ def _prepare_file(uri: str) -> str:
     path = Path(name).resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            _make_database(path)
+        with _one_at_a_time(f"{SQLITE}{path}"):
+            for leftover in path.parent.glob(f".{escape(path.name)}.*"):  # of a command that was killed meanwhile
+                shutil.rmtree(leftover, ignore_errors=True)
+            if not path.exists():
+                _make_database(path)
         _keep_a_log(path)  # MLflow would try a file it cannot open ten times, for minutes
     except (OSError, sqlite3.Error, SQLAlchemyError) as error:
         raise UserError(
@@ -123,7 +128,7 @@ def _prepare_file(uri: str) -> str:
 
 @contextmanager
 def _one_at_a_time(uri: str) -> Iterator[None]:
-    """Of commands that begin with one file at once the first makes MLflow's tables; two would both fail at it."""
+    """Of commands that begin with one file at once the first makes MLflow's database; two would both fail at it."""
     if not uri.startswith(SQLITE):
         yield
         return
@@ -145,12 +150,7 @@ def _make_database(path: Path) -> None:
             engine.dispose()
         with closing(sqlite3.connect(unfinished)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it is in the one file that moves
-        try:
-            os.link(unfinished, path)
-        except FileExistsError:
-            return  # another command was faster: its file may hold runs
-        except OSError:  # a file system without links
-            unfinished.replace(path)
+        unfinished.replace(path)
 
 
 def _keep_a_log(path: Path) -> None:

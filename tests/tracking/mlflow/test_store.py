@@ -51,7 +51,7 @@ def test_a_database_that_does_not_fit_the_disk_leaves_nothing_and_is_made_when_t
     ):
         open_store(uri, experiment="wine", artifacts=str(folder / "artifacts"))
     assert "\n" not in str(caught.value)
-    assert list(folder.iterdir()) == []
+    assert [path.name for path in folder.iterdir()] == ["mlflow.db.lock"]
 
     store = open_store(uri, experiment="wine", artifacts=str(folder / "artifacts"))
     assert store.client.get_experiment_by_name("wine") is not None
@@ -82,3 +82,16 @@ def test_of_a_database_that_is_locked_the_reason_is_told() -> None:
     error = MlflowException(str(locked))
     error.__cause__ = locked
     assert reason(error) == "database is locked"
+
+
+@pytest.mark.parametrize("n_opened", [0, 1], ids=["no database", "a database"])
+def test_what_a_command_left_that_was_killed_while_it_made_the_database_is_removed(
+    tmp_path: Path, n_opened: int
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    for _ in range(n_opened):
+        open_store(uri, experiment="wine", artifacts=str(tmp_path / "artifacts"))
+    (tmp_path / ".mlflow.db.killed").mkdir()
+    (tmp_path / ".mlflow.db.killed/mlflow.db").write_text("half")
+    open_store(uri, experiment="wine", artifacts=str(tmp_path / "artifacts"))
+    assert list(tmp_path.glob(".mlflow*")) == []
