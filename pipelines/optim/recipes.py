@@ -17,9 +17,10 @@ Constants = Callable[[str], PerMember]  # the name of a constant -> its value fo
 
 
 def _momentum(constant: Constants) -> tuple[Transform, ...]:
-    dampening = constant("dampening")
+    momentum = constant("momentum")
+    dampening = constant("dampening") * (momentum != 0)  # torch's too has no effect without momentum
     damped = (Dampen(dampening),) if is_on(dampening) else ()
-    return (*damped, AddMomentum(constant("momentum")))
+    return (*damped, AddMomentum(momentum))
 
 
 def _rmsprop(constant: Constants) -> Transform:

@@ -1,6 +1,7 @@
 """Every member of a stack walks exactly where a lone `torch.optim` optimizer walks."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,6 +54,7 @@ def draw(generator: torch.Generator, n_members: int) -> list[torch.Tensor]:
 
 def members() -> list[OptimizerConfig]:
     plain, l2, decay = optimizers(), optimizers(l2=0.1), optimizers(weight_decay=0.2)
+    dampened = {"momentum": [replace(plain["momentum"], momentum=0.0, dampening=0.3)]}  # without momentum, of nothing
     return [
         own
         for kind in plain
@@ -60,6 +62,7 @@ def members() -> list[OptimizerConfig]:
             plain[kind],
             (decay if kind == "adamw" else l2)[kind],
             *switched_on(plain[kind]),
+            *dampened.get(kind, []),
         )
     ]
 
