@@ -57,28 +57,28 @@ def bundles(folder: Path) -> list[Bundle]:
 
 @pytest.fixture(scope="module")
 def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("server"), SERVING_BUNDLES=str(folder)) as own:
-        yield own
+    with running(tmp_path_factory.mktemp("server"), SERVING_BUNDLES=str(folder)) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def client(server: Running) -> Iterator[InferenceServerClient]:
-    with InferenceServerClient(server.address.removeprefix("http://")) as own:
-        yield own
+    with InferenceServerClient(server.address.removeprefix("http://")) as client:
+        yield client
 
 
 def native(app: FastAPI, model: str, rows: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
     answer = ask(app, "POST", f"/models/{model}/predict", json={"rows": rows})
     assert answer.status_code == 200, answer.text
     predictions: list[dict[str, Any]] = answer.json()["predictions"]
-    return [{name: value for name, value in own.items() if name != "rules"} for own in predictions]
+    return [{name: value for name, value in prediction.items() if name != "rules"} for prediction in predictions]
 
 
 def predictions_of(result: InferResult, classes: list[str]) -> list[Mapping[str, Any]]:
     """A result in the native API's words."""
     if not classes:
         return [{"value": value} for value in result.as_numpy("prediction")[:, 0].tolist()]
-    labels = [own.decode() if isinstance(own, bytes) else own for own in result.as_numpy("label")[:, 0]]
+    labels = [label.decode() if isinstance(label, bytes) else label for label in result.as_numpy("label")[:, 0]]
     return [
         {"label": label, "probabilities": dict(zip(classes, row, strict=True))}
         for label, row in zip(labels, result.as_numpy("probabilities").tolist(), strict=True)
@@ -98,10 +98,10 @@ def test_the_client_sees_what_is_served(client: InferenceServerClient):
 def test_the_client_reads_which_tensors_a_model_takes_and_gives(client: InferenceServerClient):
     metadata = client.get_model_metadata("patients", "2")
     assert (metadata["name"], metadata["versions"], metadata["platform"]) == ("patients", ["2"], "onnxruntime_onnx")
-    datatypes = {own["name"]: own["datatype"] for own in metadata["inputs"]}
+    datatypes = {tensor["name"]: tensor["datatype"] for tensor in metadata["inputs"]}
     assert list(datatypes) == [column.name for column in PATIENT_COLUMNS]
     assert list(datatypes.values()) == ["FP64", "FP64", "BOOL", "BYTES", "BYTES", "BYTES", "BYTES"]
-    assert all(own["shape"] == [-1, 1] for own in metadata["inputs"])
+    assert all(tensor["shape"] == [-1, 1] for tensor in metadata["inputs"])
     assert metadata["inputs"][1]["parameters"] == {"kind": "numeric", "nullable": True}
     label, probabilities = metadata["outputs"]
     assert (label["name"], label["datatype"], label["shape"]) == ("label", "BYTES", [-1, 1])
@@ -140,8 +140,8 @@ def test_a_large_request_is_answered_too(client: InferenceServerClient, app: Fas
 
 def test_requests_may_be_under_way_at_once(client: InferenceServerClient, app: FastAPI):
     inputs = inputs_of(PATIENT_COLUMNS, [PATIENT_ROW])
-    results = [own.get_result() for own in [client.async_infer("patients", inputs) for _ in range(5)]]
-    assert [predictions_of(own, CLASSES) for own in results] == [native(app, "patients", [PATIENT_ROW])] * 5
+    results = [request.get_result() for request in [client.async_infer("patients", inputs) for _ in range(5)]]
+    assert [predictions_of(result, CLASSES) for result in results] == [native(app, "patients", [PATIENT_ROW])] * 5
 
 
 def test_the_client_is_told_what_is_wrong(client: InferenceServerClient):
@@ -191,8 +191,8 @@ def test_outputs_are_those_that_are_asked_for_in_their_order_and_form(app: FastA
 def request(column: Column, **tensor: Any) -> bytes:
     """One row of `SALES_COLUMNS` or so in plain JSON, one tensor of it as given."""
     inputs = [
-        {"name": own.name, "shape": [1], "datatype": "FP64", "data": [1.5]} | (tensor if own is column else {})
-        for own in SALES_COLUMNS
+        {"name": known.name, "shape": [1], "datatype": "FP64", "data": [1.5]} | (tensor if known is column else {})
+        for known in SALES_COLUMNS
     ]
     return json.dumps({"inputs": inputs}).encode()
 

@@ -46,7 +46,7 @@ def bundles(folder: Path) -> list[Bundle]:
 
 def posts(app: FastAPI) -> dict[str, Any]:
     paths = ask(app, "GET", "/openapi.json").json()["paths"]
-    return {path: own["post"] for path, own in paths.items() if "post" in own}
+    return {path: operations["post"] for path, operations in paths.items() if "post" in operations}
 
 
 def any_value(column: Column) -> st.SearchStrategy[Any]:
@@ -93,7 +93,7 @@ def test_columns_and_refusals_are_described(app: FastAPI):
     assert operation["responses"].keys() == {"200", *["400", "404", "406", "408", "413", "415", "422", "503", "504"]}
     assert operation["requestBody"]["content"].keys() == operation["responses"]["200"]["content"].keys() == set(MEDIA)
     requests = operation["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
-    request, columns = (resolved(document, own) for own in requests)
+    request, columns = (resolved(document, schema) for schema in requests)
     row = resolved(document, request["properties"]["rows"]["items"])
     assert row["required"] == ["age", "blood pressure", "smoker", "city", "ward", "joined", "left"]
     assert row["additionalProperties"] is False
@@ -106,7 +106,7 @@ def test_columns_and_refusals_are_described(app: FastAPI):
 def test_of_what_is_read_the_metrics_alone_may_be_late_and_say_so(app: FastAPI):
     """They are collected in a thread; all others are answered at once."""
     paths = ask(app, "GET", "/openapi.json").json()["paths"]
-    read = {path: own["get"]["responses"].keys() for path, own in paths.items() if "get" in own}
+    read = {path: operations["get"]["responses"].keys() for path, operations in paths.items() if "get" in operations}
     assert len(read) == 5
     assert [path for path, statuses in read.items() if "504" in statuses] == ["/metrics"]
 
@@ -117,10 +117,12 @@ def test_where_keys_are_asked_for_the_description_says_which_operations_need_one
     guarded = create_app(load_champions(settings), settings, keys=KeyFile(tmp_path / "keys.json"))
     document = ask(guarded, "GET", "/openapi.json", headers=authorization).json()
     assert document["components"]["securitySchemes"].keys() == {"key", "browser"}
-    open_paths = {path for path, own in document["paths"].items() if "security" not in next(iter(own.values()))}
+    open_paths = {
+        path for path, operations in document["paths"].items() if "security" not in next(iter(operations.values()))
+    }
     assert open_paths == {"/live", "/ready"}
-    for path, own in document["paths"].items():
-        for method, operation in own.items():
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
             assert ("401" in operation["responses"]) == (path not in open_paths)
             assert ("429" in operation["responses"]) == (method == "post")
 
@@ -134,7 +136,7 @@ def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]
 
 @pytest.mark.parametrize("model", ["ice cream", "patients"])
 def test_an_answer_fits_the_model_that_describes_it(app: FastAPI, bundles: list[Bundle], model: str):
-    (contract,) = [own.contract for own in bundles if own.contract.name == model]
+    (contract,) = [bundle.contract for bundle in bundles if bundle.contract.name == model]
     schemas = make_schemas(contract, max_rows=10)
     answer = ask(app, "POST", f"/models/{model}/predict", json=schemas.example)
     schemas.answer.model_validate_json(answer.content)
@@ -154,8 +156,8 @@ def test_any_valid_row_is_answered_as_onnx_runtime_says(
     answer = ask(app, "POST", f"/models/{bundle.contract.name}/predict", json={"rows": rows})
     assert answer.status_code == 200, answer.text
     found = [
-        list(own["probabilities"].values()) if "label" in own else [own["value"]]
-        for own in answer.json()["predictions"]
+        list(prediction["probabilities"].values()) if "label" in prediction else [prediction["value"]]
+        for prediction in answer.json()["predictions"]
     ]
     expected = run_directly(bundle.model, bundle.contract.columns, rows)
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
@@ -171,7 +173,7 @@ def test_the_label_is_the_most_probable_class(app: FastAPI):
 def test_health_and_models_say_what_is_served(app: FastAPI):
     assert ask(app, "GET", "/live").json() == {"status": "live"}
     assert ask(app, "GET", "/ready").json()["models"] == {"ice cream": "1", "patients": "1"}
-    assert [own["task"] for own in ask(app, "GET", "/models").json()] == ["regression", "multiclass"]
+    assert [model["task"] for model in ask(app, "GET", "/models").json()] == ["regression", "multiclass"]
     card = ask(app, "GET", "/models/ice cream").json()
     assert [column["name"] for column in card["contract"]["columns"]] == ["Temperatur in °C", "humidity"]
     assert ask(app, "GET", "/docs").status_code == 200
@@ -181,7 +183,7 @@ def test_no_route_tells_a_row_that_the_model_keeps(tmp_path: Path):
     """Rows of a table may be people, and readers are not those who may see the table."""
     kept, rows = "1923-04-05", rows_of("risk")
     publish_task(
-        tmp_path, "risk", calibration=calibration("risk"), background=tuple(own | {"joined": kept} for own in rows)
+        tmp_path, "risk", calibration=calibration("risk"), background=tuple(row | {"joined": kept} for row in rows)
     )
     told = app_of(tmp_path)
     card = ask(told, "GET", "/models/risk").json()
