@@ -1,7 +1,8 @@
 """`python -m pipelines.train`: one trial, or with `-m` a sweep. Hydra stops here.
 
-A mistake of the user ends with one message on stderr and exit code 2, Ctrl-C with 130, SIGTERM with 143; none shows a
-traceback. torch is imported only when there is something right to train.
+A mistake of the user ends with one message on stderr and exit code 2, Ctrl-C with 130, SIGTERM with 143, a pipe
+that nobody reads any more with 141; none shows a traceback. torch is imported only when there is something right to
+train.
 """
 
 import os
@@ -41,7 +42,7 @@ def main() -> None:
     """Run what the command line asks for.
 
     Raises:
-        SystemExit: 2 after a user's mistake, 130 after Ctrl-C, 143 after SIGTERM.
+        SystemExit: 2 after a user's mistake, 130 after Ctrl-C, 141 when nobody reads its output, 143 after SIGTERM.
     """
     with _mistakes_told():
         restore_interrupt()
@@ -129,6 +130,9 @@ def _mistakes_told() -> Iterator[None]:
         _leave(str(error), code=2)
     except (HydraException, OmegaConfBaseException) as error:
         _leave("\n".join(str(part) for part in (error, error.__cause__) if part), code=2)
+    except BrokenPipeError:  # whoever read what is printed has seen enough, as `| head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
+        raise SystemExit(128 + signal.SIGPIPE) from None
     except KeyboardInterrupt as interrupt:
         number = signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT
         _leave("Interrupted.", code=128 + number)  # as a shell tells of a command that died of a signal

@@ -224,3 +224,14 @@ def test_the_configuration_can_be_printed_without_running_it(tmp_path):
     assert (values["data"]["source"], values["optimizer"]["kind"]) == ("iris", "sgd")
     assert run(tmp_path, "--cfg", "job", "optimizer=sdg")[0] == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_whose_output_nobody_reads_any_more_ends_without_a_traceback(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "pipelines.train", "data=iris", "trainer.max_epochs=1"]
+    done = subprocess.run(
+        command, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=120
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
