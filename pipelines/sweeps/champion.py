@@ -1,7 +1,8 @@
 """Registers and publishes what a sweep has chosen on a table, and settles whether it is the champion.
 
 A new version becomes the champion where it is better than the present one on the same rows, or where nobody can tell;
-it is registered in any case. One command at a time adds a version to a server's folder.
+it is registered in any case. One command at a time adds a version to a server's folder; those with other folders
+and the same registry do not wait for it, as MLflow has no lock that machines share.
 """
 
 import hashlib
