@@ -129,8 +129,8 @@ def plan_stacks(
         n_for_memory = math.ceil(len(alike) / cost.most_members(budget_bytes, len(alike)))
         n_for_speed = min(n_side_by_side // len(groups), len(alike) // FEWEST_TRIALS)
         for part in _even_parts(indices, max(1, n_for_memory, n_for_speed)):
-            n_epochs = max(trials[index].trainer.max_epochs for index in part)
-            seconds, memory_bytes = cost.seconds(len(part), n_epochs), cost.memory_bytes(len(part))
+            seconds = cost.seconds([trials[index].trainer.max_epochs for index in part])
+            memory_bytes = cost.memory_bytes(len(part))
             stacks.append(PlannedStack(part, cost.n_parameters, memory_bytes, seconds, n_folds))
     longest_first = tuple(sorted(stacks, key=lambda stack: (-stack.seconds, stack.trials)))
     return Plan(longest_first, n_side_by_side, first_number, tuple(notes))

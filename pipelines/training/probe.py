@@ -52,9 +52,9 @@ class StackCost:
         """The most that a stack of so many members holds at once."""
         return math.ceil(MARGIN * max(fixed + per_member * n_members for fixed, per_member in self.peaks))
 
-    def seconds(self, n_members: int, n_epochs: int) -> float:
-        """How long a stack of so many members takes for so many epochs, about."""
-        return seconds_of(self.timings, n_members, n_epochs)
+    def seconds(self, epochs: Sequence[int]) -> float:
+        """How long a stack takes whose members train for so many epochs each, about."""
+        return seconds_of(self.timings, epochs)
 
     def most_members(self, budget_bytes: int, n_members: int) -> int:
         """How many members, at most `n_members`, fit into the budget; one even if it does not."""

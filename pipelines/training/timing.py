@@ -8,7 +8,7 @@ long as the next is done in a moment.
 import dataclasses
 import time
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,16 +48,26 @@ class Timing:
     spent_seconds: float = 0.0
 
 
-def seconds_of(timings: Sequence[Timing], n_trials: int, n_epochs: int) -> float:
+def seconds_of(timings: Sequence[Timing], epochs: Sequence[int]) -> float:
     """How long a stack takes, from those two that were timed and are nearest to it.
 
     Args:
         timings: of stacks of ascending size.
-        n_trials: in the stack.
-        n_epochs: that it trains for.
+        epochs: that each of its trials trains for.
     """
-    around = _on_line([(timing.n_trials, timing.around_seconds) for timing in timings], n_trials)
-    return around + n_epochs * _on_line([(timing.n_trials, timing.epoch_seconds) for timing in timings], n_trials)
+    around = _on_line([(timing.n_trials, timing.around_seconds) for timing in timings], len(epochs))
+    points = [(timing.n_trials, timing.epoch_seconds) for timing in timings]
+    return around + sum(n_epochs * _on_line(points, n_trials) for n_trials, n_epochs in _stretches(epochs))
+
+
+def _stretches(epochs: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """How many trials a stack computes for how many epochs: those that have ended leave it once they are the half."""
+    size, done = len(epochs), 0
+    for n_ended, end in enumerate(sorted(epochs), start=1):
+        yield size, end - done
+        done, n_left = end, len(epochs) - n_ended
+        if 2 * n_left <= size:
+            size = n_left
 
 
 def time_stacks(

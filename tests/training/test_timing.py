@@ -53,7 +53,7 @@ def test_the_time_of_a_stack_is_told_to_about_a_half(monkeypatch, step_seconds, 
     timings = time_stacks([trial()] * n_trials, prepared, task, most=n_trials, device=torch.device("cpu"))
     n_steps = int(np.ceil(len(prepared.train.rows) / trial().trainer.batch_size))
     takes = BEGIN + N_EPOCHS * machine.epoch_seconds(n_trials, n_steps)
-    assert takes / 1.5 < seconds_of(timings, n_trials, N_EPOCHS) < takes * 1.5
+    assert takes / 1.5 < seconds_of(timings, [N_EPOCHS] * n_trials) < takes * 1.5
 
 
 def test_a_stack_that_finds_too_little_memory_is_not_timed(monkeypatch):
@@ -83,9 +83,25 @@ def test_a_stack_that_was_timed_takes_what_it_took(timings):
     rising = list(np.maximum.accumulate([own.epoch_seconds for own in timings]))
     timings = [replace(own, around_seconds=1.0, epoch_seconds=took) for own, took in zip(timings, rising, strict=True)]
     for own in timings:
-        assert seconds_of(timings, own.n_trials, 7) == pytest.approx(1 + 7 * own.epoch_seconds)
+        assert seconds_of(timings, [7] * own.n_trials) == pytest.approx(1 + 7 * own.epoch_seconds)
 
 
 @given(timings=timings, n_trials=st.integers(1, 1000))
 def test_more_epochs_take_longer_and_no_stack_less_than_no_time(timings, n_trials):
-    assert 0 <= seconds_of(timings, n_trials, 3) <= seconds_of(timings, n_trials, 4)
+    assert 0 <= seconds_of(timings, [3] * n_trials) <= seconds_of(timings, [4] * n_trials)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "computed"),
+    [
+        ([10, 10, 10, 10], 4 * 10),
+        ([5, 5, 5, 10], 4 * 5 + 1 * 5),
+        ([10, 5, 10, 5], 4 * 5 + 2 * 5),
+        ([10, 10, 5, 10], 4 * 10),  # one of four that has ended is computed on
+        ([4, 8, 16, 32], 4 * 8 + 2 * 8 + 1 * 16),
+        ([7], 7),
+    ],
+)
+def test_trials_that_end_early_are_counted_until_they_leave(epochs, computed):
+    timings = [Timing(n_trials, around_seconds=0.0, epoch_seconds=float(n_trials)) for n_trials in (1, 4)]
+    assert seconds_of(timings, epochs) == pytest.approx(computed)
