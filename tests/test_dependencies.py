@@ -94,7 +94,7 @@ def test_only_the_engine_of_a_cluster_needs_ray():
 def test_the_server_starts_without_arrow():
     files = [
         "score.py",
-        "reading/arrow.py",
+        *("reading/arrow.py", "reading/arrow_columns.py"),
         *(f"batch/{path.name}" for path in (ROOT / "serving" / "batch").glob("*.py")),
     ]
     others = set((ROOT / "serving").rglob("*.py")) - {ROOT / "serving" / name for name in files}
