@@ -1,6 +1,6 @@
 """The optimizer that Lightning sees: one chain a kind, each on its own members, one learning rate a member."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -58,13 +58,9 @@ class StackOptimizer(torch.optim.Optimizer):
         self._columns, self._n_decayed = _columns(params, decayed)
         self._weights = _as_one_matrix(self._columns)
         self._slices: list[KindSlice] = []
-        start = 0
-        for _, group in groupby(members, key=lambda member: member.kind):
-            of_kind = list(group)
-            place = slice(start, start + len(of_kind))
-            chain = build_chain(of_kind, device=device)
+        for place in _kind_places(members):
+            chain = build_chain(members[place], device=device)
             self._slices.append(KindSlice(place, chain, chain.init(torch.zeros_like(self._weights[place]))))
-            start = place.stop
         rates = [member.lr for member in members]
         self._base_rates: PerMember = torch.tensor(rates, dtype=finest_float(device), device=device)
         self.learning_rates = self._base_rates  # times what a plateau has made of them
@@ -145,8 +141,7 @@ class StackOptimizer(torch.optim.Optimizer):
         slices = []
         start = 0
         for of_kind in self._slices:
-            first, stop = of_kind.members.start, of_kind.members.stop
-            inside = members[(members >= first) & (members < stop)] - first
+            inside = _inside(of_kind.members, members)
             if not len(inside):
                 continue
             place = slice(start, start + len(inside))
@@ -170,14 +165,25 @@ def state_of_members(
         members: one configuration each.
         kept: their places, ascending.
     """
-    states, start = [], 0
-    for own, (_, group) in zip(state_dict["states"], groupby(members, key=lambda member: member.kind), strict=True):
-        stop = start + len(list(group))
-        inside = kept[(kept >= start) & (kept < stop)] - start
-        if len(inside):
-            states.append(take_members(own, inside))
-        start = stop
+    insides = (_inside(place, kept) for place in _kind_places(members))
+    of_kinds = zip(state_dict["states"], insides, strict=True)
+    states = [take_members(of_kind, inside) for of_kind, inside in of_kinds if len(inside)]
     return {**state_dict, "states": states, "plateau": take_members(state_dict["plateau"], kept)}
+
+
+def _kind_places(members: Sequence[OptimizerConfig]) -> Iterator[slice]:
+    """Where the members of each kind stand; they are neighbours."""
+    start = 0
+    for _, group in groupby(members, key=lambda member: member.kind):
+        stop = start + len(list(group))
+        yield slice(start, stop)
+        start = stop
+
+
+def _inside(place: slice, members: Int[Tensor, " kept"]) -> Int[Tensor, " inside"]:
+    """Those of the members that stand in this place, counted from its start."""
+    inside: Tensor = members[(members >= place.start) & (members < place.stop)] - place.start
+    return inside
 
 
 def _columns(params: Sequence[nn.Parameter], decayed: Sequence[bool]) -> tuple[list[tuple[nn.Parameter, slice]], int]:
