@@ -38,6 +38,11 @@ class EpochReport:
     predictions: Float[Tensor, "members rows predictions"]
 
 
+def is_half_gone(n_training: int, n_members: int) -> bool:
+    """Whether those of a stack's members that have ended leave it: to drop them copies all others."""
+    return 2 * n_training <= n_members
+
+
 class StackMembers:
     """Bookkeeping for the members that are in a stack, by their place in it.
 

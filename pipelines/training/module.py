@@ -22,7 +22,7 @@ from pipelines.training.batches import Batch, Batches
 from pipelines.training.checkpoint import Checkpoint
 from pipelines.training.folds import MemberFolds
 from pipelines.training.held_out import HeldOut
-from pipelines.training.members import EpochReport, StackMembers
+from pipelines.training.members import EpochReport, StackMembers, is_half_gone
 from pipelines.training.progress import Progress
 from pipelines.training.state import StackState
 from pipelines.training.step_graph import GraphedSteps, has_graphs
@@ -167,7 +167,7 @@ class StackModule(pl.LightningModule):
             )
         if self.n_training == 0:
             self.trainer.should_stop = True
-        elif 2 * self.n_training <= len(self._members.training):
+        elif is_half_gone(self.n_training, len(self._members.training)):
             self._drop_ended()
         if self._checkpoint is not None and self._checkpoint.is_due:
             self._checkpoint.write(self.state())

@@ -19,6 +19,7 @@ from pipelines.data.encode import Features
 from pipelines.data.prepare import Part, PreparedTable
 from pipelines.tasks.task import Task
 from pipelines.training.fit import train_stack
+from pipelines.training.members import is_half_gone
 
 SMALL = 4  # trials of the first stack that is timed, and half of it where there is no time for a larger one
 OVERHEAD = 0.75  # of the time of a small stack or a short epoch, as long as nothing is known of larger or longer ones
@@ -66,7 +67,7 @@ def _stretches(epochs: Sequence[int]) -> Iterator[tuple[int, int]]:
     for n_ended, end in enumerate(sorted(epochs), start=1):
         yield size, end - done
         done, n_left = end, len(epochs) - n_ended
-        if 2 * n_left <= size:
+        if is_half_gone(n_left, size):
             size = n_left
 
 
