@@ -18,7 +18,7 @@ from pipelines.engines import Keeping
 from pipelines.errors import UserError, unwritable, writing
 from pipelines.locked import locked
 from pipelines.models import source_version
-from pipelines.training import StackState, UnreadableStateError, load_state
+from pipelines.training import ROOM_FOR_CHECKPOINTS, StackState, UnreadableStateError, load_state
 from pipelines.whole import written_whole
 
 DIGITS = 16  # of a trial's identity: 64 bits
@@ -144,8 +144,7 @@ def _read_or_begin(path: Path, identity: str, *, tell: Callable[[str], None]) ->
 
 
 def _begin(description: Path, created: datetime) -> None:
-    room = "Make room there, or choose another folder as tracking.checkpoints."
-    with writing(description, otherwise=room), written_whole(description) as file:
+    with writing(description, otherwise=ROOM_FOR_CHECKPOINTS), written_whole(description) as file:
         file.write(json.dumps({"created": created.isoformat()}).encode())
 
 

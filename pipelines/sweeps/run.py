@@ -23,7 +23,7 @@ from pipelines.sweeps.table_setup import TableSetup
 from pipelines.sweeps.trial_names import trial_name
 from pipelines.sweeps.trial_result import TrialResult, trial_result
 from pipelines.tracking.view import RUN_COLOR, run_color
-from pipelines.training import StackState, state_of_trials
+from pipelines.training import ROOM_FOR_CHECKPOINTS, StackState, state_of_trials
 from pipelines.whole import written_whole
 
 
@@ -111,8 +111,7 @@ class _Stack:
         self.lost = done.lost
         if done.traceback:
             self.traceback = folder.path / f"stack-{self.number}.traceback"
-            room = "Make room there, or choose another folder as tracking.checkpoints."
-            with writing(self.traceback, otherwise=room), written_whole(self.traceback) as file:
+            with writing(self.traceback, otherwise=ROOM_FOR_CHECKPOINTS), written_whole(self.traceback) as file:
                 file.write(done.traceback.encode())
 
     def halves(self, trials: Sequence[TrialConfig], new_number: Callable[[], int]) -> "list[_Stack]":

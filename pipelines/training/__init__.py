@@ -8,11 +8,19 @@ from pipelines.training.fit import fit, train_stack
 from pipelines.training.probe import StackCost, probe_stack, variety
 from pipelines.training.progress import Progress, ProgressLine
 from pipelines.training.result import MemberResult
-from pipelines.training.state import StackState, UnreadableStateError, load_state, save_state, state_of_trials
+from pipelines.training.state import (
+    ROOM_FOR_CHECKPOINTS,
+    StackState,
+    UnreadableStateError,
+    load_state,
+    save_state,
+    state_of_trials,
+)
 from pipelines.training.timing import Timing
 
 __all__ = [
     "OTHER_FOLD_DIVERGED",
+    "ROOM_FOR_CHECKPOINTS",
     "Accelerator",
     "Checkpoint",
     "MemberResult",

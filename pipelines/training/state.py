@@ -21,6 +21,7 @@ from pipelines.training.result import MemberResult, result_from_plain, result_to
 from pipelines.training.stopping import StoppingState, start_stopping
 from pipelines.whole import written_whole
 
+ROOM_FOR_CHECKPOINTS = "Make room there, or choose another folder as tracking.checkpoints."
 FORMAT = 3  # of the file; another number for whatever would read it otherwise
 
 
@@ -127,10 +128,7 @@ def save_state(path: Path, state: StackState, *, note: Mapping[str, Any]) -> Non
         "results": {place: result_to_plain(result) for place, result in state.results.items()},
         "stopping": {name: torch.from_numpy(values) for name, values in vars(state.stopping).items()},
     }
-    room = (
-        "Make room there, or choose another folder as tracking.checkpoints. The same command goes on from what is kept."
-    )
-    with writing(path, otherwise=room):
+    with writing(path, otherwise=f"{ROOM_FOR_CHECKPOINTS} The same command goes on from what is kept."):
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as file:
             _save({"format": FORMAT, "state": plain, "note": dict(note)}, file)
