@@ -147,8 +147,8 @@ class Search:
         """
         told = [(trial.value, trial.user_attrs[PROPOSED]) for trial in self._ours() if trial.value is not None]
         greatest = max((value for value, _ in told), default=None)
-        best: list[list[str]] = [proposed for value, proposed in told if value == greatest]
-        return [own for place, own in enumerate(best) if own not in best[:place]]
+        best = dict.fromkeys(tuple(proposed) for value, proposed in told if value == greatest)
+        return [list(proposed) for proposed in best]
 
     def _ours(self) -> "list[FrozenTrial]":
         return [trial for trial in self._study.get_trials(deepcopy=False) if PROPOSED in trial.user_attrs]

@@ -47,8 +47,9 @@ def check_parity(folder: Path, *, served: ServedModel, prepared: PreparedTable, 
 
 
 def _answers(predictor: Predictor, rows: Sequence[Mapping[str, Raw]]) -> Float[np.ndarray, "rows predictions"]:
+    columns = columns_from_rows(predictor.contract, rows)
     try:
-        answered = predictor.predict(columns_from_rows(predictor.contract, rows))
+        answered = predictor.predict(columns)
     except Exception as error:  # a class a cause, without a common base: ONNX Runtime's own, ValueError, TypeError
         why = " ".join(str(error).split())
         raise RowCountError(

@@ -57,8 +57,8 @@ def check_custom_net(
     dtype = weights_dtype(trainer)
     rows = _net_rows(prepared, n_rows=trainer.batch_size, dtype=dtype).to(device)
     build = partial(build_custom, config, n_inputs=rows.shape[1], n_outputs=n_outputs)
-    net = built_with_seed(build, 0)
-    _check_weights(config.target, net, built_with_seed(build, 0))
+    net, anew = (built_with_seed(build, 0) for _ in range(2))
+    _check_weights(config.target, net, anew)
     net.to(device, dtype)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)  # what is told of a net that draws is told again
@@ -69,7 +69,7 @@ def check_custom_net(
                 raise _mistake(config.target, "its answers depend on no parameter that can learn.")
             of_user(outputs.sum().backward, config.target, "its gradient")
         _check_answers(config.target, net.eval(), rows, n_outputs)
-        _check_memory(config.target, net, built_with_seed(build, 0).to(device, dtype), rows, n_outputs)
+        _check_memory(config.target, net, anew.to(device, dtype), rows, n_outputs)
     if trainer.precision == "bf16-mixed":
         by_vmap = why_alone(config, n_inputs=rows.shape[1], n_outputs=n_outputs) is None
         steps = partial(_step_in_bf16, build, batches, by_vmap=by_vmap, last_is_filled=_is_last_filled(prepared))

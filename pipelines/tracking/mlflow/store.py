@@ -97,10 +97,6 @@ def reason(error: Exception) -> str:
     return str(said_by_database or error)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
-
-
 def _is_told_once(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(TOLD_TWICE)
 
@@ -119,8 +115,9 @@ def _prepare_file(uri: str) -> str:
                 _make_database(path)
         _keep_a_log(path)  # MLflow would try a file it cannot open ten times, for minutes
     except (OSError, sqlite3.Error, SQLAlchemyError) as error:
+        first_line = str(error).partition("\n")[0]
         raise UserError(
-            f"tracking.uri={uri}: {path} cannot be used as a SQLite file ({_first_line(error)}). "
+            f"tracking.uri={uri}: {path} cannot be used as a SQLite file ({first_line}). "
             "Make room on a disk that is full; else choose another path, or move what is there out of the way."
         ) from error
     return f"{SQLITE}{path}"
