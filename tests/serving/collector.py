@@ -1,14 +1,15 @@
 """A collector of OpenTelemetry traces: takes what an exporter sends over HTTP, and decodes it."""
 
 import gzip
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.listening import listening
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,8 @@ def collector() -> Iterator[tuple[str, list[Span]]]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", spans
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Handler) as address:
+        yield address, spans
 
 
 def _decoded(body: bytes) -> Iterator[Span]:

@@ -1,12 +1,11 @@
 import os
 import shutil
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from serving.versions.registry import RegistryStore
 from serving.versions.served_model import loader
 from serving.versions.store import AwayError, open_champion
 from serving.worker import load_champions
+from tests.listening import listening
 from tests.serving.bundles import PATIENT_ROW, publish_patients, publish_sales
 from tests.serving.processes import run_to_the_end, running
 from tests.serving.registries import Send, registry_of
@@ -42,14 +42,8 @@ def answering(content: bytes, *, status: int = 200) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Handler) as address:
+        yield address
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[1]", b"null", b"\xff"])

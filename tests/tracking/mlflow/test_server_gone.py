@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 
 from pipelines.errors import UserError
 from pipelines.tracking.mlflow import MlflowRecorder
+from tests.listening import listening
 from tests.tracking.bundles import write_bundle
 from tests.tracking.records import make_run
 
@@ -43,23 +42,11 @@ class Answers(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def answering() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowRecorder]:
     """Of a server that is gone, if it is not asked for a run first: nobody waits here."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with answering() as uri:
+    with listening(Answers) as uri:
         yield MlflowRecorder(uri, experiment="wine", artifacts=None)
 
 
